@@ -1,0 +1,48 @@
+"""What can go wrong through a user's input, disk or network.
+
+    HubMagicError
+    ├── SettingError        a mode, location or option that cannot be used
+    ├── HandleError         a handle that is empty or not well-formed
+    ├── NotCachedError      a handle that the cache does not hold
+    ├── DownloadError       a host, network or archive that does not give the model
+    ├── DamagedEntryError   a cached copy that cannot be whole
+    └── RouteError          a way to a worker that cannot work for this model
+
+Each message is one line: what happened, with the value, and what to do next. Whatever is not derived
+from `HubMagicError` is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class HubMagicError(Exception):
+    """A failure the user can mend; IPython shows it as one line."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython asks the exception itself for its traceback (`InteractiveShell.showtraceback`, 7.34 to
+        # 9.x); answering here keeps the class for `except`, the cell's status "error", and one line.
+        return [f"{type(self).__name__}: {self}"]
+
+
+class SettingError(HubMagicError):
+    """A mode, location or option that cannot be used."""
+
+
+class HandleError(HubMagicError):
+    """A handle that is empty or not well-formed."""
+
+
+class NotCachedError(HubMagicError):
+    """A handle that the cache does not hold."""
+
+
+class DownloadError(HubMagicError):
+    """A host, network or archive that does not give the model."""
+
+
+class DamagedEntryError(HubMagicError):
+    """A cached copy that cannot be whole."""
+
+
+class RouteError(HubMagicError):
+    """A way to a worker that cannot work for this model."""

@@ -1,0 +1,134 @@
+"""A handle: the URL or path that names a model, as user code gives it to `hub.load`.
+
+tensorflow_hub hashes the raw text, so two spellings of one model are two cache entries; `canonical` is the
+spelling under which they meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+from .errors import HandleError
+
+Kind = Literal["http", "gs", "path"]
+
+_ARCHIVE = re.compile(r"\.(tar\.gz|tgz|tar)$")
+_KAGGLE_HOSTS = frozenset({"kaggle.com", "www.kaggle.com"})
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A model's name, taken apart.
+
+    Attributes:
+        text: the handle as given; the cache's folder name depends on every character of it.
+        kind: how it is reached: over HTTP, in a bucket, or as a path.
+        publisher: who published it ("google"); the host where the URL names nobody.
+        name: the model's name without publisher and version ("imagenet/mobilenet_v2/classification").
+        version: the version as written ("5"), or "" when the handle names none.
+    """
+
+    text: str
+    kind: Kind
+    publisher: str
+    name: str
+    version: str
+
+    @cached_property
+    def folder(self) -> str:
+        """The entry's folder name in a cache: 40 hexadecimal digits.
+
+        Source: `tensorflow_hub/compressed_module_resolver.py`, `_module_dir`.
+        """
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def canonical(self) -> str:
+        """The one spelling of all the handles that name this model.
+
+        Scheme, host case, `www.`, a trailing slash and Kaggle's long form make no difference. A tfhub.dev
+        handle keeps its own: which Kaggle model replaced it cannot be told from the text.
+        """
+        if self.kind != "http":
+            return self.text.rstrip("/")
+        url = urlsplit(self.text)
+        if _is_kaggle(url):
+            publisher, *rest = _kaggle_parts(url)
+            return "https://kaggle.com/models/" + "/".join([publisher, *(part.lower() for part in rest)])
+        host = url.netloc.lower().removeprefix("www.")
+        query = f"?{url.query}" if url.query else ""
+        return f"https://{host}{url.path.rstrip('/')}{query}"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse_handle(text: str) -> Handle:
+    """Take a handle apart.
+
+    Raises:
+        HandleError: the text is empty, holds blanks or control characters, or is a URL without a host.
+    """
+    if not text:
+        raise HandleError("The handle is empty. Give the model's URL or path, as hub.load takes it.")
+    if not text.isprintable() or text != text.strip():
+        raise HandleError(f"The handle {text!r} has blanks or control characters. Remove them.")
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    if scheme is None:
+        return _from_parts(text, "path", "", [part for part in re.split(r"[/\\]", text) if part])
+    if scheme[1] not in {"http", "https", "gs"}:
+        raise HandleError(
+            f"The handle {text!r} starts with {scheme[1]}://. Handles start with https://, http:// or gs://, "
+            "or are paths."
+        )
+    if " " in text:
+        raise HandleError(f"The handle {text!r} has a blank in it. Write it as %20, or remove it.")
+    try:
+        url = urlsplit(text)
+        host = url.hostname
+        _ = url.port
+    except ValueError as error:
+        raise HandleError(f"The handle {text!r} is not a URL: {error}. Check its spelling.") from error
+    if not host:
+        raise HandleError(f"The handle {text!r} names no host. Write it as https://HOST/PUBLISHER/MODEL/VERSION.")
+    parts = [part for part in url.path.split("/") if part]
+    if scheme[1] == "gs":
+        return _from_parts(text, "gs", url.netloc, parts)
+    if _is_kaggle(url):
+        publisher, model, _framework, variation, *version = [*_kaggle_parts(url), "", "", ""][:5]
+        name = "/".join(part for part in (model, variation) if part)
+        return Handle(text, "http", publisher or url.netloc, name, "".join(version))
+    if len(parts) > 1:
+        return _from_parts(text, "http", parts[0], parts[1:])
+    return _from_parts(text, "http", url.netloc, parts)
+
+
+def _from_parts(text: str, kind: Kind, publisher: str, parts: list[str]) -> Handle:
+    """Split off the version: the last part, when it is a number and not all there is."""
+    version = ""
+    if len(parts) > 1 and parts[-1].isdecimal():
+        *parts, version = parts
+    shown = parts if kind == "http" else parts[-1:]
+    return Handle(text, kind, publisher, _ARCHIVE.sub("", "/".join(shown)) or text, version)
+
+
+def _is_kaggle(url: SplitResult) -> bool:
+    return (url.hostname or "") in _KAGGLE_HOSTS and url.path.startswith("/models/")
+
+
+def _kaggle_parts(url: SplitResult) -> list[str]:
+    """Publisher, model, framework, variation and version of a Kaggle URL in either form.
+
+    Source of the forms: the resolver patched into Kaggle's images, `kaggle_module_resolver.py`:
+    `/models/OWNER/MODEL/FRAMEWORK/VARIATION/VERSION` and the same with `frameworks`, `variations` and
+    `versions` before the last three.
+    """
+    parts = [part for part in url.path.split("/") if part][1:]
+    if len(parts) > 2 and parts[2].lower() == "frameworks":
+        parts = parts[:2] + parts[3::2]
+    return parts or [url.netloc]
