@@ -81,21 +81,7 @@ def parse_handle(text: str) -> Handle:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
     if scheme is None:
         return _from_parts(text, "path", "", [part for part in re.split(r"[/\\]", text) if part])
-    if scheme[1] not in {"http", "https", "gs"}:
-        raise HandleError(
-            f"The handle {text!r} starts with {scheme[1]}://. Handles start with https://, http:// or gs://, "
-            "or are paths."
-        )
-    if " " in text:
-        raise HandleError(f"The handle {text!r} has a blank in it. Write it as %20, or remove it.")
-    try:
-        url = urlsplit(text)
-        host = url.hostname
-        _ = url.port
-    except ValueError as error:
-        raise HandleError(f"The handle {text!r} is not a URL: {error}. Check its spelling.") from error
-    if not host:
-        raise HandleError(f"The handle {text!r} names no host. Write it as https://HOST/PUBLISHER/MODEL/VERSION.")
+    url = _parse_url(text, scheme[1])
     parts = [part for part in url.path.split("/") if part]
     if scheme[1] == "gs":
         return _from_parts(text, "gs", url.netloc, parts)
@@ -106,6 +92,24 @@ def parse_handle(text: str) -> Handle:
     if len(parts) > 1:
         return _from_parts(text, "http", parts[0], parts[1:])
     return _from_parts(text, "http", url.netloc, parts)
+
+
+def _parse_url(text: str, scheme: str) -> SplitResult:
+    if scheme not in {"http", "https", "gs"}:
+        raise HandleError(
+            f"The handle {text!r} starts with {scheme}://. Handles start with https://, http:// or gs://, "
+            "or are paths."
+        )
+    if " " in text:
+        raise HandleError(f"The handle {text!r} has a blank in it. Write it as %20, or remove it.")
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError as error:
+        raise HandleError(f"The handle {text!r} is not a URL: {error}. Check its spelling.") from error
+    if not url.hostname:
+        raise HandleError(f"The handle {text!r} names no host. Write https://HOST/PUBLISHER/MODEL/VERSION.")
+    return url
 
 
 def _from_parts(text: str, kind: Kind, publisher: str, parts: list[str]) -> Handle:

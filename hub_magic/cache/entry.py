@@ -1,0 +1,133 @@
+"""One model in a cache, and whether its files can be whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from ..errors import HandleError
+from ..handles import Handle, parse_handle
+from .layout import Holder
+
+Kind = Literal["SavedModel", "TF1 Hub", "other"]
+
+_SHARD = re.compile(r"(?P<stem>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
+_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
+_HUB_FORMAT = "tfhub_module.pb"
+
+
+@dataclass(frozen=True, slots=True)
+class CachedModel:
+    """One entry of a cache.
+
+    Attributes:
+        folder: its folder name, 40 hexadecimal digits.
+        path: its directory, or its `gs://` location.
+        handle: the handle it was fetched under; "" when its descriptor is missing or unreadable.
+        kind: a TF2 or TF1 SavedModel, the older TF1 Hub format, or other files; "" until it is measured.
+        size: bytes of its files; -1 until it is measured.
+        disk: bytes they take on the disk; -1 until it is measured.
+        files: how many they are; -1 until it is measured.
+        downloaded: when it was fetched, in the downloader's local time.
+        host: the machine that fetched it.
+        last_used: when one of its files was last read, as far as the file system keeps that.
+        damage: why it cannot be whole; "" when nothing speaks against it.
+        holder: who is downloading it now, or left a lock.
+    """
+
+    folder: str
+    path: str
+    handle: str = ""
+    kind: Kind | Literal[""] = ""
+    size: int = -1
+    disk: int = -1
+    files: int = -1
+    downloaded: datetime | None = None
+    host: str = ""
+    last_used: datetime | None = None
+    damage: str = ""
+    holder: Holder | None = None
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its files have been looked at."""
+        return self.size >= 0
+
+    @property
+    def name(self) -> str:
+        """The model's name; its folder's where the handle is not known or not well-formed."""
+        parsed = self._parsed
+        return parsed.name if parsed else self.handle or self.folder
+
+    @property
+    def publisher(self) -> str:
+        """Who published it, or ""."""
+        return self._parsed.publisher if self._parsed else ""
+
+    @property
+    def version(self) -> str:
+        """Its version as the handle writes it, or ""."""
+        return self._parsed.version if self._parsed else ""
+
+    @property
+    def _parsed(self) -> Handle | None:
+        # Descriptors come from disk: whatever stands in one must not keep the others from being shown.
+        try:
+            return parse_handle(self.handle)
+        except HandleError:
+            return None
+
+
+def kind_of(files: Mapping[str, int]) -> Kind:
+    """What the files are, by the names at the root (paths relative to the entry, sizes in bytes)."""
+    if _HUB_FORMAT in files:
+        return "TF1 Hub"
+    return "SavedModel" if any(name in files for name in _GRAPHS) else "other"
+
+
+def damage_in(files: Mapping[str, int], folders: Collection[str] = ()) -> str:
+    """Why an entry with these files cannot be whole, or "".
+
+    Judges by what the formats demand of each other's presence, so an entry that merely is no SavedModel is
+    not called damaged. A cleaner of temporary files deletes old files and leaves their folders.
+
+    Args:
+        files: sizes in bytes by path relative to the entry, `/` between parts; folders are left out.
+        folders: the folders at the entry's root.
+    """
+    if not files:
+        return "it holds no files"
+    if all(name.startswith(".") for name in files):
+        return "it holds no model, only hidden files"
+    graph = next((name for name in _GRAPHS if name in files), None)
+    if graph is None:
+        return "saved_model.pb is missing" if _HUB_FORMAT in files or "variables" in folders else ""
+    if files[graph] == 0:
+        return f"{graph} is empty"
+    if "variables" not in folders:
+        return ""
+    prefix = "variables/"
+    return _damage_in_variables(
+        {name[len(prefix) :]: size for name, size in files.items() if name.startswith(prefix)}
+    )
+
+
+def _damage_in_variables(files: Mapping[str, int]) -> str:
+    """Why the checkpoint in `variables/` cannot be whole: its index and every shard it announces."""
+    counts = {found["stem"]: int(found["count"]) for name in files if (found := _SHARD.fullmatch(name))}
+    stems = {name.removesuffix(".index") for name in files if name.endswith(".index")}
+    for stem in sorted(stems | counts.keys()):
+        if stem not in stems:
+            return f"variables/{stem}.index is missing"
+        if files[f"{stem}.index"] == 0:
+            return f"variables/{stem}.index is empty"
+        if stem not in counts:
+            return f"variables/{stem}.data-00000-of-00001 is missing"
+        for index in range(counts[stem]):
+            shard = f"{stem}.data-{index:05}-of-{counts[stem]:05}"
+            if shard not in files:
+                return f"variables/{shard} is missing"
+    return ""

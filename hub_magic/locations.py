@@ -1,0 +1,99 @@
+"""A place for a cache: a directory, or a folder in a bucket.
+
+Apart from `settings`, because writing a setting and judging a directory are two things.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from .errors import SettingError
+
+# Source: "Bucket names" and "Object names" in the manual of Google Cloud Storage.
+_BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?P<path>/[^\r\n]*)?")
+
+
+def is_bucket(location: str) -> bool:
+    """Whether the location is in Google Cloud Storage."""
+    return location.startswith("gs://")
+
+
+def read_location(text: str, env: Mapping[str, str]) -> str:
+    """The location a user means: `~` and `$VAR` expanded, a relative path made absolute.
+
+    Raises:
+        SettingError: the text is empty, names an unset variable, an unknown scheme or an impossible bucket.
+    """
+    if not text.strip() or "\0" in text:
+        raise SettingError(
+            f"The cache location {text!r} is empty or holds a NUL. Give a directory or gs://bucket/path."
+        )
+    expanded = re.sub(
+        r"\$(?:\{(\w+)\}|(\w+))", lambda found: _variable(found[1] or found[2], text, env), text
+    )
+    if is_bucket(expanded):
+        if not _BUCKET.fullmatch(expanded):
+            raise SettingError(
+                f"{expanded!r} is not a bucket's address. Write it as gs://BUCKET/PATH, in lower case."
+            )
+        return expanded.rstrip("/")
+    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", expanded):
+        raise SettingError(
+            f"A cache cannot be at {scheme[1]}://. Give a directory or gs://bucket/path, not {text!r}."
+        )
+    if expanded.startswith("~"):
+        home = os.path.expanduser(expanded)  # noqa: PTH111 - Path raises where there is no such user
+        if home.startswith("~"):
+            raise SettingError(f"There is no home folder for {expanded.split('/')[0]!r}. Write the path out.")
+        expanded = home
+    return os.path.abspath(expanded)  # noqa: PTH100 - Path.resolve would follow links the user chose
+
+
+def prepare_directory(location: str) -> None:
+    """Make sure that the directory exists and can be written, leaving nothing behind when it cannot.
+
+    Raises:
+        SettingError: it is a file, cannot be created, or cannot be written.
+    """
+    path = Path(location)
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        for folder in missing:
+            if folder.is_dir():
+                folder.rmdir()
+        raise SettingError(_why_unusable(path, error)) from error
+
+
+def _variable(name: str, text: str, env: Mapping[str, str]) -> str:
+    if not env.get(name):
+        raise SettingError(f"{text!r} uses ${name}, which is not set. Set it first, or write the path out.")
+    return env[name]
+
+
+def _why_unusable(path: Path, error: OSError) -> str:
+    existing = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    if not existing.is_dir():
+        what = "is a file" if existing.exists() else "is a link that leads nowhere"
+        return f"The cache cannot be at {path}: {existing} {what}. Choose another directory."
+    owner = ""
+    if hasattr(os, "getuid") and existing.stat().st_uid != os.getuid():
+        owner = f", which belongs to {_owner(existing)}"
+    return (
+        f"The cache cannot be at {path}: writing to {existing}{owner} fails ({error.strerror}). "
+        "Choose a directory of your own, such as ~/.cache/tfhub_modules."
+    )
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:  # a user id without a name, as in many containers
+        return f"user {path.stat().st_uid}"

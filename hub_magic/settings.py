@@ -1,0 +1,204 @@
+"""How models are fetched and where they are kept: tensorflow_hub's own settings, read where they live.
+
+tensorflow_hub asks `os.environ` and absl's flags at every call, so a setting made here takes effect at the
+next `hub.load`, before or after the import; nothing is copied. Source of the rules:
+`tensorflow_hub/resolver.py`, `get_env_setting`, `tfhub_cache_dir` and `model_load_format` (0.16.1).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import SettingError
+from .locations import is_bucket, prepare_directory, read_location
+
+Source = Literal["default", "variable", "flag", "saved"]
+
+CACHE_VARIABLE = "TFHUB_CACHE_DIR"
+MODE_VARIABLE = "TFHUB_MODEL_LOAD_FORMAT"
+OFFLINE_VARIABLE = "HUB_MAGIC_OFFLINE"
+VARIABLES = (CACHE_VARIABLE, MODE_VARIABLE, OFFLINE_VARIABLE)
+
+_FORMATS = {
+    "compressed": "COMPRESSED",
+    "uncompressed": "UNCOMPRESSED",
+    "auto": "AUTO",
+    "offline": "COMPRESSED",
+}
+MODES = tuple(_FORMATS)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting in force.
+
+    Attributes:
+        value: the mode's name in lower case, or the cache's location.
+        source: who set it: the library's default, an environment variable, an absl flag, or what was saved
+            with `--persist`.
+        name: the variable or flag it stands in; "" for a default.
+    """
+
+    value: str
+    source: Source
+    name: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a mode is one that tensorflow_hub acts on; it ignores a misspelt one without a word."""
+        return self.value in MODES
+
+
+def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> Setting:
+    """The mode in force. A variable in an unknown spelling is given back as it stands (`is_known` is False).
+
+    Args:
+        env: the environment; `os.environ` when None.
+        saved: the mode kept in the IPython profile; a variable that says the same came from there.
+    """
+    env = os.environ if env is None else env
+    if is_offline(env):
+        return Setting("offline", "saved" if saved == "offline" else "variable", OFFLINE_VARIABLE)
+    if raw := env.get(MODE_VARIABLE, ""):
+        mode = next((name for name in MODES if _FORMATS[name] == raw), raw)
+        return Setting(mode, "saved" if mode == saved else "variable", MODE_VARIABLE)
+    if flag := _flag("tfhub_model_load_format"):
+        return Setting(flag.lower(), "flag", "--tfhub_model_load_format")
+    return Setting("compressed", "default")
+
+
+def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> Setting:
+    """The cache location in force: what tensorflow_hub will use at the next call."""
+    env = os.environ if env is None else env
+    if raw := env.get(CACHE_VARIABLE, ""):
+        return Setting(raw, "saved" if raw == saved else "variable", CACHE_VARIABLE)
+    if flag := _flag("tfhub_cache_dir"):
+        return Setting(flag, "flag", "--tfhub_cache_dir")
+    return Setting(default_cache(), "default")
+
+
+def default_cache() -> str:
+    """The library's own location: `tfhub_modules` in the system's temporary directory."""
+    return os.path.join(tempfile.gettempdir(), "tfhub_modules")  # noqa: PTH118 - as tensorflow_hub joins it
+
+
+def is_offline(env: Mapping[str, str] | None = None) -> bool:
+    """Whether only cached models may be loaded (`HUB_MAGIC_OFFLINE` is 1, true, yes or on)."""
+    env = os.environ if env is None else env
+    return env.get(OFFLINE_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def parse_mode(text: str) -> str:
+    """The mode meant by a user's word; case does not matter.
+
+    Raises:
+        SettingError: no such mode.
+    """
+    mode = text.strip().lower()
+    if mode not in _FORMATS:
+        raise SettingError(f"There is no mode {text!r}. The modes are {', '.join(MODES)}.")
+    return mode
+
+
+def set_mode(text: str, *, env: MutableMapping[str, str] | None = None) -> Setting:
+    """Fetch models in this mode from now on; what is written is what the library accepts.
+
+    Raises:
+        SettingError: no such mode.
+    """
+    env = os.environ if env is None else env
+    mode = parse_mode(text)
+    env[MODE_VARIABLE] = _FORMATS[mode]
+    if mode == "offline":
+        env[OFFLINE_VARIABLE] = "1"
+    else:
+        env.pop(OFFLINE_VARIABLE, None)
+    return read_mode(env=env)
+
+
+def set_cache(text: str, *, env: MutableMapping[str, str] | None = None) -> Setting:
+    """Cache models there from now on.
+
+    A directory is created when it is missing and must be writable; `~`, `$VAR` and relative paths are
+    resolved now, because tensorflow_hub would take them literally. `gs://bucket/path` is kept as given.
+    `default` goes back to the library's own location.
+
+    Raises:
+        SettingError: the location is a file, cannot be created, or cannot be written; nothing has changed.
+    """
+    env = os.environ if env is None else env
+    if text == "default":
+        if _flag("tfhub_cache_dir"):
+            env[CACHE_VARIABLE] = default_cache()  # the flag belongs to the program, and a variable beats it
+        else:
+            env.pop(CACHE_VARIABLE, None)
+        return read_cache(env=env)
+    location = read_location(text, env)
+    if not is_bucket(location):
+        prepare_directory(location)
+    env[CACHE_VARIABLE] = location
+    return read_cache(env=env)
+
+
+def mend_environment(env: MutableMapping[str, str] | None = None) -> None:
+    """Rewrite variables that tensorflow_hub would misread without a word.
+
+    `uncompressed` in lower case is taken for no mode at all, and `~/models` makes a folder named `~`.
+    """
+    env = os.environ if env is None else env
+    mode = env.get(MODE_VARIABLE, "").strip().lower()
+    if mode in _FORMATS and mode != "offline":
+        env[MODE_VARIABLE] = _FORMATS[mode]
+    if env.get(CACHE_VARIABLE, "").startswith("~"):
+        env[CACHE_VARIABLE] = os.path.expanduser(env[CACHE_VARIABLE])  # noqa: PTH111 - Path would resolve more
+
+
+class EnvironmentRecord:
+    """What was written to the environment, so that it can be taken back.
+
+    A variable that somebody else changed afterwards is left as it is: theirs is the later word.
+    """
+
+    def __init__(self, env: MutableMapping[str, str] | None = None) -> None:
+        self._env = os.environ if env is None else env
+        self._before: dict[str, str | None] = {}
+        self._written: dict[str, str | None] = {}
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Note every change of `VARIABLES` made inside the `with`."""
+        before = {name: self._env.get(name) for name in VARIABLES}
+        try:
+            yield
+        finally:
+            for name, old in before.items():
+                if (new := self._env.get(name)) != old:
+                    self._before.setdefault(name, old)
+                    self._written[name] = new
+
+    def take_back(self) -> None:
+        """Put back what stood there before the first change."""
+        for name, old in self._before.items():
+            if self._env.get(name) != self._written[name]:
+                continue
+            if old is None:
+                self._env.pop(name, None)
+            else:
+                self._env[name] = old
+        self._before.clear()
+        self._written.clear()
+
+
+def _flag(name: str) -> str:
+    """The value of tensorflow_hub's absl flag when the program set it, else ""; never imports absl."""
+    absl_flags = sys.modules.get("absl.flags")
+    if absl_flags is None or name not in absl_flags.FLAGS:
+        return ""
+    flag = absl_flags.FLAGS[name]
+    return "" if flag.value in (None, flag.default) else str(flag.value)
