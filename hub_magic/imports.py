@@ -1,0 +1,94 @@
+"""Being there when a module is imported, now or later, without importing it.
+
+`%load_ext hub_magic` must cost milliseconds and tensorflow_hub takes seconds, so what has to happen at its
+import waits in `sys.meta_path`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+
+
+class ImportHook(MetaPathFinder):
+    """Runs the import of one module inside a context, and calls back once the module is there.
+
+    Args:
+        name: the module waited for, "tensorflow_hub".
+        around: entered for the time in which the module's code runs, at every attempt.
+        then: called after a successful import.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        around: Callable[[], AbstractContextManager[object]],
+        then: Callable[[], object],
+    ) -> None:
+        self.name = name
+        self.around = around
+        self.then = then
+
+    def install(self) -> None:
+        """Wait for the import; call back at once when it has happened already."""
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+        if self.name in sys.modules:
+            self.then()
+
+    def uninstall(self) -> None:
+        """Stop waiting."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec that the other finders give, with its loader watched."""
+        if fullname != self.name:
+            return None
+        # Only those behind us, so that two hooks for one module do not ask each other for ever.
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _WatchedLoader(spec.loader, self)
+                return spec
+        return None
+
+
+class _WatchedLoader(Loader):
+    """A module's own loader, with the hook around it."""
+
+    def __init__(self, loader: Loader, hook: ImportHook) -> None:
+        self._loader = loader
+        self._hook = hook
+
+    def __getattr__(self, name: str) -> object:  # resource readers and `get_data` belong to the real one
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None:
+            spec.loader = self._loader  # the module keeps no trace of us
+        module.__loader__ = self._loader
+        with self._hook.around():
+            self._loader.exec_module(module)
+        self._hook.then()
+
+
+def is_installed(name: str) -> bool:
+    """Whether a top-level module could be imported, without importing it."""
+    try:
+        return name in sys.modules or find_spec(name) is not None
+    except (ValueError, ImportError):  # a module that was put into sys.modules without a spec
+        return False
