@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .errors import SettingError
+from .facts import Fact
 from .locations import is_bucket, prepare_directory, read_location
 
 Source = Literal["default", "variable", "flag", "saved"]
@@ -35,7 +36,7 @@ MODES = tuple(_FORMATS)
 
 
 @dataclass(frozen=True)
-class Setting:
+class Setting(Fact):
     """One setting in force.
 
     Attributes:
@@ -43,19 +44,29 @@ class Setting:
         source: who set it: the library's default, an environment variable, an absl flag, or what was saved
             with `--persist`.
         name: the variable or flag it stands in; "" for a default.
+        reason: why it was chosen, where hub_magic chose; else "".
     """
 
     value: str
     source: Source
     name: str = ""
+    reason: str = ""
+
+
+class ModeSetting(Setting):
+    """The mode in force."""
 
     @property
     def is_known(self) -> bool:
-        """Whether a mode is one that tensorflow_hub acts on; it ignores a misspelt one without a word."""
+        """Whether tensorflow_hub acts on it; it ignores a misspelt one without a word."""
         return self.value in MODES
 
 
-def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> Setting:
+class CacheSetting(Setting):
+    """The cache location in force."""
+
+
+def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeSetting:
     """The mode in force. A variable in an unknown spelling is given back as it stands (`is_known` is False).
 
     Args:
@@ -64,23 +75,23 @@ def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> Setti
     """
     env = os.environ if env is None else env
     if is_offline(env):
-        return Setting("offline", "saved" if saved == "offline" else "variable", OFFLINE_VARIABLE)
+        return ModeSetting("offline", "saved" if saved == "offline" else "variable", OFFLINE_VARIABLE)
     if raw := env.get(MODE_VARIABLE, ""):
         mode = next((name for name in MODES if _FORMATS[name] == raw), raw)
-        return Setting(mode, "saved" if mode == saved else "variable", MODE_VARIABLE)
+        return ModeSetting(mode, "saved" if mode == saved else "variable", MODE_VARIABLE)
     if flag := _flag("tfhub_model_load_format"):
-        return Setting(flag.lower(), "flag", "--tfhub_model_load_format")
-    return Setting("compressed", "default")
+        return ModeSetting(flag.lower(), "flag", "--tfhub_model_load_format")
+    return ModeSetting("compressed", "default")
 
 
-def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> Setting:
+def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> CacheSetting:
     """The cache location in force: what tensorflow_hub will use at the next call."""
     env = os.environ if env is None else env
     if raw := env.get(CACHE_VARIABLE, ""):
-        return Setting(raw, "saved" if raw == saved else "variable", CACHE_VARIABLE)
+        return CacheSetting(raw, "saved" if raw == saved else "variable", CACHE_VARIABLE)
     if flag := _flag("tfhub_cache_dir"):
-        return Setting(flag, "flag", "--tfhub_cache_dir")
-    return Setting(default_cache(), "default")
+        return CacheSetting(flag, "flag", "--tfhub_cache_dir")
+    return CacheSetting(default_cache(), "default")
 
 
 def default_cache() -> str:
@@ -106,7 +117,7 @@ def parse_mode(text: str) -> str:
     return mode
 
 
-def set_mode(text: str, *, env: MutableMapping[str, str] | None = None) -> Setting:
+def set_mode(text: str, *, env: MutableMapping[str, str] | None = None) -> ModeSetting:
     """Fetch models in this mode from now on; what is written is what the library accepts.
 
     Raises:
@@ -122,7 +133,7 @@ def set_mode(text: str, *, env: MutableMapping[str, str] | None = None) -> Setti
     return read_mode(env=env)
 
 
-def set_cache(text: str, *, env: MutableMapping[str, str] | None = None) -> Setting:
+def set_cache(text: str, *, env: MutableMapping[str, str] | None = None) -> CacheSetting:
     """Cache models there from now on.
 
     A directory is created when it is missing and must be writable; `~`, `$VAR` and relative paths are

@@ -6,9 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..errors import HandleError
+from ..facts import Fact
 from ..handles import Handle, parse_handle
 from .layout import Holder
 
@@ -20,7 +21,7 @@ _HUB_FORMAT = "tfhub_module.pb"
 
 
 @dataclass(frozen=True, slots=True)
-class CachedModel:
+class CachedModel(Fact):
     """One entry of a cache.
 
     Attributes:
@@ -50,6 +51,7 @@ class CachedModel:
     last_used: datetime | None = None
     damage: str = ""
     holder: Holder | None = None
+    derived: ClassVar[tuple[str, ...]] = ("publisher", "name", "version")
 
     @property
     def is_measured(self) -> bool:

@@ -12,9 +12,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..errors import SettingError
+from ..facts import Fact
 from .entry import CachedModel, damage_in, kind_of
 from .holders import holder_state
 from .layout import Descriptor, Holder, Part, Role, read_descriptor, read_lock, read_name
@@ -28,7 +29,7 @@ _SMALL_FILE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Fact):
     """Something in a cache that is not as it should be.
 
     Attributes:
@@ -47,7 +48,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheScan:
+class CacheScan(Fact):
     """What was found in a cache.
 
     Attributes:
@@ -61,6 +62,7 @@ class CacheScan:
     models: tuple[CachedModel, ...] = ()
     problems: tuple[Problem, ...] = ()
     free: int = -1
+    derived: ClassVar[tuple[str, ...]] = ("size",)
 
     @property
     def size(self) -> int:

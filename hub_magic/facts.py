@@ -1,0 +1,40 @@
+"""Facts as data: what every result of a magic can be turned into for a script."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import datetime
+from typing import Any, ClassVar
+
+
+class Fact:
+    """A frozen dataclass that can be given to a script.
+
+    Attributes:
+        derived: names of properties that belong to the data beside the fields.
+    """
+
+    __slots__ = ()
+    derived: ClassVar[tuple[str, ...]] = ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Fields and derived properties: bytes as integers, times in ISO 8601, paths as text."""
+        names = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return {name: _data(getattr(self, name)) for name in (*names, *self.derived)}
+
+    def to_json(self) -> str:
+        """The same as JSON text."""
+        return json.dumps(self.to_data(), indent=2)
+
+
+def _data(value: Any) -> Any:
+    if isinstance(value, Fact):
+        return value.to_data()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, (tuple, frozenset)):
+        return [_data(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _data(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return value

@@ -1,0 +1,63 @@
+"""Settings in words: what is in force, who set it, and what it means."""
+
+from __future__ import annotations
+
+from ..locations import is_bucket
+from ..settings import MODES, CacheSetting, ModeSetting, Setting
+from .tables import html_lines, plain
+
+_MEANINGS = {
+    "compressed": "archives are downloaded once, unpacked and cached",
+    "auto": "archives are downloaded once, unpacked and cached (tensorflow_hub's own AUTO)",
+    "uncompressed": "models are read from their host's bucket, and nothing is cached",
+    "offline": "cached models load, and anything else fails at once",
+}
+
+
+def mode_lines(setting: ModeSetting) -> tuple[str, ...]:
+    """What the mode is, and who set it."""
+    if not setting.is_known:
+        return (
+            f"{setting.value}: tensorflow_hub knows no such mode and would take every URL for a file path.",
+            f"{_origin(setting)} Set one of {', '.join(MODES)} with %hub_mode.",
+        )
+    lines = (f"{setting.value}: {_MEANINGS[setting.value]}.", _origin(setting))
+    return (*lines, f"Chosen because {setting.reason}.") if setting.reason else lines
+
+
+def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
+    """Where the cache is, and who set it."""
+    if is_bucket(setting.value):
+        meaning = "Models are cached in this bucket, where every machine with access to it finds them."
+    elif setting.source == "default":
+        meaning = "Temporary files may be cleaned away; %hub_cache ~/.cache/tfhub_modules keeps them."
+    else:
+        meaning = "Models are cached in this directory."
+    return (setting.value, f"{_origin(setting)} {meaning}")
+
+
+def setting_text(setting: ModeSetting | CacheSetting) -> str:
+    """A setting as text."""
+    return "\n".join(plain(line) for line in _lines(setting))
+
+
+def setting_html(setting: ModeSetting | CacheSetting) -> str:
+    """A setting as HTML."""
+    return f"<div>{html_lines(_lines(setting))}</div>"
+
+
+def _lines(setting: Setting) -> tuple[str, ...]:
+    return (
+        mode_lines(setting)
+        if isinstance(setting, ModeSetting)
+        else cache_lines(CacheSetting(**vars(setting)))
+    )
+
+
+def _origin(setting: Setting) -> str:
+    return {
+        "default": "This is the library's default.",
+        "variable": f"Set by the variable {setting.name}.",
+        "flag": f"Set by the flag {setting.name}.",
+        "saved": f"Saved in this IPython profile with --persist ({setting.name}).",
+    }[setting.source]

@@ -1,0 +1,75 @@
+"""Tables: aligned text for a terminal, HTML for a notebook. Every cell is data and is escaped."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Text that comes from disk may hold marks that reorder or break a line.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading, and whether its cells are numbers, which stand right-aligned."""
+
+    heading: str
+    is_number: bool = False
+
+
+def text_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells aligned with blanks, headings first."""
+    lines = [[column.heading for column in columns], *([plain(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column.is_number else cell.ljust(width)
+            for cell, width, column in zip(line, widths, columns, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def html_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
+    """The same as a `<table>` that needs no style sheet and follows the notebook's colours."""
+    head = "".join(
+        f'<th scope="col" style="text-align:{_side(column)}">{escape(column.heading)}</th>'
+        for column in columns
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="text-align:{_side(column)};overflow-wrap:anywhere">{escape(cell)}</td>'
+            for cell, column in zip(row, columns, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    title = f'<caption style="text-align:left">{escape(caption)}</caption>' if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def html_lines(lines: Sequence[str]) -> str:
+    """Lines of text as HTML, the first one strong."""
+    first, *others = [escape(line) for line in lines]
+    return "<br>".join([f"<strong>{first}</strong>", *others])
+
+
+def plain(text: str) -> str:
+    """Text on one line, of bearable length, with nothing in it that a terminal would act on."""
+    shown = "".join(
+        "\ufffd" if unicodedata.category(letter) in _HIDDEN else letter for letter in text[: _LONGEST + 1]
+    )
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+
+
+def escape(text: str) -> str:
+    """Text as HTML."""
+    return html.escape(plain(text))
+
+
+def _side(column: Column) -> str:
+    return "right" if column.is_number else "left"
