@@ -103,7 +103,7 @@ def list_cache(location: str) -> CacheScan:
         *_lock_problems(names, holders),
         *_half_downloads(location, names, holders),
     ]
-    return CacheScan(location, tuple(models), _in_order(problems), _free(location))
+    return CacheScan(location, tuple(models), _in_order(problems), free_space(location))
 
 
 def scan_cache(location: str) -> CacheScan:
@@ -271,7 +271,7 @@ def _read_small(location: str, name: str) -> bytes:
         os.close(number)
 
 
-def _free(location: str) -> int:
+def free_space(location: str) -> int:
     """Bytes free to this user on the disk the cache is on, or would be created on."""
     while location and not os.path.isdir(location):  # noqa: PTH112 - a string walk, no Path per step
         parent = os.path.dirname(location)  # noqa: PTH120

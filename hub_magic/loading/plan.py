@@ -1,0 +1,177 @@
+"""The plan: by which routes a worker gets at models here, in which order, and why.
+
+Pure: it looks at facts that are handed in, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from ..errors import SettingError
+from ..facts import Fact
+from ..handles import Handle
+from ..locations import is_bucket
+from ..runtime import Runtime
+from ..settings import CacheSetting, ModeSetting
+
+Route = Literal["local", "bucket", "uncompressed", "relay", "localhost"]
+ROUTES: tuple[Route, ...] = get_args(Route)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReason(Fact):
+    """A route, and why it is taken or left."""
+
+    route: Route
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan(Fact):
+    """How models will be loaded here.
+
+    Attributes:
+        runtime: what was seen of kernel and worker.
+        routes: the routes that can work, in the order in which they are tried.
+        excluded: the routes that cannot, and why.
+        forced: whether the user named the route.
+        cache: the location in which models are cached while the plan is in force.
+        better: what would open a better route, as a line to run; "" when there is none.
+        warnings: what has to be said before anything else.
+    """
+
+    runtime: Runtime
+    routes: tuple[RouteReason, ...]
+    excluded: tuple[RouteReason, ...]
+    forced: bool
+    cache: str
+    better: str = ""
+    warnings: tuple[str, ...] = ()
+    derived: ClassVar[tuple[str, ...]] = ("route",)
+
+    @property
+    def route(self) -> Route:
+        """The route tried first."""
+        return self.routes[0].route
+
+
+def plan_load(
+    runtime: Runtime,
+    *,
+    cache: CacheSetting,
+    mode: ModeSetting,
+    handle: Handle | None = None,
+    via: str = "auto",
+    bucket: str = "",
+) -> LoadPlan:
+    """How models will be loaded in this runtime.
+
+    Args:
+        runtime: where the kernel and the worker run.
+        cache: the cache location in force.
+        mode: the mode in force.
+        handle: the model, where the plan is for one model only.
+        via: the user's word for the route, "auto" for none.
+        bucket: a `gs://` location to cache in instead of `cache`.
+
+    Raises:
+        SettingError: there is no such route, it needs what is not there, or `bucket` is no bucket.
+    """
+    if bucket and not is_bucket(bucket):
+        raise SettingError(f"--bucket {bucket!r} is not a bucket's address. Write it as gs://BUCKET/PATH.")
+    location = bucket or cache.value
+    judged = _judge(runtime, location, mode.value, handle)
+    possible = tuple(RouteReason(route, reason) for route, works, reason in judged if works)
+    excluded = tuple(RouteReason(route, reason) for route, works, reason in judged if not works)
+    forced = via.lower() != "auto"
+    if forced:
+        possible = (_forced(via.lower(), possible, excluded),)
+    elif possible[0].route == "local":
+        needless = tuple(RouteReason(one.route, "not needed") for one in possible[1:])
+        possible, excluded = possible[:1], (*needless, *excluded)
+    return LoadPlan(
+        runtime,
+        routes=possible,
+        excluded=excluded,
+        forced=forced,
+        cache=location,
+        better=_better(runtime, location),
+        warnings=_warnings(runtime),
+    )
+
+
+def _judge(
+    runtime: Runtime, location: str, mode: str, handle: Handle | None
+) -> list[tuple[Route, bool, str]]:
+    """Every route in the order of preference: whether it can work, and why."""
+    remote = runtime.is_remote
+    kind = handle.kind if handle else "http"
+    in_bucket = kind == "gs" or is_bucket(location)
+    offline = mode == "offline"
+    return [
+        (
+            "local",
+            not remote,
+            "the worker cannot read this machine's disk" if remote else _why_local(runtime),
+        ),
+        (
+            "bucket",
+            in_bucket and kind != "path",
+            "the worker reads the cache in the bucket" if in_bucket else "no bucket is set as the cache",
+        ),
+        (
+            "uncompressed",
+            kind == "http" and not offline,
+            "the mode is offline" if offline else "the worker reads the host's bucket, where it has one",
+        ),
+        (
+            "relay",
+            remote,
+            "the worker's files are sent over TensorFlow's own connection"
+            if remote
+            else "there is no remote worker",
+        ),
+        (
+            "localhost",
+            kind != "gs",
+            "this machine reads TF2 variables for the worker; for models without assets",
+        ),
+    ]
+
+
+def _why_local(runtime: Runtime) -> str:
+    if runtime.accelerator.kind == "none":
+        return "there is no accelerator here"
+    return f"the {runtime.accelerator.kind.upper()} is in this machine and reads its disk"
+
+
+def _forced(via: str, possible: tuple[RouteReason, ...], excluded: tuple[RouteReason, ...]) -> RouteReason:
+    if via not in ROUTES:
+        raise SettingError(f"There is no route {via!r}. The routes are auto, {', '.join(ROUTES)}.")
+    for one in possible:
+        if one.route == via:
+            return one
+    reason = next(one.reason for one in excluded if one.route == via)
+    hint = (
+        "Give one with --bucket gs://BUCKET/PATH."
+        if via == "bucket"
+        else f"Leave --via out, or take {possible[0].route}."
+    )
+    raise SettingError(f"--via {via} cannot work here: {reason}. {hint}")
+
+
+def _better(runtime: Runtime, location: str) -> str:
+    if runtime.is_remote and not is_bucket(location):
+        return (
+            "%hub_cache gs://BUCKET/PATH keeps models where every worker reads them, once for all sessions."
+        )
+    return ""
+
+
+def _warnings(runtime: Runtime) -> tuple[str, ...]:
+    build = runtime.tensorflow
+    if not build.remedy:
+        return ()
+    here = f"{build.package} {build.version}" if build.package else "no TensorFlow"
+    return (f"This machine has a TPU, but {here} cannot drive it. Run: {build.remedy}",)

@@ -1,0 +1,98 @@
+"""Contexts that last for one cell, entered by a line of it.
+
+A cell magic that runs its body with `shell.run_cell` loses the plain cell's ways: the user's error is shown
+twice or not at all, top-level `await` is refused, line numbers shift. So `%%hub_tpu ARGS` is rewritten into
+the line magic `%hub_tpu --cell ARGS`, IPython runs the cell as it would any other, and an event at its end
+leaves what that line entered.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+
+
+class CellForm:
+    """The input transformer that makes `%%NAME ARGS` run as `%NAME --cell ARGS`.
+
+    Args:
+        name: the magic's name, without per cents.
+    """
+
+    # IPython then leaves it out when a terminal asks whether the input is complete, and goes on waiting for
+    # the cell's body as for any `%%magic` (`TransformerManager.check_complete`).
+    has_side_effects = True
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._first_line = re.compile(rf"%%{re.escape(name)}(?P<arguments>[ \t].*)?\n?\Z", re.DOTALL)
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        """The cell's lines, with the first one rewritten. `%%NAME?` is left for IPython's help."""
+        found = self._first_line.match(lines[0]) if lines else None
+        if found is None:
+            return lines
+        arguments = (found["arguments"] or "").rstrip()
+        return [f"%{self._name} --cell{arguments}\n", *lines[1:]]
+
+
+class CellContexts:
+    """Leaves contexts when the cell that entered them has ended, whatever ended it.
+
+    Cells nest (`%%capture`, `run_cell` inside a cell), so the depth at which a context was entered is kept.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._depth = 0
+        self._open: list[tuple[int, ExitStack]] = []
+        self._callbacks = {
+            "pre_run_cell": self._cell_begins,
+            "post_run_cell": self._cell_ends,
+            "post_execute": self._silent_cell_ends,
+        }
+
+    def install(self) -> None:
+        """Listen to IPython's events."""
+        for event, callback in self._callbacks.items():
+            self._shell.events.register(event, callback)
+
+    def uninstall(self) -> None:
+        """Leave what is still open, and listen no more."""
+        self._leave(0)
+        for event, callback in self._callbacks.items():
+            self._shell.events.unregister(event, callback)
+
+    def enter(self, context: AbstractContextManager[object]) -> None:
+        """Enter a context that lasts until the running cell ends.
+
+        A second one in the same cell (`%%timeit` runs its body many times) takes the first one's place.
+        """
+        self._leave(self._depth)
+        stack = ExitStack()
+        stack.enter_context(context)
+        self._open.append((self._depth, stack))
+
+    def _cell_begins(self, _info: ExecutionInfo) -> None:
+        self._depth += 1
+
+    def _cell_ends(self, result: ExecutionResult | None) -> None:
+        # IPython ends an empty cell that it never began. ipykernel hands over None when a cell was cancelled.
+        if result is not None and result.info is not None and not (result.info.raw_cell or "").strip():
+            return
+        self._leave(self._depth)
+        # The cell with %load_ext ends without having begun for us.
+        self._depth = max(0, self._depth - 1)
+
+    def _silent_cell_ends(self) -> None:
+        """A cell run with `silent=True` has neither of the other events."""
+        if self._depth == 0:
+            self._leave(0)
+
+    def _leave(self, depth: int) -> None:
+        while self._open and self._open[-1][0] >= depth:
+            self._open.pop()[1].close()

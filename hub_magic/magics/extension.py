@@ -1,0 +1,59 @@
+"""`%load_ext hub_magic`, and `%unload_ext`, which takes back all of it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from ..imports import ImportHook
+from ..pkg_resources_stand_in import pkg_resources_stand_in
+from .cell import CellForm
+from .display import register
+from .hub import HubMagics
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+# The one instance of a shell hangs on its registry of magics, where IPython keeps it anyway.
+_REGISTRY_NAME = HubMagics.__name__
+_UNDO = "_hub_magic_undo"
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics, apply what was saved, and be there when tensorflow_hub is imported."""
+    if _REGISTRY_NAME in shell.magics_manager.registry:
+        return
+    magics = HubMagics(shell)
+    with ExitStack() as undo:
+        undo.callback(_unregister, shell, magics)
+        shell.register_magics(magics)
+        shell.configurables.append(magics)
+        undo.callback(magics.environment.take_back)
+        magics.apply_saved()
+        undo.callback(register(shell))
+        form = CellForm("hub_tpu")
+        undo.callback(shell.input_transformers_cleanup.remove, form)
+        shell.input_transformers_cleanup.append(form)
+        undo.callback(magics.cells.uninstall)
+        magics.cells.install()
+        hook = ImportHook("tensorflow_hub", around=pkg_resources_stand_in, then=lambda: None)
+        undo.callback(hook.uninstall)
+        hook.install()
+        magics.undo = undo.pop_all()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back everything that `load` added."""
+    magics = shell.magics_manager.registry.get(_REGISTRY_NAME)
+    if magics is not None:
+        magics.undo.close()
+
+
+def _unregister(shell: InteractiveShell, magics: HubMagics) -> None:
+    manager = shell.magics_manager
+    for kind, ours in magics.magics.items():
+        for name in ours:
+            manager.magics[kind].pop(name, None)
+    manager.registry.pop(_REGISTRY_NAME, None)
+    if magics in shell.configurables:
+        shell.configurables.remove(magics)

@@ -1,0 +1,134 @@
+"""`%hub_mode`, `%hub_cache`, `%hub_tpu` and `%%hub_tpu`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
+from traitlets import Unicode
+
+from .. import options
+from ..cache.scan import free_space
+from ..loading import LoadPlan, choose_mode, loading_for, plan_load
+from ..runtime import detect_runtime
+from ..settings import (
+    EnvironmentRecord,
+    ModeSetting,
+    mend_environment,
+    parse_mode,
+    read_cache,
+    read_mode,
+    set_cache,
+    set_mode,
+)
+from .cell import CellContexts
+from .parsing import parse, takes
+from .saved import SavedSettings
+from .verbs import run_verb
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+@magics_class
+class HubMagics(Magics):
+    """The magics, and the settings that are saved for them."""
+
+    mode = Unicode("", help="The mode set at every start; `%hub_mode MODE --persist` writes it.").tag(
+        config=True
+    )
+    cache = Unicode("", help="The cache set at every start; `%hub_cache LOCATION --persist` writes it.").tag(
+        config=True
+    )
+    bucket = Unicode("", help="The gs:// location that `%%hub_tpu` caches in for a remote worker.").tag(
+        config=True
+    )
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell=shell, parent=shell)
+        self.environment = EnvironmentRecord()
+        self.cells = CellContexts(shell)
+        self.saved = SavedSettings(shell)
+        self.undo = ExitStack()
+
+    def apply_saved(self) -> None:
+        """Set what was saved, except where the environment or a flag says otherwise."""
+        with self.environment.recording():
+            mend_environment()
+            if self.mode and read_mode().source == "default":
+                self._set_mode(self.mode)
+            if self.cache and read_cache().source == "default":
+                set_cache(self.cache)
+
+    def _set_mode(self, text: str) -> ModeSetting:
+        """Set the mode; for `auto`, the one that suits this runtime."""
+        if parse_mode(text) != "auto":
+            return set_mode(text)
+        location = read_cache().value
+        mode, reason = choose_mode(detect_runtime(shell=type(self.shell)), location, free_space(location))
+        return replace(set_mode(mode), reason=reason)
+
+    def _plan(self, arguments: Namespace) -> LoadPlan:
+        return plan_load(
+            detect_runtime(shell=type(self.shell)),
+            cache=read_cache(),
+            mode=read_mode(),
+            via=arguments.via,
+            bucket=arguments.bucket or "",
+        )
+
+    @line_magic
+    @takes(options.MODE, options.PERSIST, options.AUTOLOAD, options.FORGET)
+    def hub_mode(self, line: str) -> ModeSetting:
+        """How models are fetched: what is in force, or a new mode for every load from now on."""
+        arguments = parse(self.hub_mode, line)
+        if arguments.forget:
+            self.saved.forget("mode")
+        with self.environment.recording():
+            setting = self._set_mode(arguments.mode) if arguments.mode else read_mode(saved=self.mode)
+        if not arguments.persist:
+            return setting
+        self.saved.save("mode", arguments.mode or setting.value, autoload=arguments.autoload)
+        return replace(setting, source="saved")
+
+    @line_magic
+    @takes(
+        options.LOCATION,
+        options.LIST,
+        options.FETCH,
+        options.RESOLVE,
+        options.PERSIST,
+        options.AUTOLOAD,
+        options.FORGET,
+    )
+    def hub_cache(self, line: str) -> Any:
+        """What is cached, and where: browse it, cache elsewhere, fetch models, find their directories."""
+        arguments = parse(self.hub_cache, line)
+        with self.environment.recording():
+            return run_verb(arguments, self.saved)
+
+    @line_cell_magic
+    @takes(options.CELL, options.VIA, options.BUCKET, options.STRATEGY, options.NO_INIT)
+    def hub_tpu(self, line: str, cell: str | None = None) -> LoadPlan | None:
+        """Run this cell with models loading so that the worker can read them.
+
+        As a line, `%hub_tpu` tells what was detected, which route would be taken, and why; it runs nothing.
+        """
+        arguments = parse(self.hub_tpu, line)
+        plan = self._plan(arguments)
+        if not arguments.cell and cell is None:
+            return plan
+        from ..render.plan import cell_line
+
+        print(cell_line(plan))  # noqa: T201 - a line of the cell's own output
+        if cell is None:
+            self.cells.enter(loading_for(plan))
+            return None
+        # Only a program calls the magic with a body: in a cell the first line is rewritten (`cell.py`).
+        with loading_for(plan):
+            exec(self.shell.transform_cell(cell), self.shell.user_ns)  # noqa: S102 - the body is the user's
+        return None

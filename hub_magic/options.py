@@ -1,0 +1,79 @@
+"""The options of the magics, each described once."""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """An argument as argparse takes it.
+
+    Attributes:
+        names: the flags, or the one name of a positional argument.
+        settings: what else `add_argument` is told; `help` is the only place where an option is described.
+    """
+
+    names: tuple[str, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The attribute under which argparse gives its value."""
+        return self.names[-1].lstrip("-").replace("-", "_")
+
+
+def option(*names: str, **settings: Any) -> Option:
+    """An argument as argparse takes it."""
+    return Option(names, settings)
+
+
+def unquoted(text: str) -> str:
+    """The text without the quotes around it, which IPython's splitting of a magic's line keeps."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+MODE = option(
+    "mode",
+    nargs="?",
+    type=unquoted,
+    help="compressed, uncompressed, auto or offline; without it, what is in force",
+)
+PERSIST = option("--persist", action="store_true", help="save the setting in this IPython profile too")
+AUTOLOAD = option(
+    "--autoload", action="store_true", help="with --persist: load hub_magic at every start as well"
+)
+FORGET = option("--forget", action="store_true", help="save the setting no longer")
+
+LOCATION = option(
+    "location",
+    nargs="?",
+    type=unquoted,
+    help="cache models there: a directory, gs://bucket/path, or `default`",
+)
+LIST = option(
+    "--list", action="store_true", help="the cached models as a table; .models, .problems, .to_json()"
+)
+FETCH = option("--fetch", nargs="+", metavar="HANDLE", type=unquoted, help="download these models now")
+RESOLVE = option(
+    "--resolve", metavar="HANDLE", type=unquoted, help="the model's directory, as hub.resolve gives it"
+)
+
+# What the cell form's first line is rewritten to; not for people.
+CELL = option("--cell", action="store_true", help=SUPPRESS)
+VIA = option(
+    "--via",
+    metavar="ROUTE",
+    type=unquoted,
+    default="auto",
+    help="how the worker gets the files: auto, local, bucket, uncompressed, relay or localhost",
+)
+BUCKET = option(
+    "--bucket", metavar="LOCATION", type=unquoted, help="a gs:// location to cache in while the cell runs"
+)
+STRATEGY = option(
+    "--strategy", metavar="NAME", help="run the cell in the scope of this tf.distribute strategy of yours"
+)
+NO_INIT = option("--no-init", action="store_true", help="neither connect to the TPU nor initialise it")

@@ -1,0 +1,74 @@
+"""A load plan in words: what was seen, which route is taken, and why not the others."""
+
+from __future__ import annotations
+
+from ..loading import LoadPlan
+from ..runtime import Runtime
+from .quantities import plural
+from .tables import Column, html_lines, html_table, plain, text_table
+
+_HOSTS = {
+    "colab": "Colab",
+    "colab-enterprise": "Colab Enterprise",
+    "workbench": "Vertex AI Workbench",
+    "kaggle": "Kaggle",
+    "vscode": "VS Code",
+    "jupyter": "Jupyter",
+    "terminal": "a terminal",
+    "script": "a script",
+}
+_COLUMNS = (Column("Route"), Column("Taken"), Column("Why"))
+
+
+def plan_text(plan: LoadPlan) -> str:
+    """The plan as text."""
+    lines = [plain(line) for line in _lines(plan)]
+    return "\n".join([*lines, "", text_table(_COLUMNS, _rows(plan))])
+
+
+def plan_html(plan: LoadPlan) -> str:
+    """The plan as HTML."""
+    return f"<div>{html_lines(_lines(plan))}</div>{html_table(_COLUMNS, _rows(plan))}"
+
+
+def cell_line(plan: LoadPlan) -> str:
+    """What `%%hub_tpu` says before a cell that runs as it is."""
+    return plain(f"%%hub_tpu: {plan.routes[0].reason}, so the cell runs as it is.")
+
+
+def runtime_line(runtime: Runtime) -> str:
+    """Where the kernel runs, and with what."""
+    return f"This is {_HOSTS[runtime.host]} with {_accelerator(runtime)}; {_worker(runtime)}."
+
+
+def _lines(plan: LoadPlan) -> tuple[str, ...]:
+    seen = f"Seen: {', '.join(plan.runtime.signals)}." if plan.runtime.signals else ""
+    lines = (*plan.warnings, runtime_line(plan.runtime), seen, plan.better and f"Better: {plan.better}")
+    return tuple(line for line in lines if line)
+
+
+def _rows(plan: LoadPlan) -> list[tuple[str, str, str]]:
+    taken = [
+        (one.route, "if needed" if index else "first", one.reason) for index, one in enumerate(plan.routes)
+    ]
+    if plan.forced:
+        taken[0] = (plan.routes[0].route, "as told", plan.routes[0].reason)
+    return [*taken, *((one.route, "no", one.reason) for one in plan.excluded)]
+
+
+def _accelerator(runtime: Runtime) -> str:
+    found = runtime.accelerator
+    if found.kind == "none":
+        return "no accelerator"
+    name = f"a {found.generation + ' ' if found.generation else ''}{found.kind.upper()}"
+    chips = f" of {plural(found.chips, 'chip')}" if found.kind == "tpu" and found.chips else ""
+    return name + chips + ("" if found.visible or runtime.is_remote else " that cannot be seen")
+
+
+def _worker(runtime: Runtime) -> str:
+    worker = runtime.worker
+    if worker.kind == "remote":
+        return f"its worker is remote ({', '.join(worker.endpoints) or worker.job})"
+    if worker.kind == "multi-host":
+        return f"its workers are several machines ({', '.join(worker.endpoints)})"
+    return "models are read from this machine's disk"

@@ -1,0 +1,26 @@
+"""What every test stands on: an environment without the user's settings, and kernels of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kernel import Kernel
+
+OURS = ("TFHUB_", "HUB_MAGIC_", "TF_USE_LEGACY_KERAS")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith(OURS) and name != "HUB_MAGIC_STRESS"]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    """A real IPython kernel, with a profile and a temporary directory of its own."""
+    with Kernel(tmp_path / "kernel") as started:
+        yield started

@@ -1,0 +1,133 @@
+"""A real IPython kernel in a process of its own, driven cell by cell."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client import KernelManager
+from jupyter_client.kernelspec import KernelSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+REPOSITORY = Path(__file__).parent.parent
+TIMEOUT = 240
+
+
+@dataclass
+class Cell:
+    """What came of running a cell."""
+
+    status: str
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def stdout(self) -> str:
+        return self._stream("stdout")
+
+    @property
+    def stderr(self) -> str:
+        return self._stream("stderr")
+
+    @property
+    def data(self) -> dict[str, str]:
+        """The mime bundle of the cell's result."""
+        return next((m["content"]["data"] for m in self.messages if m["msg_type"] == "execute_result"), {})
+
+    @property
+    def text(self) -> str:
+        """The cell's result as text."""
+        return self.data.get("text/plain", "")
+
+    @property
+    def html(self) -> str:
+        return self.data.get("text/html", "")
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """Every error shown: a plain cell shows one."""
+        return [m["content"] for m in self.messages if m["msg_type"] == "error"]
+
+    @property
+    def error(self) -> str:
+        """The traceback as shown, or the line of a UsageError, which IPython prints."""
+        if self.errors:
+            return "\n".join(self.errors[0]["traceback"])
+        return self.stderr if self.status == "error" else ""
+
+    def _stream(self, name: str) -> str:
+        found = (m["content"] for m in self.messages if m["msg_type"] == "stream")
+        return "".join(content["text"] for content in found if content["name"] == name)
+
+
+class Kernel:
+    """A kernel with a home of its own.
+
+    Args:
+        home: where its profile, its temporary files and its working directory are.
+        env: variables set for it.
+    """
+
+    def __init__(self, home: Path, **env: str) -> None:
+        self.home = home
+        for folder in ("ipython", "tmp", "work"):
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        self.env = {
+            **os.environ,
+            "IPYTHONDIR": str(home / "ipython"),
+            "TMPDIR": str(home / "tmp"),
+            "PYTHONPATH": str(REPOSITORY),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            **env,
+        }
+        self.manager = KernelManager(transport="ipc" if sys.platform != "win32" else "tcp")
+        self.manager.ip = str(home / "channel")
+        self.manager._kernel_spec = KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python"
+        )
+
+    def __enter__(self) -> Self:
+        self.manager.start_kernel(env=self.env, cwd=str(self.home / "work"))
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=TIMEOUT)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+    def run(self, code: str, **options: Any) -> Cell:
+        """Run a cell and wait for its end."""
+        cell = Cell("")
+        reply = self.client.execute_interactive(
+            code, output_hook=cell.messages.append, allow_stdin=False, timeout=TIMEOUT, **options
+        )
+        cell.status = reply["content"]["status"]
+        return cell
+
+    def ok(self, code: str) -> Cell:
+        """Run a cell that must end well."""
+        cell = self.run(code)
+        assert cell.status == "ok", cell.error
+        return cell
+
+    def value(self, expression: str) -> Any:
+        """The value of an expression in the kernel, which must be a literal."""
+        reply = self.client.execute(
+            "", silent=True, user_expressions={"it": f"repr({expression})"}, reply=True, timeout=TIMEOUT
+        )
+        found = reply["content"]["user_expressions"]["it"]
+        assert found["status"] == "ok", found
+        return ast.literal_eval(ast.literal_eval(found["data"]["text/plain"]))
