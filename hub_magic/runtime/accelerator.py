@@ -1,0 +1,143 @@
+"""The accelerator: which chips this machine has, told by directory listings and `/sys` alone.
+
+Device nodes are never opened: opening a TPU's takes it from whoever wants to use it, and importing a
+TensorFlow built for TPUs does the same until the process ends.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from .files import exists, names, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# PCI device ids under Google's vendor id. The vendor alone tells nothing: its network card gVNIC has it too.
+# Sources: jax `jax/_src/hardware_utils.py`, torch_xla `_internal/tpu.py`, cloud-accelerator-diagnostics
+# `tpu_info/device.py`; 0x0027 is v2 and v3, told apart by the subsystem's id.
+_GOOGLE = "0x1ae0"
+_GENERATIONS = {
+    "0x0027": "",
+    "0x005e": "v4",
+    "0x0062": "v5p",
+    "0x0063": "v5e",
+    "0x006f": "v6e",
+    "0x0076": "tpu7x",
+    "0x007c": "tpu8t",
+    "0x0083": "tpu8i",
+}
+_SUBSYSTEMS = {"0x004e": "v2", "0x004f": "v3"}
+
+# Variables that only a machine set up for TPUs has. TPU_SKIP_MDS_QUERY, TPU_ML_PLATFORM and PJRT_DEVICE are
+# not among them: importing jax or torch_xla writes them on any machine.
+_TPU_VARIABLES = (
+    "TPU_ACCELERATOR_TYPE",
+    "ISTPUVM",
+    "TPU_WORKER_ID",
+    "TPU_WORKER_HOSTNAMES",
+    "TPU_PROCESS_ADDRESSES",
+    "TPU_NAME",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """What computes beside the CPU, where the worker is.
+
+    Attributes:
+        kind: "none", "gpu" or "tpu".
+        generation: a TPU's ("v2" to "v6e", "tpu7x"), or "" when unknown.
+        chips: how many this machine has, 0 when unknown; never taken from TPU_CHIPS_PER_HOST_BOUNDS, which
+            says 4 on Colab's one-chip machines.
+        visible: whether it was seen; False when only the environment speaks of it, or hides it.
+    """
+
+    kind: Literal["none", "gpu", "tpu"] = "none"
+    generation: str = ""
+    chips: int = 0
+    visible: bool = False
+
+
+def find_accelerator(env: Mapping[str, str], root: Path | None) -> tuple[Accelerator, tuple[str, ...]]:
+    """This machine's accelerator, and the signals that told it.
+
+    Args:
+        env: the environment.
+        root: where `sys` and `dev` are; None on a system that has neither.
+    """
+    seen = root and (_tpu_on_bus(env, root) or _tpu_nodes(env, root))
+    return seen or _tpu_expected(env) or (root and _gpu(env, root)) or (Accelerator(), ())
+
+
+def named_generation(env: Mapping[str, str]) -> str:
+    """The TPU's generation by TPU_ACCELERATOR_TYPE: Colab writes "v5e-1", Kaggle "v5litepod-8"."""
+    generation = env.get("TPU_ACCELERATOR_TYPE", "").partition("-")[0]
+    return "v5e" if generation == "v5litepod" else generation
+
+
+def _tpu_on_bus(env: Mapping[str, str], root: Path) -> tuple[Accelerator, tuple[str, ...]] | None:
+    bus = root / "sys/bus/pci/devices"
+    chips = [bus / name for name in names(bus) if text(bus / name / "vendor") == _GOOGLE]
+    ids = [(device, chip) for chip in chips if (device := text(chip / "device")) in _GENERATIONS]
+    if not ids:
+        return None
+    device, chip = ids[0]
+    generation = _GENERATIONS[device] or _SUBSYSTEMS.get(text(chip / "subsystem_device"), "")
+    signal = f"{_count(len(ids), 'PCI device')} 1ae0:{device[2:]}"
+    return Accelerator("tpu", generation or named_generation(env), len(ids), visible=True), (signal,)
+
+
+def _tpu_nodes(env: Mapping[str, str], root: Path) -> tuple[Accelerator, tuple[str, ...]] | None:
+    """Numbered nodes count only beside a TPU's variable: any device given through VFIO has one too.
+
+    `/dev/accel` itself is a directory of other makers' NPUs.
+    """
+    variable = _tpu_variable(env)
+    if not variable:
+        return None
+    for directory, pattern, shown in (
+        ("dev", r"accel\d+", "/dev/accelN"),
+        ("dev/vfio", r"\d+", "/dev/vfio/N"),
+    ):
+        count = _matching(root / directory, pattern)
+        if count:
+            signals = (variable, f"{_count(count, 'node')} {shown}")
+            return Accelerator("tpu", named_generation(env), count, visible=True), signals
+    return None
+
+
+def _tpu_expected(env: Mapping[str, str]) -> tuple[Accelerator, tuple[str, ...]] | None:
+    """A TPU that the environment speaks of, and that cannot be seen."""
+    if env.get("COLAB_TPU_1VM") == "1" or env.get("ISTPUVM") or env.get("TPU_ACCELERATOR_TYPE"):
+        return Accelerator("tpu", named_generation(env)), (_tpu_variable(env), "no TPU chip visible")
+    return None
+
+
+def _tpu_variable(env: Mapping[str, str]) -> str:
+    if env.get("COLAB_TPU_1VM") == "1":
+        return "COLAB_TPU_1VM=1"
+    return next((f"{name}={env[name]}" for name in _TPU_VARIABLES if env.get(name)), "")
+
+
+def _gpu(env: Mapping[str, str], root: Path) -> tuple[Accelerator, tuple[str, ...]] | None:
+    """An NVIDIA GPU whose driver is loaded; one on the bus alone may belong to a virtual machine."""
+    # In WSL there is no node of NVIDIA's: the driver is this library, put there by Windows.
+    drivers = ("dev/nvidiactl", "proc/driver/nvidia", "usr/lib/wsl/lib/libcuda.so.1")
+    driver = next((f"/{path}" for path in drivers if exists(root / path)), "")
+    if not driver:
+        return None
+    hidden = env.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
+    signals = (driver, f"CUDA_VISIBLE_DEVICES={env['CUDA_VISIBLE_DEVICES']}") if hidden else (driver,)
+    return Accelerator("gpu", "", _matching(root / "dev", r"nvidia\d+"), visible=not hidden), signals
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _matching(directory: Path, pattern: str) -> int:
+    return sum(re.fullmatch(pattern, name) is not None for name in names(directory))

@@ -1,0 +1,94 @@
+"""The TensorFlow build: whether it can drive a TPU, told by package metadata and never by importing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .files import exists
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+# A build for TPUs first: where two are installed, it decides (Colab's images had both until 2025).
+_TPU_BUILDS = ("tensorflow-tpu", "tf-nightly-tpu")
+_OTHER_BUILDS = ("tensorflow", "tensorflow-cpu", "tf-nightly", "tf-nightly-cpu")
+_LIBTPU = ("libtpu", "libtpu-nightly")
+
+# The newest build for TPUs on PyPI (2026-11), and the only one that is there for all of Python 3.10 to 3.13.
+# It takes any libtpu from 0.0.14 on, but newer ones were seen to end in "No TPU platform found"
+# (Kaggle/docker-python#1499).
+_INSTALL = "pip install tensorflow-tpu==2.20.0 libtpu==0.0.14"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFlowBuild:
+    """The TensorFlow that `import tensorflow` gives.
+
+    Attributes:
+        package: the installed package's name, or "" when none is installed.
+        version: its version, or "".
+        libtpu: the version of the TPU driver's package, or the library's path, or "".
+        drives_tpu: whether this build can drive a TPU in this machine; a remote worker brings its own.
+        remedy: the pip line that mends it, where a TPU is here and this build cannot drive it; else "".
+    """
+
+    package: str = ""
+    version: str = ""
+    libtpu: str = ""
+    drives_tpu: bool = False
+    remedy: str = ""
+
+
+def find_build(
+    env: Mapping[str, str],
+    root: Path,
+    versions: Mapping[str, str] | None,
+    *,
+    drives_tpu: bool,
+    needs_tpu: bool,
+) -> TensorFlowBuild:
+    """The TensorFlow build of this Python.
+
+    Args:
+        env: the environment.
+        root: where `lib` and `usr` are.
+        versions: installed packages and their versions; None reads them from the metadata of this Python.
+        drives_tpu: True when TensorFlow is running a TPU already, which settles the question.
+        needs_tpu: whether there is a TPU that this build has to drive.
+    """
+    version_of = _installed_version if versions is None else versions.get
+    package, version = _first(_TPU_BUILDS + _OTHER_BUILDS, version_of)
+    libtpu = _first(_LIBTPU, version_of)[1] or _library(env, root)
+    # Cloud TPU images with TensorFlow call their own build plain `tensorflow`, and have this directory.
+    for_tpu = package in _TPU_BUILDS or (package == "tensorflow" and exists(root / "usr/share/tpu"))
+    drives_tpu = drives_tpu or (for_tpu and bool(libtpu))
+    remedy = _remedy(version_of) if needs_tpu and not drives_tpu else ""
+    return TensorFlowBuild(package, version, libtpu, drives_tpu, remedy)
+
+
+def _remedy(version_of: Callable[[str], str | None]) -> str:
+    """Replace what is there: every build owns the same `tensorflow` directory, and files of two would mix."""
+    present = " ".join(name for name in _TPU_BUILDS + _OTHER_BUILDS if version_of(name))
+    return f"pip uninstall -y {present} && {_INSTALL}" if present else _INSTALL
+
+
+def _first(names: tuple[str, ...], version_of: Callable[[str], str | None]) -> tuple[str, str]:
+    return next(((name, version) for name in names if (version := version_of(name))), ("", ""))
+
+
+def _installed_version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        # Not `version()`: it warns or fails where an interrupted uninstall left a directory without metadata.
+        return distribution(package).metadata.get("Version")
+    except PackageNotFoundError:
+        return None
+
+
+def _library(env: Mapping[str, str], root: Path) -> str:
+    """The TPU driver's library where it is no package: as TPU_LIBRARY_PATH says, or on Cloud TPU images."""
+    path = env.get("TPU_LIBRARY_PATH") or "/lib/libtpu.so"
+    return path if exists(root / path.lstrip("/")) else ""
