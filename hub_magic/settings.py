@@ -26,13 +26,13 @@ MODE_VARIABLE = "TFHUB_MODEL_LOAD_FORMAT"
 OFFLINE_VARIABLE = "HUB_MAGIC_OFFLINE"
 VARIABLES = (CACHE_VARIABLE, MODE_VARIABLE, OFFLINE_VARIABLE)
 
-_FORMATS = {
+MODE_FORMATS = {
     "compressed": "COMPRESSED",
     "uncompressed": "UNCOMPRESSED",
     "auto": "AUTO",
     "offline": "COMPRESSED",
 }
-MODES = tuple(_FORMATS)
+MODES = tuple(MODE_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeS
     if is_offline(env):
         return ModeSetting("offline", "saved" if saved == "offline" else "variable", OFFLINE_VARIABLE)
     if raw := env.get(MODE_VARIABLE, ""):
-        mode = next((name for name in MODES if _FORMATS[name] == raw), raw)
+        mode = next((name for name in MODES if MODE_FORMATS[name] == raw), raw)
         return ModeSetting(mode, "saved" if mode == saved else "variable", MODE_VARIABLE)
     if flag := _flag("tfhub_model_load_format"):
         return ModeSetting(flag.lower(), "flag", "--tfhub_model_load_format")
@@ -112,7 +112,7 @@ def parse_mode(text: str) -> str:
         SettingError: no such mode.
     """
     mode = text.strip().lower()
-    if mode not in _FORMATS:
+    if mode not in MODE_FORMATS:
         raise SettingError(f"There is no mode {text!r}. The modes are {', '.join(MODES)}.")
     return mode
 
@@ -125,7 +125,7 @@ def set_mode(text: str, *, env: MutableMapping[str, str] | None = None) -> ModeS
     """
     env = os.environ if env is None else env
     mode = parse_mode(text)
-    env[MODE_VARIABLE] = _FORMATS[mode]
+    env[MODE_VARIABLE] = MODE_FORMATS[mode]
     if mode == "offline":
         env[OFFLINE_VARIABLE] = "1"
     else:
@@ -164,8 +164,8 @@ def mend_environment(env: MutableMapping[str, str] | None = None) -> None:
     """
     env = os.environ if env is None else env
     mode = env.get(MODE_VARIABLE, "").strip().lower()
-    if mode in _FORMATS and mode != "offline":
-        env[MODE_VARIABLE] = _FORMATS[mode]
+    if mode in MODE_FORMATS and mode != "offline":
+        env[MODE_VARIABLE] = MODE_FORMATS[mode]
     if env.get(CACHE_VARIABLE, "").startswith("~"):
         env[CACHE_VARIABLE] = os.path.expanduser(env[CACHE_VARIABLE])  # noqa: PTH111 - Path would resolve more
 

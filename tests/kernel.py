@@ -38,7 +38,8 @@ class Cell:
     @property
     def data(self) -> dict[str, str]:
         """The mime bundle of the cell's result."""
-        return next((m["content"]["data"] for m in self.messages if m["msg_type"] == "execute_result"), {})
+        found = [m["content"]["data"] for m in self.messages if m["msg_type"] == "execute_result"]
+        return found[-1] if found else {}
 
     @property
     def text(self) -> str:
@@ -125,9 +126,13 @@ class Kernel:
 
     def value(self, expression: str) -> Any:
         """The value of an expression in the kernel, which must be a literal."""
-        reply = self.client.execute(
-            "", silent=True, user_expressions={"it": f"repr({expression})"}, reply=True, timeout=TIMEOUT
-        )
+        while True:
+            reply = self.client.execute(
+                "", silent=True, user_expressions={"it": f"repr({expression})"}, reply=True, timeout=TIMEOUT
+            )
+            # After a failed cell, a kernel aborts what it finds in its queue.
+            if reply["content"]["status"] != "aborted":
+                break
         found = reply["content"]["user_expressions"]["it"]
         assert found["status"] == "ok", found
         return ast.literal_eval(ast.literal_eval(found["data"]["text/plain"]))

@@ -12,6 +12,8 @@ import re
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
 
+from IPython.core.inputtransformer2 import cell_magic
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
@@ -37,7 +39,14 @@ class CellForm:
         if found is None:
             return lines
         arguments = (found["arguments"] or "").rstrip()
-        return [f"%{self._name} --cell{arguments}\n", *lines[1:]]
+        return [f"%{self._name} --cell{arguments}\n", *self._body(lines[1:])]
+
+    def _body(self, lines: list[str]) -> list[str]:
+        """The lines below; a cell magic that they begin with works as it would in a cell of its own."""
+        first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+        if not lines or not lines[first].startswith("%%"):
+            return lines
+        return [*lines[:first], *cell_magic(self(lines[first:]))]
 
 
 class CellContexts:

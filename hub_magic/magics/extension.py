@@ -27,7 +27,6 @@ def load(shell: InteractiveShell) -> None:
     with ExitStack() as undo:
         undo.callback(_unregister, shell, magics)
         shell.register_magics(magics)
-        shell.configurables.append(magics)
         undo.callback(magics.environment.take_back)
         magics.apply_saved()
         undo.callback(register(shell))

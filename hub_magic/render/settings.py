@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+
 from ..locations import is_bucket
-from ..settings import MODES, CacheSetting, ModeSetting, Setting
+from ..settings import MODE_FORMATS, MODES, CacheSetting, ModeSetting, Setting
 from .tables import html_lines, plain
 
 _MEANINGS = {
@@ -36,6 +38,14 @@ def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
     return (setting.value, f"{_origin(setting)} {meaning}")
 
 
+def export_line(setting: Setting) -> str:
+    """The line that makes the same setting for programs outside IPython."""
+    value = (
+        MODE_FORMATS.get(setting.value, setting.value) if isinstance(setting, ModeSetting) else setting.value
+    )
+    return f"For other programs: export {setting.name}={shlex.quote(value)}"
+
+
 def setting_text(setting: ModeSetting | CacheSetting) -> str:
     """A setting as text."""
     return "\n".join(plain(line) for line in _lines(setting))
@@ -46,12 +56,9 @@ def setting_html(setting: ModeSetting | CacheSetting) -> str:
     return f"<div>{html_lines(_lines(setting))}</div>"
 
 
-def _lines(setting: Setting) -> tuple[str, ...]:
-    return (
-        mode_lines(setting)
-        if isinstance(setting, ModeSetting)
-        else cache_lines(CacheSetting(**vars(setting)))
-    )
+def _lines(setting: ModeSetting | CacheSetting) -> tuple[str, ...]:
+    lines = mode_lines(setting) if isinstance(setting, ModeSetting) else cache_lines(setting)
+    return (*lines, export_line(setting)) if setting.source == "saved" and setting.name else lines
 
 
 def _origin(setting: Setting) -> str:
