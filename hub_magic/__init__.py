@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         SettingError,
     )
     from .handles import Handle, parse_handle
+    from .loading import LoadPlan, RouteReason, loading_for, plan_load
+    from .runtime import Runtime, detect_runtime
     from .settings import CacheSetting, ModeSetting, read_cache, read_mode, set_cache, set_mode
 
 __version__ = "0.1.0"
@@ -38,6 +40,8 @@ _MODULES = {
         "SettingError",
     ),
     "handles": ("Handle", "parse_handle"),
+    "loading": ("LoadPlan", "RouteReason", "loading_for", "plan_load"),
+    "runtime": ("Runtime", "detect_runtime"),
     "settings": ("CacheSetting", "ModeSetting", "read_cache", "read_mode", "set_cache", "set_mode"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -51,13 +55,19 @@ __all__ = [
     "Handle",
     "HandleError",
     "HubMagicError",
+    "LoadPlan",
     "ModeSetting",
     "NotCachedError",
     "Problem",
     "RouteError",
+    "RouteReason",
+    "Runtime",
     "SettingError",
+    "detect_runtime",
     "list_cache",
+    "loading_for",
     "parse_handle",
+    "plan_load",
     "read_cache",
     "read_mode",
     "scan_cache",

@@ -14,7 +14,7 @@ from pathlib import Path
 from .errors import SettingError
 
 # Source: "Bucket names" and "Object names" in the manual of Google Cloud Storage.
-_BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?P<path>/[^\r\n]*)?")
+_BUCKET = r"gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^\r\n]*)?"
 
 
 def is_bucket(location: str) -> bool:
@@ -36,7 +36,7 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
         r"\$(?:\{(\w+)\}|(\w+))", lambda found: _variable(found[1] or found[2], text, env), text
     )
     if is_bucket(expanded):
-        if not _BUCKET.fullmatch(expanded):
+        if not re.fullmatch(_BUCKET, expanded):
             raise SettingError(
                 f"{expanded!r} is not a bucket's address. Write it as gs://BUCKET/PATH, in lower case."
             )

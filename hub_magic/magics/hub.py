@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import Unicode
 
 from .. import options
-from ..cache.scan import free_space
-from ..loading import LoadPlan, choose_mode, loading_for, plan_load
-from ..runtime import detect_runtime
+from ..errors import HubMagicError
 from ..settings import (
     EnvironmentRecord,
     ModeSetting,
@@ -26,12 +25,11 @@ from ..settings import (
 from .cell import CellContexts
 from .parsing import parse, takes
 from .saved import SavedSettings
-from .verbs import run_verb
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from IPython.core.interactiveshell import InteractiveShell
+
+    from ..loading import LoadPlan
 
 
 @magics_class
@@ -59,27 +57,22 @@ class HubMagics(Magics):
         """Set what was saved, except where the environment or a flag says otherwise."""
         with self.environment.recording():
             mend_environment()
-            if self.mode and read_mode().source == "default":
-                self._set_mode(self.mode)
-            if self.cache and read_cache().source == "default":
-                set_cache(self.cache)
+            try:
+                if self.mode and read_mode().source == "default":
+                    self._set_mode(self.mode)
+                if self.cache and read_cache().source == "default":
+                    set_cache(self.cache)
+            except HubMagicError as error:
+                # A disk that is not mounted today must not keep the magics away.
+                print(f"hub_magic: what was saved could not be set. {error}", file=sys.stderr)  # noqa: T201
 
     def _set_mode(self, text: str) -> ModeSetting:
         """Set the mode; for `auto`, the one that suits this runtime."""
         if parse_mode(text) != "auto":
             return set_mode(text)
-        location = read_cache().value
-        mode, reason = choose_mode(detect_runtime(shell=type(self.shell)), location, free_space(location))
-        return replace(set_mode(mode), reason=reason)
+        from .tpu import set_mode_for_runtime
 
-    def _plan(self, arguments: Namespace) -> LoadPlan:
-        return plan_load(
-            detect_runtime(shell=type(self.shell)),
-            cache=read_cache(),
-            mode=read_mode(),
-            via=arguments.via,
-            bucket=arguments.bucket or "",
-        )
+        return set_mode_for_runtime(self.shell)
 
     @line_magic
     @takes(options.MODE, options.PERSIST, options.AUTOLOAD, options.FORGET)
@@ -107,6 +100,8 @@ class HubMagics(Magics):
     )
     def hub_cache(self, line: str) -> Any:
         """What is cached, and where: browse it, cache elsewhere, fetch models, find their directories."""
+        from .verbs import run_verb
+
         arguments = parse(self.hub_cache, line)
         with self.environment.recording():
             return run_verb(arguments, self.saved)
@@ -118,17 +113,16 @@ class HubMagics(Magics):
 
         As a line, `%hub_tpu` tells what was detected, which route would be taken, and why; it runs nothing.
         """
-        arguments = parse(self.hub_tpu, line)
-        plan = self._plan(arguments)
-        if not arguments.cell and cell is None:
-            return plan
-        from ..render.plan import cell_line
+        from .tpu import cell_context, make_plan
 
-        print(cell_line(plan))  # noqa: T201 - a line of the cell's own output
+        arguments = parse(self.hub_tpu, line)
+        if not arguments.cell and cell is None:
+            return make_plan(arguments, self.shell)
+        context = cell_context(arguments, self.shell)
         if cell is None:
-            self.cells.enter(loading_for(plan))
+            self.cells.enter(context)
             return None
         # Only a program calls the magic with a body: in a cell the first line is rewritten (`cell.py`).
-        with loading_for(plan):
+        with context:
             exec(self.shell.transform_cell(cell), self.shell.user_ns)  # noqa: S102 - the body is the user's
         return None

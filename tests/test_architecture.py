@@ -1,0 +1,151 @@
+"""The rules that keep the package as it is drawn: who imports whom, and what loads what."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hub_magic
+
+PACKAGE = Path(hub_magic.__file__).parent
+
+# Each imports only what stands before it.
+ORDER = (
+    "errors",
+    "facts",
+    "handles",
+    "imports",
+    "locations",
+    "settings",
+    "runtime",
+    "cache",
+    "download",
+    "loading",
+    "pkg_resources_stand_in",
+    "render",
+    "widget",
+    "options",
+    "cli",
+    "magics",
+)
+# These import nothing of ours.
+ALONE = ("host",)
+
+# What may be imported when a module is loaded, and where; all else of it stands in functions.
+SLOW = {
+    "IPython",
+    "anywidget",
+    "google",
+    "ipywidgets",
+    "requests",
+    "tensorflow",
+    "tensorflow_hub",
+    "tqdm",
+    "traitlets",
+}
+WHERE = {
+    "IPython": {"magics"},
+    "traitlets": {"magics", "widget"},
+    "anywidget": {"widget"},
+    "ipywidgets": {"widget"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def home(path: Path) -> str:
+    """The noun a file belongs to: its folder in the package, or itself."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path, *, only_at_load: bool) -> set[str]:
+    """The modules a file imports, ours as `hub_magic.NOUN`."""
+    tree = ast.parse(path.read_text())
+    depth = len(path.relative_to(PACKAGE).parts)
+    found = set()
+    for node, at_load in walk(tree):
+        if only_at_load and not at_load:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(node.module or "")
+        elif isinstance(node, ast.ImportFrom) and node.level == depth:
+            found |= (
+                {f"hub_magic.{node.module}"} if node.module else {f"hub_magic.{n.name}" for n in node.names}
+            )
+    return found
+
+
+def walk(tree: ast.AST, *, at_load: bool = True):
+    """Every node, and whether it runs when the module is loaded."""
+    for node in ast.iter_child_nodes(tree):
+        yield node, at_load
+        inside_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        yield from walk(node, at_load=at_load and not inside_function and not for_types)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports(path: Path) -> None:
+    noun = home(path)
+    ours = {
+        name.split(".")[1] for name in imported(path, only_at_load=False) if name.startswith("hub_magic.")
+    }
+    allowed = (
+        set()
+        if noun in ALONE
+        else {*ORDER[: ORDER.index(noun) + 1], "host"}
+        if noun != "__main__"
+        else {"cli"}
+    )
+    assert ours <= allowed
+    slow = {name.split(".")[0] for name in imported(path, only_at_load=True)} & SLOW
+    assert all(noun in WHERE.get(name, ()) for name in slow), slow
+
+
+NOUNS = sorted({home(path) for path in modules()})
+
+
+def test_every_noun_has_its_place() -> None:
+    assert set(NOUNS) <= {*ORDER, *ALONE, "__main__"}
+
+
+@pytest.mark.parametrize("noun", [noun for noun in NOUNS if noun not in {*WHERE["traitlets"], "__main__"}])
+def test_a_core_module_alone_loads_nothing_slow(noun: str) -> None:
+    code = f"import sys, hub_magic.{noun}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
+    # A distribution may bind the namespace `google` with a .pth file at every start of Python.
+    assert not (SLOW - {"google"}) & set(done.stdout.split())
+
+
+def test_public_names_are_complete_and_sorted() -> None:
+    homes = {name for names in hub_magic._MODULES.values() for name in names}
+    assert sorted(hub_magic.__all__) == hub_magic.__all__ == sorted(homes)
+    for name in hub_magic.__all__:
+        assert getattr(hub_magic, name).__name__ == name
+        assert name in dir(hub_magic)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = hub_magic.nothing
+
+
+def test_every_public_class_and_function_is_described() -> None:
+    for name in hub_magic.__all__:
+        assert (getattr(hub_magic, name).__doc__ or "").strip(), name
+
+
+def test_files_can_be_read_at_one_sitting() -> None:
+    long = {
+        str(path.relative_to(PACKAGE)): count
+        for path in modules()
+        if (count := len(path.read_text().splitlines())) > 400
+    }
+    assert long == {}
