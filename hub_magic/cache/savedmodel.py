@@ -1,0 +1,307 @@
+"""What a SavedModel says of itself: its signatures, tags and assets, read without TensorFlow.
+
+`saved_model.pb` is a protocol buffer that may be hundreds of megabytes, nearly all of it the graph. The few
+fields wanted here are met on a walk that seeks past the others, so time and memory do not grow with the
+graph. The file comes from anywhere: nothing in it is trusted. Source of the field numbers:
+`saved_model.proto`, `meta_graph.proto`, `tensor_shape.proto` and `types.proto` of TensorFlow 2.21, which
+promises never to change them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from ..errors import DamagedEntryError
+from ..facts import Fact
+
+# `DataType` in types.proto, from 1 on.
+# fmt: off
+_DTYPES = (
+    "float32", "float64", "int32", "uint8", "int16", "int8", "string", "complex64", "int64", "bool",
+    "qint8", "quint8", "qint32", "bfloat16", "qint16", "quint16", "uint16", "complex128", "float16",
+    "resource", "variant", "uint32", "uint64", "float8_e5m2", "float8_e4m3fn", "float8_e4m3fnuz",
+    "float8_e4m3b11fnuz", "float8_e5m2fnuz", "int4", "uint4", "int2", "uint2", "float4_e2m1fn",
+)
+# fmt: on
+_REFERENCE = 100  # added to the number of a type for a reference to it, as TF1 variables are
+
+# Field numbers.
+_META_GRAPHS = 2
+_META_INFO, _COLLECTIONS, _SIGNATURES, _ASSETS, _OBJECT_GRAPH = 1, 4, 5, 6, 7
+_TAGS, _TENSORFLOW_VERSION = 4, 5
+_KEY, _VALUE = 1, 2
+_INPUTS, _OUTPUTS = 1, 2
+_DTYPE, _SHAPE = 2, 3
+_DIMENSION, _UNKNOWN_RANK = 2, 3
+_DIMENSION_SIZE = 1
+_FILENAME = 2
+_ANY_LIST, _ANY, _PACKED = 5, 1, 2
+
+# What a file may cost, far above any real model.
+_MOST_FIELDS = 500_000
+_MOST_TEXT = 4_000_000
+_LONGEST_TEXT = 4096
+
+# Signatures that TensorFlow adds for itself.
+_INTERNAL = "__saved_model_"
+# Where TF1 keeps the assets.
+_ASSETS_COLLECTION = "saved_model_assets"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFact(Fact):
+    """An input or output of a signature.
+
+    Attributes:
+        name: what the signature calls it.
+        dtype: as TensorFlow writes it, "float32"; "" for one not known here.
+        shape: the size of each dimension, None where any size goes; None when not even the rank is fixed.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature(Fact):
+    """A function that a model offers by name; tensors in the order of their names."""
+
+    name: str
+    inputs: tuple[TensorFact, ...]
+    outputs: tuple[TensorFact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModelFacts(Fact):
+    """What a SavedModel says of itself.
+
+    Attributes:
+        signatures: of the graph that `hub.load` takes, in the order of their names.
+        tags: of each graph in the file; TF2 models have one, tagged "serve".
+        is_tf2: whether it is a TF2 SavedModel, which has an object graph.
+        assets: names of the files in `assets/` that the model reads.
+        tensorflow: the version that wrote it, or "".
+    """
+
+    signatures: tuple[Signature, ...] = ()
+    tags: tuple[tuple[str, ...], ...] = ()
+    is_tf2: bool = False
+    assets: tuple[str, ...] = ()
+    tensorflow: str = ""
+
+
+class _Span(NamedTuple):
+    """Where a field's content lies in the file, in bytes."""
+
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class _Graph:
+    """One graph of the file, while it is being read."""
+
+    tags: tuple[str, ...] = ()
+    signatures: tuple[Signature, ...] = ()
+    assets: tuple[str, ...] = ()
+    has_objects: bool = False
+    tensorflow: str = ""
+
+
+def read_saved_model(path: str | os.PathLike[str]) -> SavedModelFacts:
+    """What the SavedModel in this directory says of itself.
+
+    Raises:
+        DamagedEntryError: `saved_model.pb` is truncated, or holds something else.
+        OSError: there is no `saved_model.pb` (`saved_model.pbtxt` is not read), or it cannot be read.
+    """
+    file_path = Path(path) / "saved_model.pb"
+    with file_path.open("rb") as file:
+        walk = _Walk(file)
+        try:
+            graphs = [_graph(walk, span) for span in walk.messages(walk.whole, _META_GRAPHS)]
+        except _NotReadableError as error:
+            raise DamagedEntryError(f"{file_path} is no readable SavedModel: {error}.") from None
+    if not graphs:
+        raise DamagedEntryError(f"{file_path} is no readable SavedModel: there is no graph in it.")
+    # tensorflow_hub takes the graph without tags of a model in the TF1 Hub format, and "serve" of any other.
+    served = next((g for tags in ((), ("serve",)) for g in graphs if g.tags == tags), graphs[0])
+    return SavedModelFacts(
+        served.signatures,
+        tuple(graph.tags for graph in graphs),
+        len(graphs) == 1 and served.has_objects,
+        served.assets,
+        served.tensorflow,
+    )
+
+
+def cut_short(path: str) -> str:
+    """Why `saved_model.pb` at this path cannot be whole by its outermost lengths alone, or "".
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb", buffering=64) as file:  # noqa: PTH123 - asked for thousands of entries in a row
+        walk = _Walk(file)
+        try:
+            for _ in islice(walk.fields(walk.whole), 100):
+                pass
+        except _NotReadableError as error:
+            return str(error)
+    return ""
+
+
+def _graph(walk: _Walk, span: _Span) -> _Graph:
+    graph = _Graph()
+    signatures: list[Signature] = []
+    assets: list[str] = []
+    for number, value in walk.fields(span):
+        if not isinstance(value, _Span):
+            continue
+        if number == _META_INFO:
+            graph.tags = tuple(sorted(walk.text(tag) for tag in walk.messages(value, _TAGS)))
+            graph.tensorflow = walk.text_in(value, _TENSORFLOW_VERSION)
+        elif number == _SIGNATURES:
+            name = walk.text_in(value, _KEY)
+            if not name.startswith(_INTERNAL):
+                signatures.append(_signature(walk, name, value))
+        elif number == _COLLECTIONS:
+            assets.extend(_collected_assets(walk, value))
+        elif number == _ASSETS:
+            assets.append(walk.text_in(value, _FILENAME))
+        elif number == _OBJECT_GRAPH:
+            graph.has_objects = True
+    graph.signatures = tuple(sorted(signatures, key=lambda signature: signature.name))
+    graph.assets = tuple(sorted(set(assets)))
+    return graph
+
+
+def _collected_assets(walk: _Walk, entry: _Span) -> Iterator[str]:
+    """The assets in this entry of the collections, as TF1 lists them."""
+    if walk.text_in(entry, _KEY) != _ASSETS_COLLECTION:
+        return
+    for collection in walk.messages(entry, _VALUE):
+        for any_list in walk.messages(collection, _ANY_LIST):
+            for any_value in walk.messages(any_list, _ANY):
+                for asset in walk.messages(any_value, _PACKED):
+                    yield walk.text_in(asset, _FILENAME)
+
+
+def _signature(walk: _Walk, name: str, entry: _Span) -> Signature:
+    tensors: dict[int, list[TensorFact]] = {_INPUTS: [], _OUTPUTS: []}
+    for definition in walk.messages(entry, _VALUE):
+        for number, value in walk.fields(definition):
+            if number in tensors and isinstance(value, _Span):
+                tensors[number].append(_tensor(walk, value))
+    inputs, outputs = (
+        tuple(sorted(tensors[number], key=lambda tensor: tensor.name)) for number in (_INPUTS, _OUTPUTS)
+    )
+    return Signature(name, inputs, outputs)
+
+
+def _tensor(walk: _Walk, entry: _Span) -> TensorFact:
+    dtype = 0
+    shape: tuple[int | None, ...] | None = None
+    for info in walk.messages(entry, _VALUE):
+        for number, value in walk.fields(info):
+            if number == _DTYPE and isinstance(value, int):
+                dtype = value
+            elif number == _SHAPE and isinstance(value, _Span):
+                shape = _shape(walk, value)
+    number = dtype - _REFERENCE if dtype > _REFERENCE else dtype
+    known = 0 < number <= len(_DTYPES)
+    return TensorFact(walk.text_in(entry, _KEY), _DTYPES[number - 1] if known else "", shape)
+
+
+def _shape(walk: _Walk, span: _Span) -> tuple[int | None, ...] | None:
+    dimensions: list[int | None] = []
+    for number, value in walk.fields(span):
+        if number == _UNKNOWN_RANK and value:
+            return None
+        if number == _DIMENSION and isinstance(value, _Span):
+            sizes = [size for field, size in walk.fields(value) if field == _DIMENSION_SIZE]
+            size = sizes[-1] if sizes else 0
+            # -1, any size, is written as the largest unsigned numbers are.
+            dimensions.append(size if isinstance(size, int) and size < 1 << 63 else None)
+    return tuple(dimensions)
+
+
+class _NotReadableError(Exception):
+    """The bytes are no protocol buffer, or cost more than any real model."""
+
+
+class _Walk:
+    """A walk over the fields of a protocol buffer in a file.
+
+    Source of the rules: https://protobuf.dev/programming-guides/encoding
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._fields_left = _MOST_FIELDS
+        self._text_left = _MOST_TEXT
+        self.whole = _Span(0, os.fstat(file.fileno()).st_size)
+
+    def fields(self, span: _Span) -> Iterator[tuple[int, int | _Span]]:
+        """Number and value of each field: a number for a varint, for all others where the content lies."""
+        position = span.start
+        while position < span.end:
+            self._fields_left -= 1
+            if self._fields_left < 0:
+                raise _NotReadableError("it holds more parts than any model")
+            self._file.seek(position)
+            key = self._varint()
+            number, wire = key >> 3, key & 7
+            value: int | _Span
+            if wire == 0:
+                value = self._varint()
+                position = self._file.tell()
+            elif wire in {1, 2, 5}:
+                length = self._varint() if wire == 2 else (8 if wire == 1 else 4)
+                start = self._file.tell()
+                position = start + length
+                value = _Span(start, position)
+            else:
+                raise _NotReadableError("it is no protocol buffer")
+            if number == 0 or position > span.end:
+                raise _NotReadableError("it ends too early, or is no protocol buffer")
+            yield number, value
+
+    def messages(self, span: _Span, wanted: int) -> Iterator[_Span]:
+        """Where the fields with this number lie."""
+        for number, value in self.fields(span):
+            if number == wanted and isinstance(value, _Span):
+                yield value
+
+    def text(self, span: _Span) -> str:
+        """The text that lies there; one that is longer than any real name is cut."""
+        length = min(span.end - span.start, _LONGEST_TEXT)
+        self._text_left -= length
+        if self._text_left < 0:
+            raise _NotReadableError("it holds more names than any model")
+        self._file.seek(span.start)
+        return self._file.read(length).decode(errors="replace")
+
+    def text_in(self, span: _Span, wanted: int) -> str:
+        """The text in the last field with this number, or ""."""
+        found = None
+        for found in self.messages(span, wanted):  # noqa: B007 - a later field replaces an earlier one
+            pass
+        return self.text(found) if found else ""
+
+    def _varint(self) -> int:
+        value = 0
+        for shift in range(0, 64, 7):
+            byte = self._file.read(1)
+            if not byte:
+                raise _NotReadableError("it ends too early")
+            value |= (byte[0] & 0x7F) << shift
+            if byte[0] < 0x80:
+                return value & 0xFFFF_FFFF_FFFF_FFFF
+        raise _NotReadableError("it is no protocol buffer")
