@@ -1,0 +1,150 @@
+"""Archives of models: made once, the same bytes every time.
+
+The bytes depend only on the names and contents of a model's files, so the ETag, a digest of the archive, is
+the same after a restart and on a second host, and a download that broke off can be resumed there.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import os
+import tarfile
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from .catalog import Catalog, Model, ModelFile
+
+# Not ".tar.gz": an archive directory inside the served folder must not show up as models.
+_SUFFIX = ".tgz"
+_UNFINISHED = ".part"
+
+
+@dataclass(frozen=True)
+class OpenArchive:
+    """An archive ready to be sent; whoever gets it closes `file`.
+
+    Attributes:
+        file: opened for reading; it stays readable when the archive is replaced meanwhile.
+        size: in bytes.
+        etag: a strong ETag, with its quotes.
+    """
+
+    file: BinaryIO
+    size: int
+    etag: str
+
+
+class ArchiveStore:
+    """The archives made of a catalog's folders, kept in a directory.
+
+    A file's name is `<model>-<state of the model's files>-<digest of the archive>.tgz`; nothing else is
+    remembered, so a directory that is kept serves the next host as well. One host at a time may use it.
+    """
+
+    def __init__(self, catalog: Catalog, directory: Path) -> None:
+        self._catalog = catalog
+        self._directory = directory
+        self._locks: dict[str, threading.Lock] = {}
+        self._stopped = threading.Event()
+        for unfinished in directory.glob(f"*{_UNFINISHED}"):  # left by a host that was killed
+            unfinished.unlink()
+
+    def open(self, model: Model) -> OpenArchive:
+        """Open the model's archive: the ready one, else one made of its folder now or earlier.
+
+        Raises:
+            BlockingIOError: the model's files changed while they were packed.
+            OSError: the model cannot be read, or the archive cannot be written.
+        """
+        if model.archive:
+            file = model.archive.open("rb")
+            status = os.fstat(file.fileno())
+            return OpenArchive(file, status.st_size, f'"{status.st_mtime_ns:x}-{status.st_size:x}"')
+        if not model.folder:
+            raise FileNotFoundError(errno.ENOENT, f"It is only in {model.bucket}; load it uncompressed")
+        with self._locks.setdefault(model.handle, threading.Lock()):
+            files = self._catalog.files(model.folder)
+            owner = hashlib.sha256(os.fsencode(model.handle)).hexdigest()[:16]
+            name = f"{owner}-{hashlib.sha256(repr(files).encode()).hexdigest()[:16]}"
+            path = next(self._directory.glob(f"{name}-*{_SUFFIX}"), None)
+            if path is None:
+                path = self._make(files, name)
+                if self._catalog.files(model.folder) != files:
+                    path.unlink()
+                    raise BlockingIOError(
+                        errno.EAGAIN, "Its files are being changed; try again when they are complete"
+                    )
+                self._remove_older(owner, path)
+            file = path.open("rb")
+        return OpenArchive(file, os.fstat(file.fileno()).st_size, f'"{path.stem.rpartition("-")[2]}"')
+
+    def stop(self) -> None:
+        """Break off the archives that are being made."""
+        self._stopped.set()
+
+    def _make(self, files: tuple[ModelFile, ...], name: str) -> Path:
+        # A cleaner of temporary files may have taken the directory since the host started.
+        self._directory.mkdir(parents=True, exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(suffix=_UNFINISHED, dir=self._directory)
+        try:
+            with os.fdopen(handle, "wb") as target:
+                sink = _Sink(target, self._stopped)
+                _pack(files, sink)
+            return Path(unfinished).replace(self._directory / f"{name}-{sink.digest()}{_SUFFIX}")
+        finally:
+            Path(unfinished).unlink(missing_ok=True)
+
+    def _remove_older(self, owner: str, current: Path) -> None:
+        for path in self._directory.glob(f"{owner}-*{_SUFFIX}"):
+            if path != current:
+                path.unlink(missing_ok=True)
+
+
+class _Sink:
+    """A file for the archive's bytes: digests them on the way, and can be stopped."""
+
+    def __init__(self, file: BinaryIO, stopped: threading.Event) -> None:
+        self._file = file
+        self._stopped = stopped
+        self._digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        if self._stopped.is_set():
+            # Not InterruptedError: io.BufferedWriter, inside gzip, would try again for ever.
+            raise ConnectionAbortedError(errno.ECONNABORTED, "The host is closing")
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def digest(self) -> str:
+        return self._digest.hexdigest()[:32]
+
+
+def _pack(files: tuple[ModelFile, ...], sink: _Sink) -> None:
+    """Write the `.tar.gz`: the model's root is the archive's root, and nothing in it names a time or user.
+
+    Links were followed, because tensorflow_hub refuses archives with links; folders have entries of their
+    own, because it makes no others.
+    """
+    # Level 6: trained weights hardly compress, and 9 takes longer for nothing.
+    with (
+        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=sink, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for file in files:
+            entry = tarfile.TarInfo(file.name.rstrip("/"))
+            if file.name.endswith("/"):
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(entry)
+            else:
+                entry.size = file.size
+                with file.path.open("rb") as content:
+                    tar.addfile(entry, content)
