@@ -1,0 +1,240 @@
+"""The environments of the scripts: made when missing, renewed when what they are made of has changed.
+
+`python scripts/environments.py run NAME ARGUMENTS...` makes NAME ready and then runs its Python.
+
+Standard library only: this is what runs first on a fresh machine, on any Python from 3.10 on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHONS = ("3.13", "3.12", "3.11", "3.10")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment with this project in it, editable.
+
+    Attributes:
+        name: as the scripts call it.
+        folder: where it is, relative to the repository.
+        python: the Python it is meant for; another one takes its place where that is missing.
+        constraints: the name of the file in `constraints` that holds its versions.
+        groups: dependency groups of pyproject.toml.
+        tensorflow: with the extra of that name.
+        pins: requirements on top.
+        without: distributions taken out in the end.
+    """
+
+    name: str
+    folder: str
+    python: str
+    constraints: str
+    groups: tuple[str, ...]
+    tensorflow: bool = True
+    pins: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The environment's folder."""
+        return ROOT / self.folder
+
+    @property
+    def executable(self) -> Path:
+        """The environment's Python."""
+        return self.path / "bin" / "python"
+
+    @property
+    def constraints_file(self) -> Path:
+        """The file that holds the versions."""
+        return ROOT / "constraints" / f"{self.constraints}.txt"
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What pip is asked to install, besides itself."""
+        project = ".[tensorflow]" if self.tensorflow else "."
+        groups = (option for group in self.groups for option in ("--group", group))
+        return ("--editable", project, *groups, *self.pins)
+
+
+ENVIRONMENTS = {
+    environment.name: environment
+    for environment in (
+        Environment("demo", ".venv", "3.13", "newest", ("demo",)),
+        # Without setuptools, so that the mend for the missing pkg_resources is shown for real.
+        Environment(
+            "newest",
+            ".lanes/newest",
+            "3.12",
+            "newest",
+            ("test", "lint", "browser", "demo"),
+            without=("setuptools",),
+        ),
+        # What Colab runs, as far as it matters to a notebook extension.
+        Environment(
+            "colab",
+            ".lanes/colab",
+            "3.13",
+            "colab",
+            ("test", "demo"),
+            pins=(
+                "ipykernel==6.17.1",
+                "ipython==7.34.0",
+                "ipywidgets==7.7.1",
+                "setuptools==75.2.0",
+                "tensorflow==2.20.0",
+                "tensorflow-hub==0.16.1",
+                "tf-keras==2.20.1",
+            ),
+        ),
+        Environment("py310", ".lanes/py310", "3.10", "newest", ("test",), tensorflow=False),
+    )
+}
+
+
+def prepare(environment: Environment) -> Path:
+    """Make the environment ready and give back its Python; a moment's work when nothing has changed."""
+    stamp = environment.path / "made_of.txt"
+    made_of = _made_of(environment)
+    if environment.executable.exists() and stamp.is_file():
+        python, _, recorded = stamp.read_text().partition(" ")
+        # An environment on a substitute is looked at again: its Python may have been installed since.
+        if recorded == made_of and (python == environment.python or python == _choose(environment)[0]):
+            return environment.executable
+    python, interpreter = _choose(environment)
+    if python != environment.python:
+        say(f"Python {environment.python} is not at hand; the environment {environment.name} uses {python}.")
+    say(f"Setting up {environment.folder} on Python {python}; the first time this takes a few minutes.")
+    started = time.monotonic()
+    stamp.unlink(missing_ok=True)
+    _make(environment, interpreter, python)
+    stamp.write_text(f"{python} {made_of}")
+    say(f"{environment.folder} is ready after {time.monotonic() - started:.0f} s.")
+    return environment.executable
+
+
+def find_python(version: str) -> str | None:
+    """A Python of that version ("3.12") that runs and can make environments."""
+    probe = "import ensurepip, sys, venv; print('%d.%d' % sys.version_info[:2])"
+    for candidate in _candidates(version):
+        try:
+            found = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, check=False)
+        except OSError:
+            continue
+        if found.returncode == 0 and found.stdout.strip() == version:
+            return candidate
+    return None
+
+
+def _candidates(version: str) -> Iterator[str]:
+    yield sys.executable
+    for name in (f"python{version}", "python3", "python"):
+        if found := shutil.which(name):
+            yield found
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    for folder in sorted(pyenv.glob(f"versions/{version}.*"), reverse=True):
+        yield str(folder / "bin" / "python")
+
+
+def _choose(environment: Environment) -> tuple[str, str]:
+    """The version and the path of the Python meant, or else of the newest at hand."""
+    for version in (environment.python, *PYTHONS):
+        if found := find_python(version):
+            return version, found
+    sys.exit(
+        "No Python 3.10 to 3.13 with the modules venv and ensurepip was found on PATH or in pyenv. "
+        "Install one (on Debian and Ubuntu: python3-venv) and try again."
+    )
+
+
+def _made_of(environment: Environment) -> str:
+    """A digest of all that decides what is in the environment."""
+    parts = (
+        (ROOT / "pyproject.toml").read_bytes(),
+        environment.constraints_file.read_bytes(),
+        repr(environment).encode(),
+    )
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _make(environment: Environment, interpreter: str, python: str) -> None:
+    """Install into the environment, made anew when there is none or it is on another Python."""
+    folder = environment.path
+    folder.parent.mkdir(exist_ok=True)
+    if not (folder / "lib" / f"python{python}").is_dir() or not environment.executable.exists():
+        run_logged(
+            interpreter, "-m", "venv", "--clear", str(folder), log=folder.parent / f"{folder.name}.log"
+        )
+    log = folder / "install.log"
+    log.unlink(missing_ok=True)
+    constraints = ("--constraint", str(environment.constraints_file))
+    # Its own version first: --group and --build-constraint came with pip 25.
+    pip(environment.executable, "install", "pip", *constraints, log=log)
+    build = ("--build-constraint", str(environment.constraints_file))
+    pip(environment.executable, "install", *environment.requirements, *constraints, *build, log=log)
+    if environment.without:
+        pip(environment.executable, "uninstall", "--yes", *environment.without, log=log)
+
+
+def pip(python: Path, verb: str, *arguments: str, log: Path) -> None:
+    """Run pip; see `run_logged`."""
+    quiet = ("--no-input", "--disable-pip-version-check")
+    run_logged(str(python), "-m", "pip", *quiet, verb, *arguments, log=log)
+
+
+def run_logged(*command: str, log: Path) -> None:
+    """Run a command with its output in the log, showing what is being downloaded; leave when it fails."""
+    with (
+        log.open("a") as file,
+        subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        lines = []
+        for line in process.stdout or ():
+            file.write(line)
+            lines.append(line)
+            if found := re.match(r"\s*(Downloading \S+ \(.*\)|Installing collected packages)", line):
+                _show(found[1])
+        _show("")
+    if process.returncode:
+        told = [line for line in lines if "is ignored: it is neither a file" not in line]
+        sys.stderr.writelines(told[-20:])
+        sys.exit(f"This failed, see {log}: {' '.join(command)}")
+
+
+def _show(text: str) -> None:
+    """Write a line that the next one replaces, where that is possible."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K{text[:78]}", end="", flush=True)
+
+
+def say(text: str) -> None:
+    """Tell what is going on, at once."""
+    print(text, flush=True)
+
+
+def main(arguments: list[str]) -> None:
+    """The command line at the top of this file."""
+    match arguments:
+        case ["run", name, *rest] if name in ENVIRONMENTS:
+            python = str(prepare(ENVIRONMENTS[name]))
+            os.execv(python, [python, *rest])
+        case _:
+            sys.exit(f"{__doc__}\nNAME is one of {', '.join(ENVIRONMENTS)}.")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
