@@ -1,7 +1,19 @@
 """How a model gets to the worker that runs it."""
 
+from .events import ModelLoaded, RouteLeft
 from .mode import choose_mode
 from .plan import ROUTES, LoadPlan, Route, RouteReason, plan_load
-from .session import loading_for
+from .session import LoadSession, loading_for
 
-__all__ = ["ROUTES", "LoadPlan", "Route", "RouteReason", "choose_mode", "loading_for", "plan_load"]
+__all__ = [
+    "ROUTES",
+    "LoadPlan",
+    "LoadSession",
+    "ModelLoaded",
+    "Route",
+    "RouteLeft",
+    "RouteReason",
+    "choose_mode",
+    "loading_for",
+    "plan_load",
+]

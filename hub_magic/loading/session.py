@@ -1,37 +1,78 @@
-"""A plan in force: what is changed while it lasts, and put back when it ends."""
+"""A plan in force: what is changed while it lasts, and put back when it ends.
+
+Two places decide how a model reaches a worker. Where its files come from is decided when the handle is
+resolved (`bucket`, `uncompressed`, or the cache on this machine); how the worker gets at files on this
+machine is decided when they are loaded (`relay`, `localhost`). A route that fails for a reason another one
+answers gives way to the next.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from ..settings import CACHE_VARIABLE
+from .environment import variables_set
+from .events import ModelLoaded, RouteLeft
 from .plan import LoadPlan
+from .resolving import RouteResolver
+
+
+class LoadSession:
+    """What happened while a plan was in force.
+
+    Attributes:
+        plan: the plan.
+        loads: the models loaded so far, in order.
+    """
+
+    def __init__(self, plan: LoadPlan, notice: Callable[[RouteLeft], None] | None = None) -> None:
+        self.plan = plan
+        self.loads: tuple[ModelLoaded, ...] = ()
+        self._notice = notice
+
+    def note(self, event: ModelLoaded | RouteLeft) -> None:
+        """Take down what happened; a change of route is passed on at once."""
+        if isinstance(event, ModelLoaded):
+            self.loads += (event,)
+        elif self._notice:
+            self._notice(event)
 
 
 @contextmanager
-def loading_for(plan: LoadPlan) -> Iterator[LoadPlan]:
-    """Load models as the plan says, inside the `with`.
+def loading_for(
+    plan: LoadPlan,
+    *,
+    strategy: Any = None,
+    notice: Callable[[RouteLeft], None] | None = None,
+) -> Iterator[LoadSession]:
+    """Load models as the plan says, inside the `with`: the Python twin of `%%hub_tpu`.
 
-    The Python twin of `%%hub_tpu`. Outside the `with` nothing is changed.
+    `hub.load`, `hub.KerasLayer`, `hub.resolve` and `tf.saved_model.load` are covered, under whatever name
+    they were imported. Outside the `with` nothing is changed.
 
     Args:
         plan: how models will be loaded.
+        strategy: a `tf.distribute` strategy whose scope the body runs in.
+        notice: is told when a route gives way to the next.
     """
-    with _variable(CACHE_VARIABLE, plan.cache):
-        yield plan
+    session = LoadSession(plan, notice)
+    with ExitStack() as stack:
+        stack.enter_context(variables_set({CACHE_VARIABLE: plan.cache}))
+        if plan.route != "local":
+            stack.enter_context(_routes_in_place(session))
+        if strategy is not None:
+            stack.enter_context(strategy.scope())
+        yield session
 
 
 @contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
-    """The variable has this value inside the `with`."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
+def _routes_in_place(session: LoadSession) -> Iterator[None]:
+    """tensorflow_hub and TensorFlow take the plan's routes inside the `with`."""
+    from .loader import ModelLoader
+
+    resolver = RouteResolver(session.plan, session.note)
+    loader = ModelLoader(session.plan, resolver=resolver, tell=session.note)
+    with resolver.in_place(), loader.in_place():
         yield
-    finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before

@@ -52,6 +52,7 @@ class HubMagics(Magics):
         self.cells = CellContexts(shell)
         self.saved = SavedSettings(shell)
         self.undo = ExitStack()
+        self.tpu_strategy: Any = None
 
     def apply_saved(self) -> None:
         """Set what was saved, except where the environment or a flag says otherwise."""
@@ -113,12 +114,12 @@ class HubMagics(Magics):
 
         As a line, `%hub_tpu` tells what was detected, which route would be taken, and why; it runs nothing.
         """
-        from .tpu import cell_context, make_plan
+        from .tpu import make_plan, tpu_cell
 
         arguments = parse(self.hub_tpu, line)
         if not arguments.cell and cell is None:
             return make_plan(arguments, self.shell)
-        context = cell_context(arguments, self.shell)
+        context = tpu_cell(arguments, self)
         if cell is None:
             self.cells.enter(context)
             return None

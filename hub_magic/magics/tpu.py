@@ -6,18 +6,22 @@ Apart from `hub`, because it loads the modules that look at the runtime, which `
 from __future__ import annotations
 
 from argparse import Namespace
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..cache.scan import free_space
-from ..loading import LoadPlan, choose_mode, loading_for, plan_load
-from ..render.plan import cell_line
+from ..loading import LoadPlan, RouteLeft, choose_mode, loading_for, plan_load
+from ..loading.strategy import connect_tpu, named_strategy
+from ..render.plan import cell_line, left_line, loads_line
 from ..runtime import detect_runtime
 from ..settings import ModeSetting, read_cache, read_mode, set_mode
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from .hub import HubMagics
 
 
 def set_mode_for_runtime(shell: InteractiveShell) -> ModeSetting:
@@ -42,8 +46,38 @@ def make_plan(arguments: Namespace, shell: InteractiveShell) -> LoadPlan:
     )
 
 
-def cell_context(arguments: Namespace, shell: InteractiveShell) -> AbstractContextManager[object]:
-    """What a `%%hub_tpu` cell runs in, announced in one line."""
-    plan = make_plan(arguments, shell)
-    print(cell_line(plan))  # noqa: T201 - a line of the cell's own output
-    return loading_for(plan)
+@contextmanager
+def tpu_cell(arguments: Namespace, magics: HubMagics) -> Iterator[None]:
+    """What a `%%hub_tpu` cell runs in; says in one line what it does, and at the end what was done.
+
+    Raises:
+        HubMagicError: the route, the bucket or the strategy named cannot be used, or the TPU cannot.
+    """
+    strategy = _strategy(arguments, magics)
+    plan = make_plan(arguments, magics.shell)  # after the TPU is connected, which decides
+    _say(cell_line(plan))
+    with loading_for(plan, strategy=strategy, notice=_say_left) as session:
+        yield
+    if session.loads:
+        _say(loads_line(session.loads))
+
+
+def _strategy(arguments: Namespace, magics: HubMagics) -> Any:
+    """The strategy whose scope the cell runs in: the user's, the TPU's, or none."""
+    if arguments.strategy:
+        return named_strategy(arguments.strategy, magics.shell.user_ns)
+    runtime = detect_runtime(shell=type(magics.shell))
+    if arguments.no_init or runtime.accelerator.kind != "tpu":
+        return None
+    if magics.tpu_strategy is None:  # initialising again would clear what is on the TPU
+        magics.tpu_strategy = connect_tpu(runtime)
+    magics.shell.user_ns["strategy"] = magics.tpu_strategy
+    return magics.tpu_strategy
+
+
+def _say_left(event: RouteLeft) -> None:
+    _say(left_line(event))
+
+
+def _say(line: str) -> None:
+    print(line)  # noqa: T201 - a line of the cell's own output

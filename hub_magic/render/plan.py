@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ..loading import LoadPlan
+from collections.abc import Sequence
+
+from ..loading import LoadPlan, ModelLoaded, RouteLeft
 from ..runtime import Runtime
-from .quantities import plural
+from .quantities import plural, size
 from .tables import Column, html_lines, html_table, plain, text_table
 
 _HOSTS = {
@@ -32,8 +34,42 @@ def plan_html(plan: LoadPlan) -> str:
 
 
 def cell_line(plan: LoadPlan) -> str:
-    """What `%%hub_tpu` says before a cell that runs as it is."""
-    return plain(f"%%hub_tpu: {plan.routes[0].reason}, so the cell runs as it is.")
+    """What `%%hub_tpu` says before the cell runs."""
+    first = plan.routes[0]
+    if first.route == "local":
+        return plain(f"%%hub_tpu: {first.reason}, so the cell runs as it is.")
+    if plan.forced:
+        return plain(f"%%hub_tpu: models load by the route {first.route}, as told: {first.reason}.")
+    others = ", ".join(one.route for one in plan.routes[1:])
+    return plain(
+        f"%%hub_tpu: models load by the route {first.route}: {first.reason}; where that fails, {others}."
+    )
+
+
+def left_line(event: RouteLeft) -> str:
+    """What is said when a route gives way to the next."""
+    return plain(
+        f"{event.handle}: {event.route} did not work ({event.reason}), so {event.next_route} is tried."
+    )
+
+
+def loads_line(loads: Sequence[ModelLoaded]) -> str:
+    """What is said at the end of a cell: how many models were loaded where, and by which routes."""
+    places = ", ".join(dict.fromkeys(load.worker or "this machine" for load in loads))
+    routes = dict.fromkeys(load.route for load in loads)
+    ways = "; ".join(_way(route, [load for load in loads if load.route == route]) for route in routes)
+    memory = sum(load.memory for load in loads)
+    kept = f"; their files take {size(memory)} of memory here and on each worker" if memory else ""
+    return plain(f"{plural(len(loads), 'model')} loaded on {places} ({ways}){kept}")
+
+
+def _way(route: str, loads: Sequence[ModelLoaded]) -> str:
+    if route != "relay":
+        return route
+    sent = sum(load.sent for load in loads)
+    if not sent:
+        return "relay: sent before"
+    return f"relay: {size(sent)} sent in {sum(load.seconds for load in loads):.1f} s"
 
 
 def runtime_line(runtime: Runtime) -> str:

@@ -1,0 +1,223 @@
+"""How a worker gets at a model's files, decided when they are loaded.
+
+Every way to load a SavedModel in TF2 ends in one function of TensorFlow, `load_partial`, which is looked up
+by name at each call. So it alone is replaced while a plan is in force, and names bound earlier
+(`from tensorflow_hub import load`) are covered.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from ..errors import RouteError
+from ..locations import is_bucket
+from .events import ModelLoaded, RouteLeft
+from .model_files import ModelFiles, find_model_files
+from .plan import LoadPlan, Route
+from .relay import RelayReport, plan_relay, relay, worker_tasks
+from .resolving import RouteResolver, first_line
+
+# This process, as TensorFlow names it in a cluster.
+HERE = "/job:localhost"
+
+
+class _Load(Protocol):
+    """TensorFlow's `load_partial`."""
+
+    def __call__(self, export_dir: Any, filters: Any, tags: Any = None, options: Any = None) -> Any: ...
+
+
+class ModelLoader:
+    """Loads models by the routes of a plan.
+
+    Args:
+        plan: the routes, in order.
+        resolver: knows which handle a path came from.
+        tell: takes what happened.
+    """
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        *,
+        resolver: RouteResolver,
+        tell: Callable[[ModelLoaded | RouteLeft], None],
+    ) -> None:
+        self._plan = plan
+        self._resolver = resolver
+        self._tell = tell
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """TensorFlow's loads go through here inside the `with`."""
+        import tensorflow as tf
+        from tensorflow.python.saved_model import load as module
+
+        original: _Load = module.load_partial
+        public = getattr(tf.__internal__.saved_model, "load_partial", None)
+
+        def load_partial(export_dir: Any, filters: Any, tags: Any = None, options: Any = None) -> Any:
+            return self.load(original, export_dir, filters, tags, options)
+
+        module.load_partial = load_partial
+        if public is not None:  # the name under which Keras loads
+            tf.__internal__.saved_model.load_partial = load_partial
+        try:
+            yield
+        finally:
+            module.load_partial = original
+            if public is not None:
+                tf.__internal__.saved_model.load_partial = public
+
+    def load(self, original: _Load, export_dir: Any, filters: Any, tags: Any, options: Any) -> Any:
+        """Load a model, by the first route that works.
+
+        Raises:
+            RouteError: the route the user named cannot work for this model.
+        """
+        path = os.fsdecode(export_dir)
+        handle, route = self._resolver.origin(path)
+        task = target_task()
+        job = task.partition("/replica:")[0]
+        if options is not None and options.experimental_io_device:
+            loaded = original(export_dir, filters, tags, options)
+            self._tell(ModelLoaded(handle, "localhost", job))
+        elif is_bucket(path):
+            try:
+                loaded = original(export_dir, filters, tags, options)
+            except Exception as error:
+                # Whether the worker may read the bucket shows only now.
+                other = (
+                    self._resolver.resolve_again(path, first_line(error)) if _is_about_files(error) else None
+                )
+                if other is None:
+                    raise
+                return self.load(original, other, filters, tags, options)
+            self._tell(ModelLoaded(handle, route, job))
+        elif not task and not (self._plan.forced and self._plan.route == "localhost"):
+            loaded = original(export_dir, filters, tags, options)
+            self._tell(ModelLoaded(handle, "local"))
+        else:
+            loaded = self._load_for_worker(_Request(original, path, filters, tags, options), handle, task)
+        return loaded
+
+    def _load_for_worker(self, request: _Request, handle: str, task: str) -> Any:
+        """Load a model that lies on this machine's disk, for a worker that cannot see it."""
+        model = find_model_files(request.path)
+        job = task.partition("/replica:")[0]
+        if self._route(model, handle) == "localhost":
+            try:
+                loaded = request.run(io_device=HERE)
+            except Exception as error:
+                if self._plan.forced or not _is_about_files(error):
+                    raise
+                self._tell(RouteLeft(handle, "localhost", "relay", first_line(error)))
+            else:
+                self._tell(ModelLoaded(handle, "localhost", job))
+                return loaded
+        report = relay(plan_relay(request.path, has_variables_by_localhost=model.is_tf2), worker_tasks())
+        # The loader of TF1 models puts tables and variables on the current device, and a strategy's scope
+        # alone is none.
+        place = nullcontext() if model.is_tf2 or device_in_scope() else _device(task)
+        with place:
+            loaded = replace(request, path=report.directory_to_load).run(
+                io_device=HERE if model.is_tf2 else ""
+            )
+        self._tell(_relayed(handle, job, report))
+        return loaded
+
+    def _route(self, model: ModelFiles, handle: str) -> Route:
+        """`relay` or `localhost`, by what the worker has to read itself."""
+        problem = model.needs_more_than_localhost
+        if not self._plan.forced:
+            return "relay" if problem else "localhost"
+        route = self._plan.route
+        if route == "localhost" and problem and device_in_scope():
+            raise RouteError(
+                f"--via localhost cannot load {handle}: {problem}. Take --via relay, or leave it out."
+            )
+        if route in {"bucket", "uncompressed"}:
+            raise RouteError(
+                f"--via {route} cannot load {handle}: it lies on this machine. Take --via relay."
+            )
+        return route
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One load, as TensorFlow was asked for it."""
+
+    original: _Load
+    path: str
+    filters: Any
+    tags: Any
+    options: Any
+
+    def run(self, *, io_device: str) -> Any:
+        """Load, reading the checkpoint from this device where one is given; the user's options are kept."""
+        import tensorflow as tf
+
+        options = self.options
+        if io_device:
+            options = tf.saved_model.LoadOptions() if options is None else copy(options)
+            options.experimental_io_device = io_device
+        return self.original(self.path, self.filters, self.tags, options)
+
+
+def target_task() -> str:
+    """The remote task on which a model loaded now is placed; "" for this process."""
+    import tensorflow as tf
+
+    devices = [device_in_scope()]
+    if not devices[0] and tf.distribute.has_strategy():
+        devices = list(tf.distribute.get_strategy().extended.worker_devices)
+    tasks = (re.match(r"/job:[^/]+/replica:\d+/task:\d+", device) for device in devices)
+    return next((found[0] for found in tasks if found and not found[0].startswith(HERE + "/")), "")
+
+
+def device_in_scope() -> str:
+    """The device named by the `tf.device` that is in force, in full; "" without one."""
+    from tensorflow.python.eager import context
+
+    name: str = context.context().device_name
+    return name or ""
+
+
+def _relayed(handle: str, job: str, report: RelayReport) -> ModelLoaded:
+    return ModelLoaded(
+        handle,
+        "relay",
+        job,
+        sent=report.bytes_sent,
+        seconds=report.seconds,
+        memory=max(report.memory_here, report.memory_there),
+    )
+
+
+def _device(name: str) -> AbstractContextManager[object]:
+    import tensorflow as tf
+
+    device: AbstractContextManager[object] = tf.device(name)
+    return device
+
+
+def _is_about_files(error: Exception) -> bool:
+    """Whether another way to the files may help: they are not there, or may not be read, where the op ran."""
+    import tensorflow as tf
+
+    kinds = (
+        OSError,
+        tf.errors.NotFoundError,
+        tf.errors.PermissionDeniedError,
+        tf.errors.UnauthenticatedError,
+        tf.errors.FailedPreconditionError,
+        tf.errors.UnavailableError,
+        tf.errors.UnimplementedError,
+    )
+    return isinstance(error, kinds)

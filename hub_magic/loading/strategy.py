@@ -1,0 +1,85 @@
+"""The TPU: connected and initialised once, and explained where that fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import RouteError, SettingError
+from ..runtime import Runtime
+
+# Parts of TensorFlow's messages, and what they mean here. Sources: tensorflow/tensorflow#70827, #96203,
+# googlecolab/colabtools#5203, Kaggle/docker-python#1499, `tpu/client/client.py`.
+_MEANINGS = (
+    (
+        ("ConfigureDistributedTPU", "TPUs not found in the cluster", "No TPU platform found"),
+        "this TensorFlow cannot drive it",
+    ),
+    (
+        ("libtpu_lockfile", "already in use"),
+        "another process holds it; stop the other kernel, or restart this one",
+    ),
+    (
+        ("Please provide a TPU Name",),
+        "no address of it is known; set TPU_NAME to grpc://ADDRESS:PORT",
+    ),
+    (
+        ("failed to connect", "connection refused", "deadline", "DNS resolution failed"),
+        "its worker does not answer; see whether the address is right and the TPU is running",
+    ),
+)
+
+
+def connect_tpu(runtime: Runtime) -> Any:
+    """Connect to the TPU that was detected, initialise it, and give a `TPUStrategy` on it.
+
+    Initialising clears the TPU's memory: whoever calls this twice in a kernel loses what is on it.
+
+    Raises:
+        RouteError: there is no way to drive it from here; the message says why, and what to do.
+    """
+    if runtime.tensorflow.remedy:
+        build = " ".join(filter(None, (runtime.tensorflow.package, runtime.tensorflow.version)))
+        raise RouteError(
+            f"This machine has a TPU, but {build or 'no TensorFlow'} cannot drive it. "
+            f"Run: {runtime.tensorflow.remedy} and restart; or use the CPU with %%hub_tpu --no-init."
+        )
+    import tensorflow as tf
+
+    address = runtime.worker.endpoints[0] if runtime.worker.endpoints else "local"
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise RouteError(f"The TPU at {address!r} cannot be initialised: {_meaning(error)}.") from error
+
+
+def named_strategy(name: str, names: dict[str, Any]) -> Any:
+    """The user's own strategy.
+
+    Raises:
+        SettingError: there is nothing of that name, or it is no `tf.distribute.Strategy`.
+    """
+    import tensorflow as tf
+
+    if name not in names:
+        raise SettingError(
+            f"--strategy {name}: there is no such name here. Make the strategy in an earlier cell."
+        )
+    strategy = names[name]
+    if not isinstance(strategy, tf.distribute.Strategy):
+        kind = type(strategy).__name__
+        raise SettingError(
+            f"--strategy {name}: it is a {kind}, not a tf.distribute strategy. Name the strategy."
+        )
+    return strategy
+
+
+def _meaning(error: Exception) -> str:
+    text = str(error)
+    for parts, meaning in _MEANINGS:
+        if any(part.lower() in text.lower() for part in parts):
+            return meaning
+    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    return f"TensorFlow says {first.strip()!r}"
