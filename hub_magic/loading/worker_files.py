@@ -1,0 +1,137 @@
+"""Files on a worker, reached through TensorFlow's own connection: each method is an op that runs there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import RouteError
+
+
+class WorkerRefusedError(RouteError):
+    """A worker ran an op on its files, and the op failed there."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFiles:
+    """The files that one task of a cluster sees.
+
+    Every method raises RouteError when the worker does not answer.
+
+    Attributes:
+        task: the task as TensorFlow names it, "/job:worker/replica:0/task:0".
+    """
+
+    task: str
+
+    def write(self, path: str, data: Any, *, at: int = 0) -> None:
+        """Write a file, or go on with one that is `at` bytes long; folders are made on the way.
+
+        Does not wait for the worker: a failure shows where its next fingerprint is asked for.
+
+        Args:
+            path: where, on the worker: an absolute path, or one under `ram://`.
+            data: a string tensor, or bytes.
+            at: where in the file the data begins.
+        """
+        import tensorflow as tf
+
+        with self._ops(path):
+            if at == 0:
+                tf.io.write_file(path, data)
+            else:
+                # The one op that appends: it writes bytes as they are and, with `end` empty, no others.
+                tf.raw_ops.PrintV2(input=data, output_stream=f"file://{path}", end="")
+
+    def fingerprint(self, path: str, *, at: int, size: int, whole: int) -> int:
+        """The fingerprint of `size` bytes from `at` on, in a file of `whole` bytes. No more is read.
+
+        Raises:
+            WorkerRefusedError: the file is not there, not of that size, or was not written as asked before.
+        """
+        import tensorflow as tf
+
+        with self._ops(path):
+            if size == 0:
+                return int(_hash(tf.io.read_file(path)))
+            # A data set of one record: the op that reads a part of a file.
+            pieces = tf.raw_ops.FixedLengthRecordDatasetV2(
+                filenames=[path],
+                header_bytes=at,
+                record_bytes=size,
+                footer_bytes=whole - at - size,
+                buffer_size=0,
+                compression_type="",
+            )
+            (piece,) = tf.raw_ops.DatasetToSingleElement(
+                dataset=pieces, output_types=[tf.string], output_shapes=[()]
+            )
+            return int(_hash(piece))
+
+    def has(self, path: str, size: int) -> bool:
+        """Whether there is a file of this size; its last byte is read."""
+        try:
+            found = self.fingerprint(path, at=max(size - 1, 0), size=min(size, 1), whole=size)
+        except WorkerRefusedError:
+            return False
+        return size > 0 or found == fingerprint_here(b"")
+
+    def read(self, path: str) -> bytes | None:
+        """What is in a small file; None where it cannot be read."""
+        import tensorflow as tf
+
+        try:
+            with self._ops(path):
+                content: bytes = tf.io.read_file(path).numpy()
+                return content
+        except WorkerRefusedError:
+            return None
+
+    @contextmanager
+    def _ops(self, path: str) -> Iterator[None]:
+        """Ops run on the worker at once, inside a function that TensorFlow is tracing, too."""
+        import tensorflow as tf
+
+        try:
+            with tf.init_scope(), tf.device(f"{self.task}/device:CPU:0"):
+                yield
+        except (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError) as error:
+            raise RouteError(
+                f"The worker {self.task} does not answer: {_reason(error)}. "
+                "Restart the runtime, and connect to a worker that runs."
+            ) from error
+        except tf.errors.OpError as error:
+            raise WorkerRefusedError(
+                f"The worker {self.task} cannot keep {path}: {_reason(error)}. "
+                "Take --via bucket --bucket gs://BUCKET/PATH."
+            ) from error
+
+
+def fingerprint_here(data: Any) -> int:
+    """The fingerprint of a string tensor or of bytes, computed by this process."""
+    import tensorflow as tf
+
+    with tf.init_scope(), tf.device(None), tf.device("CPU:0"):
+        return int(_hash(data))
+
+
+def tensor_here(data: bytes) -> Any:
+    """A string tensor in this process's memory, from which several workers can be served."""
+    import tensorflow as tf
+
+    with tf.init_scope(), tf.device(None), tf.device("CPU:0"):
+        return tf.constant(data)
+
+
+def _hash(data: Any) -> Any:
+    """FarmHash, of which the op gives 63 bits; computed where the current device is."""
+    import tensorflow as tf
+
+    return tf.strings.to_hash_bucket_fast(data, 2**63 - 1)
+
+
+def _reason(error: Exception) -> str:
+    """What the worker said, in one line; TensorFlow adds where and how it came to hear of it."""
+    return str(error).partition("\n")[0].partition(" [Op:")[0].strip() or type(error).__name__
