@@ -171,14 +171,13 @@ def _made_of(environment: Environment) -> str:
 
 def _make(environment: Environment, interpreter: str, python: str) -> None:
     """Install into the environment, made anew when there is none or it is on another Python."""
-    folder = environment.path
-    folder.parent.mkdir(exist_ok=True)
+    folder, log = environment.path, environment.path / "install.log"
+    if folder.exists() and not log.exists():
+        sys.exit(f"{folder} was not made by this script. Remove it, or move it away, and try again.")
     if not (folder / "lib" / f"python{python}").is_dir() or not environment.executable.exists():
-        run_logged(
-            interpreter, "-m", "venv", "--clear", str(folder), log=folder.parent / f"{folder.name}.log"
-        )
-    log = folder / "install.log"
-    log.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        run_logged(interpreter, "-m", "venv", str(folder), log=log)
     constraints = ("--constraint", str(environment.constraints_file))
     # Its own version first: --group and --build-constraint came with pip 25.
     pip(environment.executable, "install", "pip", *constraints, log=log)
