@@ -16,7 +16,9 @@ from .layout import Holder
 Kind = Literal["SavedModel", "TF1 Hub", "other"]
 
 _SHARD = re.compile(r"(?P<stem>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
-_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
+_GRAPH, _TEXT_GRAPH = "saved_model.pb", "saved_model.pbtxt"
+_INDEX = "variables/variables.index"
+_ONE_SHARD = "variables/variables.data-00000-of-00001"
 _HUB_FORMAT = "tfhub_module.pb"
 
 
@@ -37,6 +39,7 @@ class CachedModel(Fact):
         last_used: when one of its files was last read, as far as the file system keeps that.
         damage: why it cannot be whole; "" when nothing speaks against it.
         holder: who is downloading it now, or left a lock.
+        folders: its folders, as paths relative to it; what a refresh looks at.
     """
 
     folder: str
@@ -51,6 +54,7 @@ class CachedModel(Fact):
     last_used: datetime | None = None
     damage: str = ""
     holder: Holder | None = None
+    folders: tuple[str, ...] = ()
     derived: ClassVar[tuple[str, ...]] = ("publisher", "name", "version")
 
     @property
@@ -87,7 +91,7 @@ def kind_of(files: Mapping[str, int]) -> Kind:
     """What the files are, by the names at the root (paths relative to the entry, sizes in bytes)."""
     if _HUB_FORMAT in files:
         return "TF1 Hub"
-    return "SavedModel" if any(name in files for name in _GRAPHS) else "other"
+    return "SavedModel" if _GRAPH in files or _TEXT_GRAPH in files else "other"
 
 
 def damage_in(files: Mapping[str, int], folders: Collection[str] = ()) -> str:
@@ -100,21 +104,25 @@ def damage_in(files: Mapping[str, int], folders: Collection[str] = ()) -> str:
         files: sizes in bytes by path relative to the entry, `/` between parts; folders are left out.
         folders: the folders at the entry's root.
     """
-    if not files:
-        return "it holds no files"
-    if all(name.startswith(".") for name in files):
-        return "it holds no model, only hidden files"
-    graph = next((name for name in _GRAPHS if name in files), None)
-    if graph is None:
-        return "saved_model.pb is missing" if _HUB_FORMAT in files or "variables" in folders else ""
+    graph = _GRAPH if _GRAPH in files else _TEXT_GRAPH
+    if graph not in files:
+        return _damage_without_graph(files, folders)
     if files[graph] == 0:
         return f"{graph} is empty"
     if "variables" not in folders:
         return ""
-    prefix = "variables/"
-    return _damage_in_variables(
-        {name[len(prefix) :]: size for name, size in files.items() if name.startswith(prefix)}
-    )
+    variables = [name for name in files if name.startswith("variables/")]
+    if len(variables) == 2 and _ONE_SHARD in files and files.get(_INDEX):
+        return ""  # as nearly all are
+    return _damage_in_variables({name.removeprefix("variables/"): files[name] for name in variables})
+
+
+def _damage_without_graph(files: Mapping[str, int], folders: Collection[str]) -> str:
+    if not files:
+        return "it holds no files"
+    if all(name.startswith(".") for name in files):
+        return "it holds no model, only hidden files"
+    return "saved_model.pb is missing" if _HUB_FORMAT in files or "variables" in folders else ""
 
 
 def _damage_in_variables(files: Mapping[str, int]) -> str:

@@ -99,11 +99,12 @@ def read_descriptor(text: str) -> Descriptor | None:
     found = _DESCRIPTOR.fullmatch(text)
     if found is None:
         return None
+    handle, time, host, pid = found.groups()
     try:
-        downloaded = datetime.fromisoformat(found["time"])
+        downloaded = datetime.fromisoformat(time)
     except ValueError:
         downloaded = None
-    return Descriptor(found["handle"], downloaded, found["host"], int(found["pid"]))
+    return Descriptor(handle, downloaded, host, int(pid))
 
 
 def descriptor_text(descriptor: Descriptor) -> str:
