@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 from ..errors import DamagedEntryError
 from ..facts import Fact
+from .protobuf import NotReadableError, Span, Walk
 
 # `DataType` in types.proto, from 1 on.
 # fmt: off
@@ -41,11 +41,6 @@ _DIMENSION, _UNKNOWN_RANK = 2, 3
 _DIMENSION_SIZE = 1
 _FILENAME = 2
 _ANY_LIST, _ANY, _PACKED = 5, 1, 2
-
-# What a file may cost, far above any real model.
-_MOST_FIELDS = 500_000
-_MOST_TEXT = 4_000_000
-_LONGEST_TEXT = 4096
 
 # Signatures that TensorFlow adds for itself.
 _INTERNAL = "__saved_model_"
@@ -96,13 +91,6 @@ class SavedModelFacts(Fact):
     tensorflow: str = ""
 
 
-class _Span(NamedTuple):
-    """Where a field's content lies in the file, in bytes."""
-
-    start: int
-    end: int
-
-
 @dataclass(slots=True)
 class _Graph:
     """One graph of the file, while it is being read."""
@@ -123,10 +111,10 @@ def read_saved_model(path: str | os.PathLike[str]) -> SavedModelFacts:
     """
     file_path = Path(path) / "saved_model.pb"
     with file_path.open("rb") as file:
-        walk = _Walk(file)
+        walk = Walk(file)
         try:
             graphs = [_graph(walk, span) for span in walk.messages(walk.whole, _META_GRAPHS)]
-        except _NotReadableError as error:
+        except NotReadableError as error:
             raise DamagedEntryError(f"{file_path} is no readable SavedModel: {error}.") from None
     if not graphs:
         raise DamagedEntryError(f"{file_path} is no readable SavedModel: there is no graph in it.")
@@ -148,21 +136,21 @@ def cut_short(path: str) -> str:
         OSError: it cannot be read.
     """
     with open(path, "rb", buffering=64) as file:  # noqa: PTH123 - asked for thousands of entries in a row
-        walk = _Walk(file)
+        walk = Walk(file)
         try:
             for _ in islice(walk.fields(walk.whole), 100):
                 pass
-        except _NotReadableError as error:
+        except NotReadableError as error:
             return str(error)
     return ""
 
 
-def _graph(walk: _Walk, span: _Span) -> _Graph:
+def _graph(walk: Walk, span: Span) -> _Graph:
     graph = _Graph()
     signatures: list[Signature] = []
     assets: list[str] = []
     for number, value in walk.fields(span):
-        if not isinstance(value, _Span):
+        if not isinstance(value, Span):
             continue
         if number == _META_INFO:
             graph.tags = tuple(sorted(walk.text(tag) for tag in walk.messages(value, _TAGS)))
@@ -182,7 +170,7 @@ def _graph(walk: _Walk, span: _Span) -> _Graph:
     return graph
 
 
-def _collected_assets(walk: _Walk, entry: _Span) -> Iterator[str]:
+def _collected_assets(walk: Walk, entry: Span) -> Iterator[str]:
     """The assets in this entry of the collections, as TF1 lists them."""
     if walk.text_in(entry, _KEY) != _ASSETS_COLLECTION:
         return
@@ -193,11 +181,11 @@ def _collected_assets(walk: _Walk, entry: _Span) -> Iterator[str]:
                     yield walk.text_in(asset, _FILENAME)
 
 
-def _signature(walk: _Walk, name: str, entry: _Span) -> Signature:
+def _signature(walk: Walk, name: str, entry: Span) -> Signature:
     tensors: dict[int, list[TensorFact]] = {_INPUTS: [], _OUTPUTS: []}
     for definition in walk.messages(entry, _VALUE):
         for number, value in walk.fields(definition):
-            if number in tensors and isinstance(value, _Span):
+            if number in tensors and isinstance(value, Span):
                 tensors[number].append(_tensor(walk, value))
     inputs, outputs = (
         tuple(sorted(tensors[number], key=lambda tensor: tensor.name)) for number in (_INPUTS, _OUTPUTS)
@@ -205,103 +193,28 @@ def _signature(walk: _Walk, name: str, entry: _Span) -> Signature:
     return Signature(name, inputs, outputs)
 
 
-def _tensor(walk: _Walk, entry: _Span) -> TensorFact:
+def _tensor(walk: Walk, entry: Span) -> TensorFact:
     dtype = 0
     shape: tuple[int | None, ...] | None = None
     for info in walk.messages(entry, _VALUE):
         for number, value in walk.fields(info):
             if number == _DTYPE and isinstance(value, int):
                 dtype = value
-            elif number == _SHAPE and isinstance(value, _Span):
+            elif number == _SHAPE and isinstance(value, Span):
                 shape = _shape(walk, value)
     number = dtype - _REFERENCE if dtype > _REFERENCE else dtype
     known = 0 < number <= len(_DTYPES)
     return TensorFact(walk.text_in(entry, _KEY), _DTYPES[number - 1] if known else "", shape)
 
 
-def _shape(walk: _Walk, span: _Span) -> tuple[int | None, ...] | None:
+def _shape(walk: Walk, span: Span) -> tuple[int | None, ...] | None:
     dimensions: list[int | None] = []
     for number, value in walk.fields(span):
         if number == _UNKNOWN_RANK and value:
             return None
-        if number == _DIMENSION and isinstance(value, _Span):
+        if number == _DIMENSION and isinstance(value, Span):
             sizes = [size for field, size in walk.fields(value) if field == _DIMENSION_SIZE]
             size = sizes[-1] if sizes else 0
             # -1, any size, is written as the largest unsigned numbers are.
             dimensions.append(size if isinstance(size, int) and size < 1 << 63 else None)
     return tuple(dimensions)
-
-
-class _NotReadableError(Exception):
-    """The bytes are no protocol buffer, or cost more than any real model."""
-
-
-class _Walk:
-    """A walk over the fields of a protocol buffer in a file.
-
-    Source of the rules: https://protobuf.dev/programming-guides/encoding
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._fields_left = _MOST_FIELDS
-        self._text_left = _MOST_TEXT
-        self.whole = _Span(0, os.fstat(file.fileno()).st_size)
-
-    def fields(self, span: _Span) -> Iterator[tuple[int, int | _Span]]:
-        """Number and value of each field: a number for a varint, for all others where the content lies."""
-        position = span.start
-        while position < span.end:
-            self._fields_left -= 1
-            if self._fields_left < 0:
-                raise _NotReadableError("it holds more parts than any model")
-            self._file.seek(position)
-            key = self._varint()
-            number, wire = key >> 3, key & 7
-            value: int | _Span
-            if wire == 0:
-                value = self._varint()
-                position = self._file.tell()
-            elif wire in {1, 2, 5}:
-                length = self._varint() if wire == 2 else (8 if wire == 1 else 4)
-                start = self._file.tell()
-                position = start + length
-                value = _Span(start, position)
-            else:
-                raise _NotReadableError("it is no protocol buffer")
-            if number == 0 or position > span.end:
-                raise _NotReadableError("it ends too early, or is no protocol buffer")
-            yield number, value
-
-    def messages(self, span: _Span, wanted: int) -> Iterator[_Span]:
-        """Where the fields with this number lie."""
-        for number, value in self.fields(span):
-            if number == wanted and isinstance(value, _Span):
-                yield value
-
-    def text(self, span: _Span) -> str:
-        """The text that lies there; one that is longer than any real name is cut."""
-        length = min(span.end - span.start, _LONGEST_TEXT)
-        self._text_left -= length
-        if self._text_left < 0:
-            raise _NotReadableError("it holds more names than any model")
-        self._file.seek(span.start)
-        return self._file.read(length).decode(errors="replace")
-
-    def text_in(self, span: _Span, wanted: int) -> str:
-        """The text in the last field with this number, or ""."""
-        found = None
-        for found in self.messages(span, wanted):  # noqa: B007 - a later field replaces an earlier one
-            pass
-        return self.text(found) if found else ""
-
-    def _varint(self) -> int:
-        value = 0
-        for shift in range(0, 64, 7):
-            byte = self._file.read(1)
-            if not byte:
-                raise _NotReadableError("it ends too early")
-            value |= (byte[0] & 0x7F) << shift
-            if byte[0] < 0x80:
-                return value & 0xFFFF_FFFF_FFFF_FFFF
-        raise _NotReadableError("it is no protocol buffer")

@@ -1,0 +1,96 @@
+"""What is in an entry's files, read without their looking as if they had been used.
+
+"Last used" is when a file was last read, so reading to compare or to verify must not count as use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+_BLOCK = 1 << 20
+
+
+def regular_files(entry: str) -> dict[str, os.stat_result]:
+    """The plain files of an entry, by path relative to it; links and devices are passed by.
+
+    Raises:
+        OSError: a folder of it cannot be read, or it is gone.
+    """
+    files: dict[str, os.stat_result] = {}
+    for folder, _, names in os.walk(entry, onerror=_raise):
+        prefix = os.path.relpath(folder, entry).replace(os.sep, "/") + "/"
+        for name in names:
+            facts = os.lstat(f"{folder}{os.sep}{name}")
+            if stat.S_ISREG(facts.st_mode):
+                files[prefix.removeprefix("./") + name] = facts
+    return files
+
+
+def open_quietly(path: str) -> BinaryIO:
+    """The file opened for reading, where the system allows it without a new time of access; never a link.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        number = os.open(path, flags | getattr(os, "O_NOATIME", 0))
+    except PermissionError:  # only a file's owner may ask for that
+        number = os.open(path, flags)
+    return os.fdopen(number, "rb")
+
+
+def digest(path: str, progress: Callable[[int], object] = lambda _bytes: None) -> str:
+    """The SHA-256 of a file, in hexadecimal digits.
+
+    Args:
+        path: the file.
+        progress: told the bytes of each piece that has been read.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found = hashlib.sha256()
+    with open_quietly(path) as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+            progress(len(block))
+    return found.hexdigest()
+
+
+def digests(entry: str) -> dict[str, str]:
+    """The SHA-256 of every file of an entry, by its path relative to the entry.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    return {name: digest(f"{entry}/{name}") for name in sorted(regular_files(entry))}
+
+
+@contextmanager
+def times_kept(entry: str) -> Iterator[None]:
+    """Files of an entry read inside the `with` have the times of access that they had before.
+
+    For readers that are not ours; a file of somebody else's keeps the new time.
+
+    Raises:
+        OSError: a folder of it cannot be read.
+    """
+    before = {f"{entry}/{name}": facts for name, facts in regular_files(entry).items()}
+    try:
+        yield
+    finally:
+        for path, facts in before.items():
+            with suppress(OSError):
+                if Path(path).lstat().st_atime_ns != facts.st_atime_ns:
+                    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
+
+
+def _raise(error: OSError) -> None:
+    raise error

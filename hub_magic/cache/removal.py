@@ -1,0 +1,157 @@
+"""Taking entries out of a cache: a plan first, which is pure, then the act, which looks at each once more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..facts import Fact
+from .aside import StaysError, delete_aside, set_aside
+from .entry import CachedModel
+from .layout import LOCK_SUFFIX
+from .scan import CacheScan
+from .selection import select
+
+Loaded = Callable[[], Collection[str]]
+
+
+def nothing_loaded() -> tuple[str, ...]:
+    """For a process that loads no models."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Fact):
+    """An entry, and why it goes or stays."""
+
+    model: CachedModel
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removed(Fact):
+    """What a removal did.
+
+    Attributes:
+        location: the cache.
+        removed: the entries that are gone.
+        kept: the entries that were to go and stayed, and why.
+        expected: bytes that the plan expected to free.
+        freed: bytes really freed; a file that has another name elsewhere frees none.
+    """
+
+    location: str
+    removed: tuple[CachedModel, ...]
+    kept: tuple[Choice, ...]
+    expected: int
+    freed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removal(Fact):
+    """Which entries would go, and why. Nothing has been done yet: `execute()` does it.
+
+    Attributes:
+        location: the cache.
+        going: the entries to remove.
+        kept: entries that were asked for and stay, and why.
+        left: bytes of the models that would be left.
+        goal: bytes that the models were to take at most; -1 when nobody asked for that.
+        by_use: whether it was decided by when models were last used.
+        loaded: gives the paths of the entries that this process has loaded, whenever it is asked.
+    """
+
+    location: str
+    going: tuple[Choice, ...]
+    kept: tuple[Choice, ...] = ()
+    left: int = 0
+    goal: int = -1
+    by_use: bool = False
+    loaded: Loaded = field(default=nothing_loaded, repr=False, compare=False)
+    derived: ClassVar[tuple[str, ...]] = ("size",)
+
+    @property
+    def size(self) -> int:
+        """Bytes that this would free."""
+        return sum(max(choice.model.size, 0) for choice in self.going)
+
+    def to_data(self) -> dict[str, Any]:
+        """Fields and derived properties, without what is no data."""
+        data = Fact.to_data(self)
+        del data["loaded"]
+        return data
+
+    def execute(self, progress: Callable[[int], object] = lambda _bytes: None) -> Removed:
+        """Remove the entries; one that has changed since the plan was made, or is now in use, stays.
+
+        Args:
+            progress: told the expected bytes of each entry when it is dealt with.
+        """
+        removed, kept = [], list(self.kept)
+        freed = 0
+        for choice in self.going:
+            try:
+                freed += _remove(choice.model, self)
+                removed.append(choice.model)
+            except StaysError as why:
+                kept.append(Choice(choice.model, str(why)))
+            progress(max(choice.model.size, 0))
+        return Removed(self.location, tuple(removed), tuple(kept), self.size, freed)
+
+
+def plan_removal(scan: CacheScan, words: Iterable[str], *, loaded: Loaded = nothing_loaded) -> Removal:
+    """The removal of the entries that the words mean.
+
+    Args:
+        scan: what is in the cache.
+        words: handles, names, unambiguous parts of either, or folder names.
+        loaded: gives the paths of the entries that this process has loaded.
+
+    Raises:
+        NotCachedError: a word means no entry, or more than one.
+    """
+    reasons = protections(scan, loaded)
+    asked = select(scan, words)
+    going = tuple(Choice(model, "asked for") for model in asked if model.folder not in reasons)
+    kept = tuple(Choice(model, reasons[model.folder]) for model in asked if model.folder in reasons)
+    gone = {choice.model.folder for choice in going}
+    left = sum(model.size for model in scan.models if model.is_measured and model.folder not in gone)
+    return Removal(scan.location, going, kept, left, loaded=loaded)
+
+
+def protections(scan: CacheScan, loaded: Loaded) -> dict[str, str]:
+    """The entries that must stay, by folder, and why: locked by somebody, or loaded by this process."""
+    in_use = by_folder(loaded())
+    reasons = {
+        problem.name.removesuffix(LOCK_SUFFIX): f"locked ({problem.reason})"
+        for problem in scan.problems
+        if problem.kind == "lock"
+    }
+    for model in scan.models:
+        if model.folder in in_use and is_loaded(model.path, in_use):
+            reasons.setdefault(model.folder, "loaded in this kernel")
+    return reasons
+
+
+def _remove(planned: CachedModel, plan: Removal) -> int:
+    """Remove one entry; gives the bytes freed."""
+    if is_loaded(planned.path, by_folder(plan.loaded())):
+        raise StaysError("loaded in this kernel")
+    return delete_aside(set_aside(plan.location, planned, by_use=plan.by_use))
+
+
+def by_folder(paths: Collection[str]) -> dict[str, list[str]]:
+    """Paths by the last part of each."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        found.setdefault(os.path.basename(os.path.normpath(path)), []).append(path)  # noqa: PTH119
+    return found
+
+
+def is_loaded(path: str, in_use: dict[str, list[str]]) -> bool:
+    """Whether one of these paths leads to the entry; a cache may be written in more than one way."""
+    candidates = in_use.get(os.path.basename(path), ())  # noqa: PTH119 - a cache has thousands
+    return any(Path(one).resolve() == Path(path).resolve() for one in candidates)

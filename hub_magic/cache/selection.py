@@ -1,0 +1,93 @@
+"""Which entry a user means by a handle, a name, a part of either, or a folder name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+
+from ..errors import NotCachedError
+from .duplicates import canonical
+from .entry import CachedModel
+from .scan import CacheScan
+
+_MOST_SHOWN = 8
+_LONGEST = 200
+
+
+def select(scan: CacheScan, words: Iterable[str], *, several: bool = False) -> tuple[CachedModel, ...]:
+    """The entries that the words mean, each once, in the order of the words.
+
+    The strictest reading that fits anything counts: the folder, the handle, the handle in another spelling,
+    the name with or without publisher and version, a part of handle or name, the beginning of the folder.
+
+    Args:
+        scan: what is in the cache.
+        words: handles, names, parts of them, or folder names.
+        several: whether a word may mean more than one entry.
+
+    Raises:
+        NotCachedError: a word means no entry, or more than one; the message names the candidates.
+    """
+    chosen: dict[str, CachedModel] = {}
+    for word in words:
+        found = _matching(scan.models, word)
+        if not found:
+            raise NotCachedError(_unknown(scan, word))
+        if len(found) > 1 and not several:
+            raise NotCachedError(
+                f"{word!r} fits {len(found)} cached models: {_listed(found)}. Give one of them in full."
+            )
+        chosen.update((model.folder, model) for model in found)
+    return tuple(chosen.values())
+
+
+def label(model: CachedModel) -> str:
+    """What to call an entry in a sentence: its handle, else its folder.
+
+    Descriptors come from disk; what would break the line is replaced.
+    """
+    name = (model.handle or model.folder)[:_LONGEST]
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+
+
+def _matching(models: Sequence[CachedModel], word: str) -> list[CachedModel]:
+    spelling = canonical(word)
+    lowered = word.lower()
+    readings: tuple[Callable[[CachedModel], bool], ...] = (
+        lambda model: model.folder == word,
+        lambda model: model.handle == word,
+        lambda model: bool(spelling) and canonical(model.handle) == spelling,
+        lambda model: lowered in _names(model),
+        lambda model: lowered in model.handle.lower() or any(lowered in name for name in _names(model)),
+        lambda model: len(word) >= 4 and model.folder.startswith(lowered),
+    )
+    for reading in readings if word else ():
+        if found := [model for model in models if reading(model)]:
+            return found
+    return []
+
+
+def _names(model: CachedModel) -> set[str]:
+    """The names a model goes by, in lower case: with and without publisher and version."""
+    if not model.handle:
+        return set()
+    name = model.name.lower()
+    named = {name, f"{model.publisher}/{name}".lower()}
+    return named | {f"{one}/{model.version}" for one in named} if model.version else named
+
+
+def _unknown(scan: CacheScan, word: str) -> str:
+    if not scan.models:
+        return f"{word!r} is not cached: the cache at {scan.location} is empty."
+    named = {model.folder: (*_names(model), model.handle.lower()) for model in scan.models if model.handle}
+    near = set(get_close_matches(word.lower(), {name for names in named.values() for name in names}, 9))
+    close = [model for model in scan.models if near.intersection(named.get(model.folder, ()))]
+    if close:
+        return f"{word!r} is not cached at {scan.location}. Close to it: {_listed(close)}."
+    return f"{word!r} is not cached at {scan.location}. Cached are: {_listed(scan.models)}."
+
+
+def _listed(models: Sequence[CachedModel]) -> str:
+    shown = ", ".join(label(model) for model in models[:_MOST_SHOWN])
+    more = len(models) - _MOST_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
