@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -23,8 +24,9 @@ from .plan import LoadPlan, Route
 from .relay import RelayReport, plan_relay, relay, worker_tasks
 from .resolving import RouteResolver, first_line
 
-# This process, as TensorFlow names it in a cluster.
-HERE = "/job:localhost"
+# This process. In full: a mere "/job:localhost", as the manual has it, is completed from the device in force, and
+# then fails on every task but the first.
+HERE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 
 class _Load(Protocol):
@@ -56,24 +58,23 @@ class ModelLoader:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """TensorFlow's loads go through here inside the `with`."""
-        import tensorflow as tf
         from tensorflow.python.saved_model import load as module
 
         original: _Load = module.load_partial
-        public = getattr(tf.__internal__.saved_model, "load_partial", None)
 
         def load_partial(export_dir: Any, filters: Any, tags: Any = None, options: Any = None) -> Any:
             return self.load(original, export_dir, filters, tags, options)
 
-        module.load_partial = load_partial
-        if public is not None:  # the name under which Keras loads
-            tf.__internal__.saved_model.load_partial = load_partial
+        # Keras calls it by its other names, under `tf.__internal__` and `tf.compat.v2.__internal__`.
+        others = [found for name, found in sys.modules.items() if name.endswith("__internal__.saved_model")]
+        replaced = [one for one in (module, *others) if getattr(one, "load_partial", None) is original]
+        for one in replaced:
+            one.load_partial = load_partial
         try:
             yield
         finally:
-            module.load_partial = original
-            if public is not None:
-                tf.__internal__.saved_model.load_partial = public
+            for one in replaced:
+                one.load_partial = original
 
     def load(self, original: _Load, export_dir: Any, filters: Any, tags: Any, options: Any) -> Any:
         """Load a model, by the first route that works.
@@ -122,13 +123,13 @@ class ModelLoader:
                 self._tell(ModelLoaded(handle, "localhost", job))
                 return loaded
         report = relay(plan_relay(request.path, has_variables_by_localhost=model.is_tf2), worker_tasks())
-        # The loader of TF1 models puts tables and variables on the current device, and a strategy's scope
-        # alone is none.
-        place = nullcontext() if model.is_tf2 or device_in_scope() else _device(task)
-        with place:
-            loaded = replace(request, path=report.directory_to_load).run(
-                io_device=HERE if model.is_tf2 else ""
-            )
+        request = replace(request, path=report.directory_to_load)
+        if model.is_tf2:
+            loaded = request.run(io_device=HERE)
+        elif device_in_scope():
+            loaded = request.run()
+        else:
+            loaded = request.run_for_strategy(task)
         self._tell(_relayed(handle, job, report))
         return loaded
 
@@ -159,7 +160,21 @@ class _Request:
     tags: Any
     options: Any
 
-    def run(self, *, io_device: str) -> Any:
+    def run_for_strategy(self, task: str) -> Any:
+        """Load a TF1 model where only a strategy, and no device, is in force.
+
+        Its loader puts variables on the current device, of which a strategy's scope is none; and its tables
+        belong to whatever device a call runs on, so they are filled on the worker and here.
+        """
+        import tensorflow as tf
+
+        with tf.device(f"{task}/device:CPU:0"):
+            loaded = self.run()
+        with tf.init_scope(), tf.device(HERE):
+            loaded["root"].initializer._initialize()  # noqa: SLF001 - what the loader itself has called on the worker
+        return loaded
+
+    def run(self, *, io_device: str = "") -> Any:
         """Load, reading the checkpoint from this device where one is given; the user's options are kept."""
         import tensorflow as tf
 
@@ -178,7 +193,7 @@ def target_task() -> str:
     if not devices[0] and tf.distribute.has_strategy():
         devices = list(tf.distribute.get_strategy().extended.worker_devices)
     tasks = (re.match(r"/job:[^/]+/replica:\d+/task:\d+", device) for device in devices)
-    return next((found[0] for found in tasks if found and not found[0].startswith(HERE + "/")), "")
+    return next((found[0] for found in tasks if found and not found[0].startswith("/job:localhost/")), "")
 
 
 def device_in_scope() -> str:
@@ -198,13 +213,6 @@ def _relayed(handle: str, job: str, report: RelayReport) -> ModelLoaded:
         seconds=report.seconds,
         memory=max(report.memory_here, report.memory_there),
     )
-
-
-def _device(name: str) -> AbstractContextManager[object]:
-    import tensorflow as tf
-
-    device: AbstractContextManager[object] = tf.device(name)
-    return device
 
 
 def _is_about_files(error: Exception) -> bool:

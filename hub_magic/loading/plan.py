@@ -127,10 +127,8 @@ def _judge(
         ),
         (
             "relay",
-            remote,
-            "the worker's files are sent over TensorFlow's own connection"
-            if remote
-            else "there is no remote worker",
+            remote and kind != "gs",
+            "what the worker reads is sent to it" if remote else "there is no remote worker",
         ),
         (
             "localhost",
