@@ -62,7 +62,9 @@ def open_notebook(folder: Path, options: list[str]) -> int:
     shutil.rmtree(folder / "hub_models", ignore_errors=True)
     copy = Path(shutil.copy(NOTEBOOK, folder))
     print(f"Opening {copy}, a fresh copy of notebooks/{NOTEBOOK.name}. Ctrl-C stops everything.", flush=True)
-    command = [sys.executable, "-m", "jupyterlab", str(copy), *options]
+    # Not the file as an argument: the URL in the log, for who has no browser here, would not name it then.
+    shown = (f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{copy.name}")
+    command = [sys.executable, "-m", "jupyterlab", *shown, *options]
     if os.geteuid() == 0:
         command.append("--allow-root")  # in containers; it still listens on this machine only
     # In a session of its own: at Ctrl-C JupyterLab would ask whether it should stop.

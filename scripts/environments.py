@@ -57,6 +57,11 @@ class Environment:
         return self.path / "bin" / "python"
 
     @property
+    def log(self) -> Path:
+        """What venv and pip said."""
+        return self.path / "install.log"
+
+    @property
     def constraints_file(self) -> Path:
         """The file that holds the versions."""
         return ROOT / "constraints" / f"{self.constraints}.txt"
@@ -108,18 +113,20 @@ def prepare(environment: Environment) -> Path:
     """Make the environment ready and give back its Python; a moment's work when nothing has changed."""
     stamp = environment.path / "made_of.txt"
     made_of = _made_of(environment)
-    if environment.executable.exists() and stamp.is_file():
-        python, _, recorded = stamp.read_text().partition(" ")
-        # An environment on a substitute is looked at again: its Python may have been installed since.
-        if recorded == made_of and (python == environment.python or python == _choose(environment)[0]):
-            return environment.executable
-    python, interpreter = _choose(environment)
+    usable = environment.executable.exists() and stamp.is_file()
+    present, _, recorded = stamp.read_text().partition(" ") if usable else ("", "", "")
+    # One on a substitute is looked at again: its own Python may have been installed since.
+    python, interpreter = (present, "") if present == environment.python else _choose(environment)
     if python != environment.python:
         say(f"Python {environment.python} is not at hand; the environment {environment.name} uses {python}.")
+    if (present, recorded) == (python, made_of):
+        return environment.executable
     say(f"Setting up {environment.folder} on Python {python}; the first time this takes a few minutes.")
     started = time.monotonic()
-    stamp.unlink(missing_ok=True)
-    _make(environment, interpreter, python)
+    stamp.unlink(missing_ok=True)  # what is broken off from here on is made anew the next time
+    if present != python:
+        _create(environment, interpreter)
+    _install(environment)
     stamp.write_text(f"{python} {made_of}")
     say(f"{environment.folder} is ready after {time.monotonic() - started:.0f} s.")
     return environment.executable
@@ -169,15 +176,19 @@ def _made_of(environment: Environment) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def _make(environment: Environment, interpreter: str, python: str) -> None:
-    """Install into the environment, made anew when there is none or it is on another Python."""
-    folder, log = environment.path, environment.path / "install.log"
+def _create(environment: Environment, interpreter: str) -> None:
+    """Make an empty environment in place of what there is."""
+    folder, log = environment.path, environment.log
     if folder.exists() and not log.exists():
         sys.exit(f"{folder} was not made by this script. Remove it, or move it away, and try again.")
-    if not (folder / "lib" / f"python{python}").is_dir() or not environment.executable.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        run_logged(interpreter, "-m", "venv", str(folder), log=log)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    run_logged(interpreter, "-m", "venv", str(folder), log=log)
+
+
+def _install(environment: Environment) -> None:
+    """Bring what is installed to what the environment is made of."""
+    log = environment.log
     constraints = ("--constraint", str(environment.constraints_file))
     # Its own version first: --group and --build-constraint came with pip 25.
     pip(environment.executable, "install", "pip", *constraints, log=log)
