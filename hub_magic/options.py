@@ -61,6 +61,64 @@ RESOLVE = option(
     "--resolve", metavar="HANDLE", type=unquoted, help="the model's directory, as hub.resolve gives it"
 )
 
+REMOVE = option(
+    "--remove",
+    nargs="+",
+    metavar="HANDLE",
+    type=unquoted,
+    help="remove these models: by handle, name, a part of either, or folder name",
+)
+PRUNE = option("--prune", action="store_true", help="remove the models that the following rules name")
+MAX_SIZE = option(
+    "--max-size",
+    metavar="SIZE",
+    type=unquoted,
+    help="prune what was used longest ago until the models take no more than this: 5GB, 500MB",
+)
+OLDER_THAN = option(
+    "--older-than",
+    metavar="PERIOD",
+    type=unquoted,
+    help="prune what was last used longer ago than this: 12h, 30d, 4w, 1y",
+)
+DUPLICATES = option(
+    "--duplicates", action="store_true", help="prune all but one copy of a model cached under several handles"
+)
+KEEP = option(
+    "--keep",
+    nargs="+",
+    metavar="HANDLE",
+    type=unquoted,
+    help="prune, but keep the models that these words fit",
+)
+KEEP_NEWEST = option(
+    "--keep-newest",
+    metavar="N",
+    type=int,
+    help="prune, but keep the N newest versions of each model; alone, remove all others",
+)
+DRY_RUN = option(
+    "--dry-run", action="store_true", help="only show what would be done; plan.execute() does it later"
+)
+
+CACHE = (
+    LOCATION,
+    LIST,
+    FETCH,
+    RESOLVE,
+    REMOVE,
+    PRUNE,
+    MAX_SIZE,
+    OLDER_THAN,
+    DUPLICATES,
+    KEEP,
+    KEEP_NEWEST,
+    DRY_RUN,
+    PERSIST,
+    AUTOLOAD,
+    FORGET,
+)
+
 # What the cell form's first line is rewritten to; not for people.
 CELL = option("--cell", action="store_true", help=SUPPRESS)
 VIA = option(

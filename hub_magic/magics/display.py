@@ -19,6 +19,8 @@ _SHOWN = (
     ("hub_magic.settings.CacheSetting", "settings.setting_text", "settings.setting_html"),
     ("hub_magic.loading.plan.LoadPlan", "plan.plan_text", "plan.plan_html"),
     ("hub_magic.cache.scan.CacheScan", "cache.scan_text", "cache.scan_html"),
+    ("hub_magic.cache.removal.Removal", "care.removal_text", "care.removal_html"),
+    ("hub_magic.cache.removal.Removed", "care.removed_text", "care.removed_html"),
 )
 
 

@@ -90,17 +90,9 @@ class HubMagics(Magics):
         return replace(setting, source="saved")
 
     @line_magic
-    @takes(
-        options.LOCATION,
-        options.LIST,
-        options.FETCH,
-        options.RESOLVE,
-        options.PERSIST,
-        options.AUTOLOAD,
-        options.FORGET,
-    )
+    @takes(*options.CACHE)
     def hub_cache(self, line: str) -> Any:
-        """What is cached, and where: browse it, cache elsewhere, fetch models, find their directories."""
+        """What is cached, and where: browse it, fetch models, cache elsewhere, and take care of it."""
         from .verbs import run_verb
 
         arguments = parse(self.hub_cache, line)

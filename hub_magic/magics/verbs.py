@@ -23,6 +23,7 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
     if len(chosen) > 1:
         words = " and ".join(name if name == "location" else f"--{name}" for name in chosen)
         raise SettingError(f"{words} are two things. Do one after the other.")
+    _check_belonging(arguments, chosen)
     if arguments.forget:
         saved.forget("cache")
     if chosen:
@@ -62,9 +63,41 @@ def fetch_models(arguments: Namespace, _saved: SavedSettings) -> Any:
     return fetch_all(arguments.fetch)
 
 
+def _act(name: str) -> Callable[[Namespace, SavedSettings], Any]:
+    """What the command line does under the same name; a plan is shown before it is carried out."""
+
+    def run(arguments: Namespace, _saved: SavedSettings) -> Any:
+        from IPython.display import display
+
+        from ..cli import acts
+
+        return getattr(acts, name)(arguments, display)
+
+    return run
+
+
+def _check_belonging(arguments: Namespace, chosen: list[str]) -> None:
+    for name, owners in BELONGING.items():
+        if getattr(arguments, name) not in (None, False) and not {*chosen}.intersection(owners):
+            words = " or ".join(f"--{owner}" for owner in owners)
+            raise SettingError(f"--{name.replace('_', '-')} says how to {words}. Give that as well.")
+
+
 VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
     "location": set_location,
     "list": list_models,
     "fetch": fetch_models,
     "resolve": resolve_model,
+    "remove": _act("remove"),
+    "prune": _act("prune"),
+}
+
+# The options that say how one of these is to be done.
+BELONGING = {
+    "max_size": ("prune",),
+    "older_than": ("prune",),
+    "duplicates": ("prune",),
+    "keep": ("prune",),
+    "keep_newest": ("prune",),
+    "dry_run": ("remove", "prune"),
 }
