@@ -96,7 +96,9 @@ class Kernel:
         )
 
     def __enter__(self) -> Self:
-        self.manager.start_kernel(env=self.env, cwd=str(self.home / "work"))
+        # What TensorFlow's C++ writes goes past IPython, and is no part of what the user sees.
+        self.log = (self.home / "kernel.log").open("w")
+        self.manager.start_kernel(env=self.env, cwd=str(self.home / "work"), stdout=self.log, stderr=self.log)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=TIMEOUT)
@@ -108,6 +110,7 @@ class Kernel:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
+        self.log.close()
 
     def run(self, code: str, **options: Any) -> Cell:
         """Run a cell and wait for its end."""

@@ -24,8 +24,8 @@ from .plan import LoadPlan, Route
 from .relay import RelayReport, plan_relay, relay, worker_tasks
 from .resolving import RouteResolver, first_line
 
-# This process. In full: a mere "/job:localhost", as the manual has it, is completed from the device in force, and
-# then fails on every task but the first.
+# This process. In full: a mere "/job:localhost", as the manual has it, is completed from the device in force,
+# and then fails on every task but the first.
 HERE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 

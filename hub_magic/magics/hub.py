@@ -106,11 +106,12 @@ class HubMagics(Magics):
 
         As a line, `%hub_tpu` tells what was detected, which route would be taken, and why; it runs nothing.
         """
+        from ..runtime import detect_runtime
         from .tpu import make_plan, tpu_cell
 
         arguments = parse(self.hub_tpu, line)
         if not arguments.cell and cell is None:
-            return make_plan(arguments, self.shell)
+            return make_plan(arguments, detect_runtime(shell=type(self.shell)))
         context = tpu_cell(arguments, self)
         if cell is None:
             self.cells.enter(context)

@@ -9,13 +9,13 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..cache.scan import free_space
 from ..loading import LoadPlan, RouteLeft, choose_mode, loading_for, plan_load
 from ..loading.strategy import connect_tpu, named_strategy
 from ..render.plan import cell_line, left_line, loads_line
-from ..runtime import detect_runtime
+from ..runtime import Runtime, detect_runtime
 from ..settings import ModeSetting, read_cache, read_mode, set_mode
 
 if TYPE_CHECKING:
@@ -31,18 +31,14 @@ def set_mode_for_runtime(shell: InteractiveShell) -> ModeSetting:
     return replace(set_mode(mode), reason=reason)
 
 
-def make_plan(arguments: Namespace, shell: InteractiveShell) -> LoadPlan:
+def make_plan(arguments: Namespace, runtime: Runtime) -> LoadPlan:
     """The plan that a line of `%hub_tpu` asks for.
 
     Raises:
         SettingError: the route or the bucket named cannot be used.
     """
     return plan_load(
-        detect_runtime(shell=type(shell)),
-        cache=read_cache(),
-        mode=read_mode(),
-        via=arguments.via,
-        bucket=arguments.bucket or "",
+        runtime, cache=read_cache(), mode=read_mode(), via=arguments.via, bucket=arguments.bucket or ""
     )
 
 
@@ -53,26 +49,22 @@ def tpu_cell(arguments: Namespace, magics: HubMagics) -> Iterator[None]:
     Raises:
         HubMagicError: the route, the bucket or the strategy named cannot be used, or the TPU cannot.
     """
-    strategy = _strategy(arguments, magics)
-    plan = make_plan(arguments, magics.shell)  # after the TPU is connected, which decides
+    shell = magics.shell
+    runtime = detect_runtime(shell=type(shell))
+    strategy = None
+    if arguments.strategy:
+        strategy = named_strategy(arguments.strategy, shell.user_ns)
+    elif runtime.accelerator.kind == "tpu" and not arguments.no_init:
+        if magics.tpu_strategy is None:  # initialising again would clear what is on the TPU
+            magics.tpu_strategy = connect_tpu(runtime)
+            runtime = detect_runtime(shell=type(shell))
+        strategy = shell.user_ns["strategy"] = magics.tpu_strategy
+    plan = make_plan(arguments, runtime)
     _say(cell_line(plan))
     with loading_for(plan, strategy=strategy, notice=_say_left) as session:
         yield
     if session.loads:
         _say(loads_line(session.loads))
-
-
-def _strategy(arguments: Namespace, magics: HubMagics) -> Any:
-    """The strategy whose scope the cell runs in: the user's, the TPU's, or none."""
-    if arguments.strategy:
-        return named_strategy(arguments.strategy, magics.shell.user_ns)
-    runtime = detect_runtime(shell=type(magics.shell))
-    if arguments.no_init or runtime.accelerator.kind != "tpu":
-        return None
-    if magics.tpu_strategy is None:  # initialising again would clear what is on the TPU
-        magics.tpu_strategy = connect_tpu(runtime)
-    magics.shell.user_ns["strategy"] = magics.tpu_strategy
-    return magics.tpu_strategy
 
 
 def _say_left(event: RouteLeft) -> None:
