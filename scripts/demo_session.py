@@ -138,6 +138,8 @@ def _text(output: Any) -> str:
         )
     if output.output_type == "error":
         return re.sub(r"\x1b\[[\d;]*m", "", "\n".join(output.traceback))
+    if "application/vnd.jupyter.widget-view+json" in output.data:
+        return ""  # the text of a widget is that of its first moment: a progress bar at 0 %
     return str(output.data.get("text/plain", ""))
 
 
