@@ -28,7 +28,7 @@ def shown(cell: Cell, *, line: int | None = None) -> list[tuple[str, str]]:
         content = message["content"]
         if message["msg_type"] == "stream":
             text = re.sub(r"%%hub_tpu: .*\n", "", content["text"])
-            found.append((content["name"], re.sub(r"[\d.]+ \S?s\b", "TIME", text)))
+            found.append((content["name"], re.sub(r"[\d.e+]+ \S?s\b", "TIME", text)))
         elif message["msg_type"] == "execute_result":
             found.append(("result", content["data"]["text/plain"]))
         elif message["msg_type"] == "error":

@@ -110,6 +110,7 @@ def test_list_is_an_object_a_text_a_table_and_json(loaded: Kernel) -> None:
         "last_used": None,
         "damage": "",
         "holder": None,
+        "folders": [],
     }
     assert data["size"] == 1000
     assert loaded.ok("%hub_cache").text == cell.text
