@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from .. import download
 from ..imports import ImportHook
 from ..pkg_resources_stand_in import pkg_resources_stand_in
 from .cell import CellForm
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 # The one instance of a shell hangs on its registry of magics, where IPython keeps it anyway.
 _REGISTRY_NAME = HubMagics.__name__
-_UNDO = "_hub_magic_undo"
 
 
 def load(shell: InteractiveShell) -> None:
@@ -38,6 +38,8 @@ def load(shell: InteractiveShell) -> None:
         hook = ImportHook("tensorflow_hub", around=pkg_resources_stand_in, then=lambda: None)
         undo.callback(hook.uninstall)
         hook.install()
+        undo.callback(download.uninstall)
+        download.install()
         magics.undo = undo.pop_all()
 
 
