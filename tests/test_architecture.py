@@ -23,6 +23,7 @@ ORDER = (
     "locations",
     "settings",
     "runtime",
+    "gcs",
     "cache",
     "download",
     "loading",

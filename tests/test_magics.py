@@ -59,7 +59,6 @@ def test_mode_of_a_flag_and_a_misspelt_variable(loaded: Kernel) -> None:
         ("$PLACE/models", "{place}/models"),
         ("relative/models", "{work}/relative/models"),
         ('"with a blank"', "{work}/with a blank"),
-        ("gs://bucket/path", "gs://bucket/path"),
     ],
 )
 def test_cache_location(tmp_path, given: str, expected: str) -> None:

@@ -38,6 +38,9 @@ def list_models(_arguments: Namespace, _saved: SavedSettings) -> CacheScan:
 
 def set_location(arguments: Namespace, saved: SavedSettings) -> CacheSetting:
     """`LOCATION`, with or without `--persist`."""
+    from .buckets import check_location
+
+    check_location(arguments.location)
     setting = set_cache(arguments.location)
     return persist_cache(saved, arguments) if arguments.persist else setting
 

@@ -1,0 +1,362 @@
+"""A folder in a bucket, and what can be done with the objects in it.
+
+Every method may be called by several threads at once. Uploads name what they replace ("nothing" or one
+generation), so two machines that write the same name cannot both believe that they did.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
+
+from .identity import Identity, find_credentials, google_imports, identify
+from .refusals import BucketError, refusals_in_words
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+CONNECTIONS = 32
+_FIELDS = "items(name,size,generation,metageneration,timeCreated,updated,crc32c,metadata),nextPageToken"
+# Seconds to wait for a connection, and for each piece of an answer; and how long to try again in all.
+_TIMEOUT = (10, 60)
+_PERSISTENCE = 90
+_FIRST_TIMEOUT = (5, 10)
+_FIRST_PERSISTENCE = 8
+# A larger object is sent in pieces, each of which can be sent again.
+_PIECE = 16 << 20
+_LARGEST_BATCH = 100  # by the manual's "Batch requests"
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+Progress = Callable[[int], object]
+
+
+def no_progress(_bytes: int) -> None:
+    """For acts that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketFile:
+    """An object in a folder of a bucket.
+
+    Attributes:
+        name: relative to the folder; one that ends in "/" only marks a folder.
+        size: in bytes.
+        generation: which of the objects that had this name in turn it is.
+        metageneration: how often its metadata were written.
+        created, updated: times of the bucket's clock.
+        crc32c: the checksum of its content in base64, as the storage computes it.
+        metadata: what was written about it when it was stored.
+    """
+
+    name: str
+    size: int
+    generation: int
+    metageneration: int = 1
+    created: datetime | None = None
+    updated: datetime | None = None
+    crc32c: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """A copy within a folder: from a name to a name at which there must be nothing yet."""
+
+    source: str
+    target: str
+
+
+class BucketFolder:
+    """A `gs://bucket/path` that is open; leave its `with` to end the connections."""
+
+    def __init__(self, location: str, client: Any, who: Identity, *, brief: bool) -> None:
+        bucket, _, path = location.removeprefix("gs://").partition("/")
+        self.location = location
+        self.who = who
+        self.bucket_name = bucket
+        self.prefix = f"{path.rstrip('/')}/" if path.strip("/") else ""
+        self.client = client
+        self.timeout = _FIRST_TIMEOUT if brief else _TIMEOUT
+        self._persistence = _FIRST_PERSISTENCE if brief else _PERSISTENCE
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections."""
+        self.client._http.close()  # noqa: SLF001 - 2.10 has no other way
+
+    @property
+    def retry(self) -> Any:
+        """How a request that may pass is tried again."""
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        return DEFAULT_RETRY.with_delay(initial=0.5, maximum=15.0).with_timeout(self._persistence)
+
+    @property
+    def bucket(self) -> Any:
+        """The bucket as google-cloud-storage knows it."""
+        return self.client.bucket(self.bucket_name)
+
+    def files(self, prefix: str = "") -> Iterator[BucketFile]:
+        """All objects whose names in the folder begin so, 1000 with each request, in the order of names.
+
+        Raises:
+            BucketError: they may not be listed.
+        """
+        with self._in_words("listed"):
+            for blob in self.client.list_blobs(
+                self.bucket_name,
+                prefix=self.prefix + prefix,
+                fields=_FIELDS,
+                timeout=self.timeout,
+                retry=self.retry,
+            ):
+                yield _file(blob, self.prefix)
+
+    def read(self, name: str) -> bytes | None:
+        """What is in a small object; None when it is not there."""
+        try:
+            with self._in_words("read"):
+                content: bytes = self._blob(name).download_as_bytes(
+                    timeout=self.timeout, retry=self.retry, raw_download=True
+                )
+                return content
+        except BucketError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def write(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        replaces: int | None = 0,
+    ) -> int | None:
+        """Write a small object: its generation, or None when something else is there than it may replace.
+
+        Args:
+            name: in the folder.
+            content: its bytes.
+            metadata: what listings shall give with it.
+            replaces: the generation that it may replace, 0 for nothing; None for whatever is there.
+        """
+        blob = self._blob(name)
+        blob.metadata = dict(metadata) if metadata else None
+        options = {} if replaces is None else {"if_generation_match": replaces}
+        try:
+            with self._in_words("written"):
+                blob.upload_from_string(
+                    content, timeout=self.timeout, retry=self.retry, checksum="crc32c", **options
+                )
+        except BucketError as error:
+            if error.status == 412:
+                return None
+            raise
+        return int(blob.generation)
+
+    def upload(self, path: str, name: str, progress: Progress = no_progress) -> None:
+        """Send a file of this machine."""
+        size = os.stat(path).st_size  # noqa: PTH116 - for each of thousands
+        blob = self.bucket.blob(self.prefix + name, chunk_size=_PIECE if size > _PIECE else None)
+        with open(path, "rb") as file, self._in_words("written"):  # noqa: PTH123
+            blob.upload_from_file(
+                _Watched(file, progress),
+                size=size,
+                content_type="application/octet-stream",
+                timeout=self.timeout,
+                retry=self.retry,
+                checksum="crc32c",
+            )
+
+    def download(self, file: BucketFile, path: str, progress: Progress = no_progress) -> None:
+        """Fetch an object into a file of this machine, its checksum compared; this very generation."""
+        blob = self.bucket.blob(self.prefix + file.name, generation=file.generation)
+        with open(path, "wb") as target, self._in_words("read"):  # noqa: PTH123
+            blob.download_to_file(
+                _Watched(target, progress),
+                timeout=self.timeout,
+                retry=self.retry,
+                checksum="crc32c",
+                raw_download=True,
+            )
+
+    def copy_from(self, other: BucketFolder, file: BucketFile, name: str) -> None:
+        """Copy an object of another folder, within the storage."""
+        source = other.bucket.blob(other.prefix + file.name, generation=file.generation)
+        target, token = self._blob(name), None
+        with self._in_words("written"):
+            while True:
+                token, _, _ = target.rewrite(source, token=token, timeout=self.timeout, retry=self.retry)
+                if token is None:
+                    return
+
+    def describe(self, name: str, metadata: Mapping[str, str], *, generation: int) -> bool:
+        """Write what listings give with an object; whether it was still the one of that generation."""
+        blob = self._blob(name)
+        blob.metadata = dict(metadata)
+        try:
+            with self._in_words("written"):
+                blob.patch(if_generation_match=generation, timeout=self.timeout, retry=self.retry)
+        except BucketError as error:
+            if error.status in {404, 412}:
+                return False
+            raise
+        return True
+
+    def delete(self, files: Iterable[BucketFile], progress: Progress = no_progress) -> None:
+        """Delete these objects, 100 with each request; what is gone or was replaced already stays so.
+
+        Raises:
+            BucketError: one of them may not be deleted.
+        """
+        left = list(files)
+        while left:
+            batch, left = left[:_LARGEST_BATCH], left[_LARGEST_BATCH:]
+
+            def ask(batch: Sequence[BucketFile] = batch) -> None:
+                for file in batch:
+                    self._blob(file.name).delete(if_generation_match=file.generation, timeout=self.timeout)
+
+            self._batch(ask, passing={404, 412}, act="deleted")
+            progress(sum(file.size for file in batch))
+
+    def copy(self, copies: Sequence[Copying]) -> None:
+        """Copy objects within the folder, 100 with each request.
+
+        A batch is one request with one body: the storage gets all of it and acts, or gets a part and does
+        nothing, so a process that is killed meanwhile leaves none or all of a batch. Where something is at
+        a target already, that stays.
+
+        Raises:
+            BucketError: one of them cannot be copied.
+        """
+        for start in range(0, len(copies), _LARGEST_BATCH):
+
+            def ask(batch: Sequence[Copying] = copies[start : start + _LARGEST_BATCH]) -> None:
+                bucket = self.bucket
+                for one in batch:
+                    bucket.copy_blob(
+                        bucket.blob(self.prefix + one.source),
+                        bucket,
+                        self.prefix + one.target,
+                        if_generation_match=0,
+                        timeout=self.timeout,
+                    )
+
+            self._batch(ask, passing={412}, act="written")
+
+    def _batch(self, ask: Callable[[], None], *, passing: set[int], act: str) -> None:
+        """Send what `ask` asks as one request, again while the storage is out of order."""
+        from google.api_core import exceptions
+
+        def send() -> None:
+            with self.client.batch(raise_exception=False) as batch:
+                ask()
+            statuses = [answer.status_code for answer in batch._responses]  # noqa: SLF001 - as its manual says
+            refused = [one for one in statuses if one >= 300 and one not in passing]
+            if refused:
+                # What can be tried again is: conditions make sure that nothing is done twice.
+                worst = next((one for one in refused if one not in _TRANSIENT), refused[0])
+                raise exceptions.from_http_status(  # type: ignore[no-untyped-call]
+                    worst, f"{len(refused)} of {len(statuses)} refused"
+                )
+
+        with self._in_words(act):
+            self.retry(send)()
+
+    def _blob(self, name: str) -> Any:
+        return self.bucket.blob(self.prefix + name)
+
+    def _in_words(self, act: str) -> Any:
+        return refusals_in_words(self.location, act, str(self.who))
+
+
+def open_folder(location: str, *, brief: bool = False) -> BucketFolder:
+    """A folder in a bucket, as whoever this kernel is.
+
+    Args:
+        location: `gs://bucket/path`.
+        brief: give up after seconds where the storage does not answer.
+
+    Raises:
+        SettingError: there are no credentials, or Google does not accept them.
+    """
+    with google_imports():
+        import requests
+        from google.auth.transport.requests import AuthorizedSession, Request
+        from google.cloud import storage
+    with refusals_in_words(location, "opened"):
+        credentials = find_credentials()
+        session = AuthorizedSession(credentials, refresh_timeout=_FIRST_PERSISTENCE)  # type: ignore[no-untyped-call]
+        session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
+        # Once, here, and not in each of the threads that ask first.
+        with requests.Session() as asking:
+            credentials.refresh(_Brief(Request(asking)))
+        client = storage.Client(project="hub_magic", credentials=credentials, _http=session)
+        return BucketFolder(location, client, identify(credentials, session), brief=brief)
+
+
+class _Brief:
+    """A request of google-auth that does not wait for two minutes."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self._request(*arguments, **{**options, "timeout": _FIRST_PERSISTENCE})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._request, name)
+
+
+class _Watched:
+    """A file that tells how many bytes went through it; going back, to send a piece again, is not undone."""
+
+    def __init__(self, file: IO[bytes], progress: Progress) -> None:
+        self._file = file
+        self._progress = progress
+        self._told = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._tell(self._file.tell())
+        return data
+
+    def write(self, data: bytes) -> int:
+        written = self._file.write(data)
+        self._tell(self._file.tell())
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def _tell(self, position: int) -> None:
+        if position > self._told:
+            self._progress(position - self._told)
+            self._told = position
+
+
+def _file(blob: Any, prefix: str) -> BucketFile:
+    return BucketFile(
+        blob.name[len(prefix) :],
+        int(blob.size or 0),
+        int(blob.generation),
+        int(blob.metageneration),
+        blob.time_created,
+        blob.updated,
+        blob.crc32c or "",
+        blob.metadata or {},
+    )

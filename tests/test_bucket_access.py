@@ -1,0 +1,146 @@
+"""May this kernel cache models in a bucket? Asked of the stand-in by the real google-cloud-storage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gcs_rig
+import pytest
+from gcs_rig import run
+from gcs_stand_in import ACCOUNT, GcsStandIn
+from kernel import Kernel
+
+from hub_magic.errors import HubMagicError, SettingError
+from hub_magic.gcs import check_bucket, require_bucket
+from hub_magic.runtime import detect_runtime
+
+storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
+
+
+def refused(location: str) -> str:
+    with pytest.raises(SettingError) as caught:
+        require_bucket(location)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_bucket_that_may_be_used(gcs: GcsStandIn) -> None:
+    access = require_bucket("gs://models/team/cache/")
+    assert access.location == "gs://models/team/cache"
+    assert (access.can_list, access.can_read, access.can_write, access.can_delete) == (True,) * 4
+    assert (access.identity.account, access.identity.kind) == (ACCOUNT, "service account")
+    assert access.reader == ""
+    assert gcs.names("models") == []
+    assert gcs.requests["create"] == gcs.requests["list"] == 0
+    assert json.loads(access.to_json())["refusal"] == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [("list", "listed"), ("get", "read"), ("create", "written"), ("delete", "deleted from")]
+)
+def test_what_is_lacking_is_named(gcs: GcsStandIn, kind: str, word: str) -> None:
+    gcs.deny(kind)
+    said = refused("gs://models")
+    assert said.startswith(f"gs://models may not be {word} by {ACCOUNT}.")
+    assert "roles/storage.objectUser" in said
+
+
+def test_no_such_bucket(gcs: GcsStandIn) -> None:
+    assert "gcloud storage buckets create gs://nowhere" in refused("gs://nowhere/path")
+
+
+def test_not_well_formed(gcs: GcsStandIn) -> None:
+    assert "gs://BUCKET/PATH" in refused("gs://Capital/path")
+    assert not gcs.requests
+
+
+def test_credentials_that_are_not_accepted(gcs: GcsStandIn) -> None:
+    gcs.tokens.clear()
+    assert "credentials are not accepted" in refused("gs://models")
+
+
+def test_a_login_that_is_refused(gcs: GcsStandIn) -> None:
+    gcs.fail("token", status=400)
+    assert "gcloud auth application-default login" in refused("gs://models")
+
+
+def test_no_credentials(storage: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in storage.environment(tmp_path, token="").items():
+        monkeypatch.setenv(name, value)
+    assert "gcloud auth application-default login" in refused("gs://models")
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab_20260101")
+    assert "from google.colab import auth; auth.authenticate_user()" in refused("gs://models")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+    assert "missing.json" in refused("gs://models")
+
+
+def test_a_user_is_asked_for_by_name(
+    gcs: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = tmp_path / "user.json"
+    login.write_text(
+        json.dumps({"type": "authorized_user", "client_id": "1", "client_secret": "2", "refresh_token": "3"})
+    )
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(login))
+    gcs.tokens[gcs.token] = "ada@example.com"
+    access = check_bucket("gs://models")
+    assert (access.identity.account, access.identity.kind) == ("ada@example.com", "user")
+
+
+def test_nobody_answers(gcs: GcsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    assert "https_proxy" in refused("gs://models")
+
+
+def test_a_worker_elsewhere_reads_as_somebody_else(gcs: GcsStandIn) -> None:
+    runtime = detect_runtime(env={"COLAB_TPU_ADDR": "10.0.0.2:8470"}, modules={})
+    assert runtime.is_remote
+    assert "@cloud-tpu.iam.gserviceaccount.com" in check_bucket("gs://models", runtime=runtime).reader
+
+
+CHECK = """
+import tensorflow as tf
+from hub_magic.errors import SettingError
+from hub_magic.gcs import require_bucket
+import os
+{before}
+try:
+    print(require_bucket("gs://models").refusal or "usable")
+except SettingError as error:
+    print(error)
+"""
+
+
+@pytest.mark.tensorflow
+def test_tensorflow_keeps_an_empty_token(storage: GcsStandIn, tmp_path: Path) -> None:
+    environment = storage.environment(tmp_path)
+    assert run(CHECK.format(before=""), environment).strip() == "usable"
+    # Without credentials TensorFlow asks the machine's server, which is not there, and gives up for good.
+    late = (
+        "credentials, token = (os.environ.pop(name) for name in"
+        " ('GOOGLE_APPLICATION_CREDENTIALS', 'GOOGLE_AUTH_TOKEN_FOR_TESTING'))\n"
+        "try: tf.io.gfile.exists('gs://models/a')\n"
+        "except tf.errors.OpError: pass\n"
+        "os.environ['GOOGLE_APPLICATION_CREDENTIALS'] = credentials"
+    )
+    said = run(CHECK.format(before=late), {**environment, "NO_GCE_CHECK": "false"})
+    assert "Restart the kernel" in said
+
+
+def test_errors_are_ours(gcs: GcsStandIn) -> None:
+    gcs.fail("permissions", status=503, times=100)
+    with pytest.raises(HubMagicError, match="out of order"):
+        check_bucket("gs://models")
+
+
+@pytest.mark.kernel
+def test_the_magic_checks_before_it_sets(storage: GcsStandIn, tmp_path: Path) -> None:
+    with Kernel(tmp_path / "kernel", **storage.environment(tmp_path)) as kernel:
+        kernel.ok("%load_ext hub_magic\nimport os")
+        kernel.ok("%hub_cache gs://models/team/")
+        assert kernel.value("os.environ['TFHUB_CACHE_DIR']") == "gs://models/team"
+        cell = kernel.run("%hub_cache gs://elsewhere")
+        assert cell.status == "error"
+        assert "There is no bucket gs://elsewhere" in cell.error
+        assert kernel.value("os.environ['TFHUB_CACHE_DIR']") == "gs://models/team"
