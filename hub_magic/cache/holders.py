@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Literal
 
 from .layout import Holder
@@ -12,16 +13,29 @@ from .layout import Holder
 HolderState = Literal["alive", "dead", "elsewhere"]
 
 
-def holder_state(holder: Holder) -> HolderState:
+# Seconds by which a process may seem to be younger than what it wrote: the system keeps the time since boot.
+_CLOCK_SLACK = 5
+
+
+def holder_state(holder: Holder, written: float | None = None) -> HolderState:
     """Whether the holder is a living process of this machine, a dead one, or on another machine.
 
-    A process id may have been given to somebody else since, so "alive" means only that it cannot be told
-    to be dead; and a container may carry another's host name, so whoever acts on "dead" also looks whether
-    the download still grows.
+    "alive" means only that it cannot be told to be dead; and a container may carry another's host name, so
+    whoever acts on "dead" also looks whether the download still grows.
+
+    Args:
+        holder: who wrote the lock.
+        written: when, in seconds since the epoch: a process that began later was given the holder's id after
+            its end, as after a restart of the machine.
     """
     if holder.host != socket.gethostname():
         return "elsewhere"
-    return "alive" if is_running(holder.pid) else "dead"
+    if not is_running(holder.pid):
+        return "dead"
+    began = _began(holder.pid)
+    if began is not None and written is not None and began > written + _CLOCK_SLACK:
+        return "dead"
+    return "alive"
 
 
 def is_running(pid: int) -> bool:
@@ -38,7 +52,31 @@ def is_running(pid: int) -> bool:
         return True
     except OverflowError:  # larger than any process id
         return False
-    return True
+    # A process that nobody has waited for yet answers signals, but has ended: in a container without an init
+    # process a killed kernel may stay so for ever.
+    facts = _linux_facts(pid)
+    return not facts or facts[0] not in {"Z", "X"}
+
+
+def _began(pid: int) -> float | None:
+    """When a process began, in seconds since the epoch; None where that is not to be had."""
+    facts = _linux_facts(pid)
+    if not facts:
+        return None
+    try:
+        boot = Path("/proc/stat").read_text(encoding="ascii").partition("\nbtime ")[2].split()[0]
+    except (OSError, IndexError):
+        return None
+    return float(boot) + float(facts[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _linux_facts(pid: int) -> list[str]:
+    """What Linux tells of a process from its state on: `man proc`, /proc/PID/stat, field 3."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
 
 
 def _is_running_on_windows(pid: int) -> bool:

@@ -1,0 +1,118 @@
+"""The record of an entry: which files it had when it was downloaded.
+
+With it an entry's files can be proved whole, not only plausible. It stands beside the entry as
+`FOLDER.files.json`, in JSON: the handle, the host's ETag, the text of the descriptor it belongs to, and each
+file's path, size and SHA-256. A kernel without hub_magic that downloads the model anew writes another
+descriptor, which makes the record void; and without a record the rules of `entry.damage_in` speak.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+from .entry import CachedModel
+from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
+from .measure import measure
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file of an entry.
+
+    Attributes:
+        path: relative to the entry, `/` between parts.
+        size: in bytes.
+        sha256: of its bytes, in hexadecimal digits.
+    """
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """What an entry was made of.
+
+    Attributes:
+        handle: the handle it was downloaded under.
+        etag: the host's word for the archive's version; "" when it gave none.
+        descriptor: the text of the descriptor written at the same download.
+        files: its files, in the archive's order.
+    """
+
+    handle: str
+    etag: str
+    descriptor: str
+    files: tuple[FileRecord, ...]
+
+
+def record_text(record: EntryRecord) -> str:
+    """The record as JSON, one line for each file."""
+    head = json.dumps({"handle": record.handle, "etag": record.etag, "descriptor": record.descriptor})
+    files = ",\n".join(json.dumps(asdict(file)) for file in record.files)
+    return f'{head[:-1]}, "files": [\n{files}\n]}}\n'
+
+
+def parse_record(text: str) -> EntryRecord | None:
+    """What a record's text says; None when it is not one."""
+    try:
+        data = json.loads(text)
+        files = tuple(
+            FileRecord(str(file["path"]), int(file["size"]), str(file["sha256"])) for file in data["files"]
+        )
+        return EntryRecord(str(data["handle"]), str(data["etag"]), str(data["descriptor"]), files)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def read_record(entry: str) -> EntryRecord | None:
+    """The record that belongs to an entry as it is now; None when there is none.
+
+    Args:
+        entry: the entry's path, CACHE/FOLDER.
+    """
+    try:
+        marks = tuple(
+            (facts.st_mtime_ns, facts.st_ino, facts.st_size)
+            for facts in (os.stat(entry + suffix) for suffix in (RECORD_SUFFIX, DESCRIPTOR_SUFFIX))  # noqa: PTH116
+        )
+    except OSError:
+        return None
+    return _read_record(entry, marks)
+
+
+@lru_cache(maxsize=128)  # a notebook loads the same model many times
+def _read_record(entry: str, _marks: tuple[tuple[int, ...], ...]) -> EntryRecord | None:
+    record = parse_record(_read(entry + RECORD_SUFFIX))
+    return record if record and record.descriptor == _read(entry + DESCRIPTOR_SUFFIX) else None
+
+
+def find_damage(entry: str) -> str:
+    """Why the entry cannot be whole, or "". Looks at names and sizes, not into the files.
+
+    Raises:
+        OSError: a folder of it cannot be read, or it is gone.
+    """
+    record = read_record(entry)
+    if record is None:
+        return measure(CachedModel(os.path.basename(entry), entry)).damage  # noqa: PTH119 - on every load
+    for file in record.files:
+        try:
+            size = os.lstat(f"{entry}/{file.path}").st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return f"{file.path} is missing"
+        if size != file.size:
+            return f"{file.path} has {size:,} of its {file.size:,} bytes"
+    return ""
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+            return file.read()
+    except OSError:
+        return ""
