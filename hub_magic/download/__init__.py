@@ -1,0 +1,25 @@
+"""Downloads that survive: progress, resumption, integrity, locks, offline.
+
+`install` is imported with every `%load_ext`, so the rest comes when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .resolver import install, uninstall
+
+if TYPE_CHECKING:
+    from .fetch import Fetched, fetch, fetch_all, resolve
+
+__all__ = ["Fetched", "fetch", "fetch_all", "install", "resolve", "uninstall"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.fetch"), name)
+    globals()[name] = value
+    return value

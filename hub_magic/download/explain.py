@@ -1,0 +1,216 @@
+"""What went wrong with a download, in one line: what happened, and what to do next."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+# Deleted for good on 2024-03-18. Source: the README of tensorflow/tfhub.dev, "Unmigrated model assets".
+_WITHDRAWN = (
+    "inaturalist/vision/embedder/inaturalist_V2",
+    *(f"nvidia/unet/industrial/class_{number}" for number in range(1, 11)),
+    *(f"silero/silero-stt/{language}" for language in ("de", "en", "es")),
+    "svampeatlas/vision/classifier/fungi_mobile_V1",
+    "svampeatlas/vision/embedder/fungi_V2",
+)
+_HUB_HOSTS = frozenset({"tfhub.dev", "www.tfhub.dev", "kaggle.com", "www.kaggle.com"})
+_LATER = "Try again in a while; models that are cached load without the host."
+_PAGE = re.compile(rb"\s*(<!doctype html|<html|<head|<!--)", re.IGNORECASE)
+
+
+def explain_answer(url: str, final_url: str, status: int, body: bytes) -> str:
+    """Words for an answer that is a refusal.
+
+    Args:
+        url: the URL asked for.
+        final_url: where redirects led.
+        status: the HTTP status.
+        body: the beginning of the answer.
+    """
+    host = _host(final_url)
+    said = _own_words(body)
+    words = f": {said}" if said else ""
+    if status in {404, 410}:
+        return f"{host} has no model at {url} ({status}{words}). {_why_missing(url)}"
+    if status in {401, 403}:
+        return f"{host} refuses {url} ({status}{words}). {_why_refused(said)}"
+    if status == 407:
+        return f"The proxy wants a name and a password ({status}). Set HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
+    if status == 429:
+        return f"{host} had too many requests from this address ({status}). {_LATER}"
+    if status >= 500:
+        return f"{host} is out of order ({status}{words}). {_LATER}"
+    return f"{host} answers {url} with status {status}{words}. Open the handle in a browser and check it."
+
+
+# Kinds of errors, as requests, urllib3, ssl and socket name them, and the words for each.
+_SILENCES = (
+    (
+        "SSLCertVerificationError",
+        (
+            "The certificate of {host} is not trusted ({reason}). "
+            "If your network has a certificate of its own, set SSL_CERT_FILE to its file."
+        ),
+    ),
+    (
+        "ProxyError",
+        (
+            "The proxy gives no way to {host} ({reason}). "
+            "Check HTTPS_PROXY and HTTP_PROXY, or add the host to NO_PROXY."
+        ),
+    ),
+    (
+        "gaierror|NameResolutionError",
+        (
+            "The name {host} cannot be resolved. Check the handle's spelling and the network; "
+            "in a Kaggle notebook, turn Internet on in the settings."
+        ),
+    ),
+    (
+        "ConnectionRefusedError",
+        "{host} accepts no connection. Check the handle's host and port, or try again in a while.",
+    ),
+    (
+        "TooManyRedirects|InvalidSchema|InvalidURL|MissingSchema",
+        "{host} sends {url} to where nothing can be fetched ({reason}). Check the handle.",
+    ),
+    ("Timeout", "{host} fell silent, {times}. Check the network, or try again in a while."),
+    ("", "The connection to {host} broke off, {times} ({reason}). Try again in a while."),
+)
+
+
+def explain_silence(url: str, error: BaseException, tries: int) -> str:
+    """Words for a connection that did not come about, or broke off and could not be resumed.
+
+    Args:
+        url: the URL asked for.
+        error: what was raised.
+        tries: how often in a row.
+    """
+    if "TLS CA certificate bundle" in str(error):  # words of requests, which has no class for it
+        return f"{error}. Correct REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or remove it."
+    causes = _causes(error)
+    kinds = " ".join(type(cause).__name__ for cause in causes)
+    words = next(words for kind, words in _SILENCES if re.search(kind, kinds))
+    return words.format(
+        host=_host(getattr(getattr(error, "request", None), "url", None) or url),  # redirects lead elsewhere
+        url=url,
+        reason=getattr(causes[-1], "verify_message", "") or _short(causes[-1]),
+        times=f"{tries} times in a row" if tries > 1 else "at the first try",
+    )
+
+
+def explain_content(url: str, final_url: str, head: bytes) -> str:
+    """Words for an answer that is no archive.
+
+    Args:
+        url: the URL asked for.
+        final_url: where redirects led.
+        head: the beginning of the answer.
+    """
+    host = _host(final_url)
+    if "tfhub-redirect=true" in final_url:
+        return f"{url} was never moved to Kaggle, so it is gone. {_FIND}"
+    if _PAGE.match(head):
+        where = host if host == _host(url) else f"{_host(url)} sends you to {host}, which"
+        return (
+            f"{where} gives a web page instead of the model's archive. If it is the login page of a network "
+            f"or proxy, log in with a browser; else check the handle {url}."
+        )
+    if not head:
+        return f"{host} gives an empty answer to {url}. {_LATER}"
+    return f"What {host} gives for {url} is no tar archive (it starts with {head[:16]!r}). Check the handle."
+
+
+def explain_disk(path: str, error: OSError) -> str:
+    """Words for a disk that refuses to be written.
+
+    Args:
+        path: the cache.
+        error: what the system said.
+    """
+    if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
+        return no_space(path, error.strerror or "no space left")
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        owner = owner_of(path)
+        whose = f", which belongs to {owner}" if owner else ""
+        at = f" ({error.filename})" if error.filename else ""
+        return (
+            f"{error.strerror}{at} in the cache {path}{whose}. "
+            "Choose a directory of your own: %hub_cache ~/.cache/tfhub_modules"
+        )
+    where = f" at {error.filename}" if error.filename else ""
+    return (
+        f"The cache {path} fails{where}: {error.strerror or error}. Choose another with %hub_cache LOCATION."
+    )
+
+
+def no_space(path: str, why: str) -> str:
+    """Words for a disk that cannot take the model."""
+    return f"The disk of {path} is too full for the model ({why}). Free space, or set another cache."
+
+
+def owner_of(path: str) -> str:
+    """Who owns the nearest existing folder, when it is somebody else; else ""."""
+    place = Path(path)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        if not hasattr(os, "getuid") or place.stat().st_uid == os.getuid():
+            return ""
+        return place.owner()
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        return "another user"
+
+
+_FIND = "Look for its successor at https://www.kaggle.com/models."
+
+
+def _why_missing(url: str) -> str:
+    path = urlsplit(url).path.strip("/")
+    if any(path == name or path.startswith(f"{name}/") for name in _WITHDRAWN):
+        return f"It was withdrawn from tfhub.dev in March 2024 and cannot be had any more. {_FIND}"
+    if _host(url) in _HUB_HOSTS:
+        return f"Check publisher, name and version, or whether its publisher has withdrawn it. {_FIND}"
+    return "Check publisher, name and version."
+
+
+def _why_refused(said: str) -> str:
+    if "Signature" in said or "Expired" in said:
+        return f"The address that the host itself signed is not valid, which is the host's fault. {_LATER}"
+    return (
+        "A gated model wants consent on its page, a private one wants an account; "
+        "a refusal of a public model passes after a while."
+    )
+
+
+def _own_words(body: bytes) -> str:
+    """The code and message of a bucket's XML error, on one line; else ""."""
+    text = body.decode(errors="replace")
+    found = [re.search(rf"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message")]
+    words = " - ".join(" ".join(match[1].split())[:200] for match in found if match)
+    return "".join(letter for letter in words if letter.isprintable())
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and all that it was made of, the innermost last; requests and urllib3 nest in three ways."""
+    found: list[BaseException] = []
+    pending = [error]
+    for current in pending:  # grows while it is read
+        if current not in found:
+            found.append(current)
+            inner = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
+            pending += [cause for cause in inner if isinstance(cause, BaseException)]
+    return found
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2] or url

@@ -1,0 +1,181 @@
+"""From a handle to a directory: out of the cache, or over the network into it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
+
+from ..cache.layout import LOCK_SUFFIX, Holder
+from ..cache.record import find_damage
+from ..errors import DownloadError
+from ..facts import Fact
+from ..handles import Handle
+from ..settings import is_offline, read_cache
+from .archive import NoSpaceError
+from .explain import explain_disk, no_space
+from .leftovers import Parts, clear_dead_lock
+from .lock import LOCK_TIMEOUT, lock_entry
+from .new_entry import Manner, Notice, make_entry, title_of
+from .offline import offline_error
+from .passing import is_ours, parsed_handle, pass_on
+from .progress import Progress, has_audience
+
+if TYPE_CHECKING:
+    from .web import Patience
+
+# Source: `tensorflow_hub/compressed_module_resolver.py`, `_HUB_TF_GOOGLE_CN`.
+_MIRROR = "https://hub.tensorflow.google.cn/"
+_MIRROR_ARCHIVE = "https://gcs.tensorflow.google.cn/tfhub-modules/{}.tar.gz"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Fact):
+    """A model that is there now.
+
+    Attributes:
+        path: its directory, or its `gs://` location.
+        handle: the handle asked for.
+        bytes: received over the network; 0 when it was cached, or when tensorflow_hub fetched it.
+        seconds: how long it took.
+        was_cached: whether it was in the cache already.
+    """
+
+    path: str
+    handle: str
+    bytes: int
+    seconds: float
+    was_cached: bool
+
+
+def print_notice(line: str) -> None:
+    """Tell the user, beside whatever the cell prints."""
+    print(line, file=sys.stderr)  # noqa: T201 - a line for the user, from a resolver that returns a path
+
+
+def fetch_all(handles: Sequence[str]) -> tuple[Fetched, ...]:
+    """Fetch one model after the other.
+
+    Raises:
+        HubMagicError: one of them cannot be had; those before it are there.
+    """
+    return tuple(fetch(handle) for handle in handles)
+
+
+def resolve(handle: str) -> str:
+    """The model's directory, as `hub.resolve` gives it; the model is downloaded unless it is cached."""
+    return fetch(handle).path
+
+
+def fetch(
+    handle: str,
+    *,
+    location: str | None = None,
+    show_progress: bool = True,
+    notice: Notice = print_notice,
+    lock_timeout: float = LOCK_TIMEOUT,
+    patience: Patience | None = None,
+) -> Fetched:
+    """Have a model in the cache.
+
+    What is cached and whole is given back without a word to the network. What is not is downloaded, once even
+    if several kernels ask for it; a damaged copy is replaced. Works without TensorFlow for a URL and a cache
+    on disk; any other handle or cache is tensorflow_hub's own business.
+
+    Args:
+        handle: the model's URL or path, as `hub.load` takes it.
+        location: the cache; the one in force when None.
+        show_progress: whether to show a bar where somebody sees it.
+        notice: takes a line for the user, such as that a damaged copy is replaced.
+        lock_timeout: seconds without growth after which another machine's download counts as given up.
+        patience: with the host; the usual one when None.
+
+    Raises:
+        HandleError: the handle is not well-formed.
+        NotCachedError: it is not cached, and offline mode is on.
+        DamagedEntryError: the cached copy is damaged, and offline mode is on.
+        DownloadError: it cannot be downloaded or written.
+    """
+    began = time.monotonic()
+    parsed = parsed_handle(handle)
+    cache = location or read_cache().value
+    if is_ours(parsed, cache):
+        manner = Manner(partial(Progress, shown=show_progress and has_audience()), notice, patience)
+        path, received = _have(parsed, cache, manner, lock_timeout)
+        return Fetched(path, handle, received, time.monotonic() - began, was_cached=received == 0)
+    return Fetched(pass_on(parsed, cache), handle, 0, time.monotonic() - began, was_cached=False)
+
+
+def resolve_ours(handle: Handle) -> str:
+    """The model's directory; the handle is known to be ours.
+
+    Raises:
+        HubMagicError: as `fetch`.
+    """
+    cache = read_cache().value
+    entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
+    if _damage(entry) == "":
+        return entry
+    return fetch(handle.text).path
+
+
+def _have(handle: Handle, cache: str, manner: Manner, lock_timeout: float) -> tuple[str, int]:
+    """The model's directory, and the bytes received for it: 0 when it was there, or another fetched it."""
+    entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
+    try:
+        damage = _damage(entry)
+        if damage == "":
+            return entry, 0
+        if is_offline():
+            raise offline_error(handle, cache, damage)
+        if damage:
+            manner.notice(f"The cached copy of {handle} is damaged ({damage}). Downloading it again.")
+        return entry, _download(handle, entry, manner, lock_timeout)
+    except NoSpaceError as error:
+        raise DownloadError(no_space(cache, str(error))) from error
+    except OSError as error:
+        raise DownloadError(explain_disk(cache, error)) from error
+
+
+def _damage(entry: str) -> str | None:
+    """Why a cached copy cannot be whole; "" when nothing speaks against it, None when there is none."""
+    if not os.path.isdir(entry):  # noqa: PTH112 - on every load
+        return None
+    if os.path.lexists(entry + LOCK_SUFFIX):
+        clear_dead_lock(entry)
+    damage = find_damage(entry)
+    if not damage or os.path.islink(entry):  # noqa: PTH114 - what a link leads to is somebody else's
+        return ""
+    return damage if os.listdir(entry) else None  # noqa: PTH208
+
+
+def _download(handle: Handle, entry: str, manner: Manner, lock_timeout: float) -> int:
+    """Download a model into its place in the cache; the bytes received, 0 when another process did it."""
+    os.makedirs(os.path.dirname(entry), exist_ok=True)  # noqa: PTH103, PTH120
+    with manner.bar("", None) as waiting:
+
+        def show(holder: Holder | None, size: int) -> None:
+            who = f"process {holder.pid} on {holder.host}" if holder else "another process"
+            waiting.show(size, title=f"{who} is downloading {title_of(handle)}")
+
+        lock = lock_entry(entry, is_done=lambda: _damage(entry) == "", on_wait=show, timeout=lock_timeout)
+    if lock is None:
+        return 0
+    with lock:
+        if _damage(entry) == "":
+            return 0
+        return make_entry(handle, archive_url(handle.text), Parts(entry, lock.holder.uid), manner)
+
+
+def archive_url(handle: str) -> str:
+    """Where a handle's archive is, made as tensorflow_hub makes it."""
+    if handle.startswith(_MIRROR):
+        return _MIRROR_ARCHIVE.format(handle[len(_MIRROR) :])
+    url = urlparse(handle)
+    query = urlencode([*parse_qsl(url.query), ("tf-hub-format", "compressed")])
+    return urlunparse(url._replace(query=query))

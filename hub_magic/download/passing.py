@@ -1,0 +1,69 @@
+"""Which handles are fetched here, and passing the others on to tensorflow_hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+
+from ..errors import DownloadError
+from ..handles import Handle, parse_handle
+from ..locations import is_bucket
+from ..pkg_resources_stand_in import pkg_resources_stand_in
+from ..settings import CACHE_VARIABLE, is_offline, read_mode
+
+# With these set, the tensorflow_hub of Kaggle's images gives its own models from where they are mounted.
+# Source: docker-python, `patches/kaggle_module_resolver.py`.
+_KAGGLE_VARIABLES = ("KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_USER_SECRETS_TOKEN")
+
+
+parsed_handle = lru_cache(maxsize=128)(parse_handle)  # a notebook loads the same model many times
+
+
+def is_ours(handle: Handle, cache: str, env: Mapping[str, str] | None = None) -> bool:
+    """Whether a handle is fetched here: what tensorflow_hub would download over HTTP and unpack on a disk.
+
+    In offline mode it is whatever would need the network.
+
+    Args:
+        handle: the handle.
+        cache: the cache in force.
+        env: the environment; `os.environ` when None.
+    """
+    env = os.environ if env is None else env
+    if is_bucket(cache) or handle.kind == "path" or _is_mounted(handle, env):
+        return False
+    if is_offline(env):
+        return True
+    return handle.kind == "http" and read_mode(env=env).value in {"compressed", "auto"}
+
+
+def pass_on(handle: Handle, cache: str) -> str:
+    """The path that tensorflow_hub's own resolvers give.
+
+    Raises:
+        DownloadError: there is no tensorflow_hub.
+        Exception: whatever they raise.
+    """
+    with pkg_resources_stand_in():
+        try:
+            from tensorflow_hub import registry
+        except ModuleNotFoundError as error:
+            raise DownloadError(
+                f"{handle} can only be fetched with tensorflow_hub, and {error.name} is not installed. "
+                "Install it: %pip install tensorflow tensorflow-hub tf-keras"
+            ) from error
+    before = os.environ.get(CACHE_VARIABLE)
+    os.environ[CACHE_VARIABLE] = cache
+    try:
+        path: str = registry.resolver(handle.text)
+    finally:
+        if before is None:
+            del os.environ[CACHE_VARIABLE]
+        else:
+            os.environ[CACHE_VARIABLE] = before
+    return path
+
+
+def _is_mounted(handle: Handle, env: Mapping[str, str]) -> bool:
+    return all(map(env.get, _KAGGLE_VARIABLES)) and handle.canonical.startswith("https://kaggle.com/models/")

@@ -1,0 +1,78 @@
+"""Our place among tensorflow_hub's resolvers, from its import until `uninstall`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+from ..errors import HandleError
+from ..imports import ImportHook
+from ..settings import read_cache
+
+# Where tensorflow_hub 0.16.1 keeps its own resolvers. One from anywhere else was added by somebody for a
+# purpose, such as the one in Kaggle's images, and is asked before us.
+_ITS_OWN = frozenset(
+    {
+        "tensorflow_hub.resolver",
+        "tensorflow_hub.compressed_module_resolver",
+        "tensorflow_hub.uncompressed_module_resolver",
+    }
+)
+
+
+class HubMagicResolver:
+    """Resolves handles in place of tensorflow_hub's own HTTP resolver."""
+
+    def is_supported(self, handle: str) -> bool:
+        """Whether tensorflow_hub's own resolvers would take the handle, and we do it in their place."""
+        from .passing import is_ours, parsed_handle
+
+        try:
+            if not isinstance(handle, str) or not is_ours(parsed_handle(handle), read_cache().value):
+                return False
+        except HandleError:
+            return False
+        others = (other for other in reversed(_registered()) if not isinstance(other, HubMagicResolver))
+        return next(
+            (type(other).__module__ in _ITS_OWN for other in others if other.is_supported(handle)), False
+        )
+
+    def __call__(self, handle: str) -> str:
+        """The model's directory.
+
+        Raises:
+            HubMagicError: as `fetch`.
+        """
+        from .fetch import resolve_ours
+        from .passing import parsed_handle
+
+        return resolve_ours(parsed_handle(handle))
+
+
+def install() -> None:
+    """Resolve handles from now on, or from when tensorflow_hub is imported on."""
+    _HOOK.install()
+
+
+def uninstall() -> None:
+    """Leave tensorflow_hub as it was."""
+    _HOOK.uninstall()
+    for resolver in list(_registered()):
+        if isinstance(resolver, HubMagicResolver):
+            _registered().remove(resolver)
+
+
+def _register() -> None:
+    if not any(isinstance(resolver, HubMagicResolver) for resolver in _registered()):
+        sys.modules["tensorflow_hub.registry"].resolver.add_implementation(HubMagicResolver())
+
+
+def _registered() -> list[Any]:
+    """tensorflow_hub's resolvers, the last of which is asked first; none before its import."""
+    registry = sys.modules.get("tensorflow_hub.registry")
+    # The library has no public way to look at them, or to take one back.
+    return registry.resolver._impls if registry else []  # noqa: SLF001
+
+
+_HOOK = ImportHook("tensorflow_hub", around=nullcontext, then=_register)

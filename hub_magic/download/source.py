@@ -1,0 +1,258 @@
+"""One archive at its host: asked for whole or in part, and known again when it is asked for once more."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import requests  # noqa: TID253 - this module is imported when a download begins
+import urllib3.exceptions
+
+from ..errors import DownloadError
+from .explain import explain_answer, explain_silence
+from .web import Web, is_passing, requested_pause
+
+_FINAL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.TooManyRedirects,
+)
+# What a host says of an address that it signed for a while.
+_MAY_BE_EXPIRED = frozenset({400, 401, 403, 404, 410})
+
+
+class PassingError(Exception):
+    """A failure that another try may not meet.
+
+    Args:
+        explain: gives the words for the user, from the number of tries.
+        pause: seconds that the host asks to wait.
+    """
+
+    def __init__(self, explain: Callable[[int], str], pause: float = 0) -> None:
+        super().__init__()
+        self.explain = explain
+        self.pause = pause
+
+
+class RestartError(Exception):
+    """What was received so far cannot be continued; the download has to begin anew."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the host says of an archive.
+
+    Attributes:
+        url: where redirects led.
+        size: in bytes; None when it does not say.
+        etag: its version; "" when it does not say.
+        modified: the text of `Last-Modified`, or "".
+        has_ranges: whether parts can be asked for.
+        digests: names and values of the digests it gives: "md5", "crc32c".
+    """
+
+    url: str
+    size: int | None
+    etag: str
+    modified: str
+    has_ranges: bool
+    digests: tuple[tuple[str, bytes], ...]
+
+    @property
+    def validator(self) -> str:
+        """What `If-Range` can be asked with: a strong ETag, else the time of the last change."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+
+
+class Body:
+    """The bytes of one answer, from a position on, to `end` where only a part was asked for."""
+
+    def __init__(self, handle: str, answer: requests.Response, position: int, end: int | None = None) -> None:
+        self.position = position
+        self._end = end
+        self._handle = handle
+        self._answer = answer
+        # `read` waits for all that is asked for, and loses it when the connection drops; urllib3 1
+        # has no other.
+        self._read: Callable[..., bytes] = getattr(answer.raw, "read1", answer.raw.read)
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes as they come; b"" at the end of the answer.
+
+        Raises:
+            PassingError: the connection dropped, or gave nothing for too long.
+        """
+        try:
+            data = self._read(size, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # ValueError: closed by `abort`
+            raise _passing(self._handle, error) from error
+        self.position += len(data)
+        return data
+
+    def continues_at(self, position: int) -> bool:
+        """Whether the next byte to be read is that one."""
+        return position == self.position and position != self._end
+
+    def broken_off(self, why: str) -> PassingError:
+        """The failure to raise when it ends too early."""
+        return _passing(self._handle, ConnectionError(why))
+
+    def skip(self, size: int) -> None:
+        """Read and forget.
+
+        Raises:
+            PassingError: as `read`.
+        """
+        end = self.position + size
+        while self.position < end and self.read(min(1 << 16, end - self.position)):
+            pass
+
+    def close(self) -> None:
+        """End the connection, unless everything was read: then it is kept for the next request."""
+        self._answer.close()
+
+    def abort(self) -> None:
+        """Make a `read` that waits in another thread come back at once."""
+        shutdown = getattr(
+            self._answer.raw, "shutdown", None
+        )  # urllib3 2.3; before, it waits for its timeout
+        if shutdown is not None:
+            with contextlib.suppress(ValueError, RuntimeError, OSError):  # nobody reads any more
+                shutdown()
+
+
+def _passing(handle: str, error: Exception) -> PassingError:
+    return PassingError(lambda tries: explain_silence(handle, error, tries))
+
+
+class Source:
+    """An archive at its host.
+
+    Args:
+        handle: what the user calls it, for messages.
+        url: where to ask for it.
+        web: the connections.
+    """
+
+    def __init__(self, handle: str, url: str, web: Web) -> None:
+        self.facts: Facts | None = None
+        self._handle = handle
+        self._url = url
+        self._web = web
+
+    def open(self, start: int = 0, end: int | None = None) -> Body:
+        """Ask for the bytes from `start` up to `end`, or to the archive's end; the first time for all of it.
+
+        Raises:
+            PassingError: another try may succeed.
+            RestartError: it is not the archive that it was, or its parts cannot be had.
+            DownloadError: the host refuses.
+        """
+        facts = self.facts
+        if facts is None:
+            answer = self._ask(self._url, {})
+            self._check_status(answer)
+            self.facts = _read_facts(answer)
+            return Body(self._handle, answer, 0)
+        headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        if facts.validator:
+            headers["If-Range"] = facts.validator
+        answer = self._ask(facts.url, headers)
+        if answer.status_code in _MAY_BE_EXPIRED and facts.url != self._url:
+            answer.close()
+            answer = self._ask(self._url, headers)
+        return self._continued(facts, answer, start, end)
+
+    def _ask(self, url: str, headers: dict[str, str]) -> requests.Response:
+        try:
+            return self._web.get(url, **headers)
+        except OSError as error:  # all errors of requests are OSErrors, too
+            words = explain_silence(self._handle, error, 1)
+            if isinstance(error, (*_FINAL, requests.exceptions.SSLError)) or not isinstance(
+                error, requests.RequestException
+            ):
+                raise DownloadError(words) from error
+            raise _passing(self._handle, error) from error
+
+    def _check_status(self, answer: requests.Response) -> None:
+        status = answer.status_code
+        if status in {200, 206}:
+            return
+        with answer:
+            words = explain_answer(self._handle, answer.url, status, _beginning(answer))
+        if is_passing(status):
+            raise PassingError(lambda _: words, requested_pause(answer))
+        raise DownloadError(words)
+
+    def _continued(self, facts: Facts, answer: requests.Response, start: int, end: int | None) -> Body:
+        """The answer to a request for a part, after making sure that it is a part of the same archive."""
+        status = answer.status_code
+        if status == 416:
+            answer.close()
+            raise RestartError(
+                f"it is shorter than the {facts.size:,} bytes announced" if facts.size else _CHANGED
+            )
+        self._check_status(answer)
+        now = _read_facts(answer)
+        if facts.etag != now.etag or (not facts.etag and facts.modified != now.modified):
+            answer.close()
+            raise RestartError(_CHANGED)
+        if status == 200:
+            # The host knows no ranges: what is there already goes by once more.
+            if now.size != facts.size:
+                answer.close()
+                raise RestartError(_CHANGED)
+            body = Body(self._handle, answer, 0)
+            body.skip(start)
+            return body
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
+        if found is None or int(found[1]) != start or found[2] not in {"*", str(facts.size or found[2])}:
+            answer.close()
+            raise RestartError(f"its part from byte {start:,} is answered with another")
+        return Body(self._handle, answer, start, end)
+
+
+_CHANGED = "it changed at the host in the meantime"
+
+
+def _read_facts(answer: requests.Response) -> Facts:
+    headers = answer.headers
+    length = headers.get("Content-Length", "")
+    return Facts(
+        url=answer.url,
+        size=int(length) if length.isdecimal() and answer.status_code == 200 else None,
+        etag=headers.get("ETag", ""),
+        modified=headers.get("Last-Modified", ""),
+        has_ranges=headers.get("Accept-Ranges", "").lower() == "bytes",
+        digests=_read_digests(headers),
+    )
+
+
+def _read_digests(headers: Any) -> tuple[tuple[str, bytes], ...]:
+    """What the host says of the bytes: `Content-MD5`, and `x-goog-hash: crc32c=…,md5=…` from a bucket."""
+    # A bucket that unpacks an object on the way gives the digests of what it stores.
+    if headers.get("x-goog-stored-content-encoding", "identity") != "identity":
+        return ()
+    found = dict(re.findall(r"(md5|crc32c)=([A-Za-z0-9+/]+=*)", headers.get("x-goog-hash", "")))
+    if headers.get("Content-MD5"):
+        found["md5"] = headers["Content-MD5"]
+    digests = []
+    for name, text in sorted(found.items()):
+        with contextlib.suppress(ValueError):  # not base64: no digest
+            digests.append((name, base64.b64decode(text, validate=True)))
+    lengths = {"md5": 16, "crc32c": 4}
+    return tuple((name, value) for name, value in digests if len(value) == lengths[name])
+
+
+def _beginning(answer: requests.Response) -> bytes:
+    """The first bytes of a refusal; b"" when they do not come."""
+    try:
+        return bytes(answer.raw.read(1 << 14, decode_content=True))
+    except (urllib3.exceptions.HTTPError, OSError):
+        return b""

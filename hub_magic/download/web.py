@@ -1,0 +1,114 @@
+"""The HTTP client: requests, which treats redirects, proxies and certificates as people expect.
+
+This module imports requests as a whole, so it is itself imported only when a download begins.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests  # noqa: TID253
+from requests.adapters import HTTPAdapter  # noqa: TID253
+
+# tensorflow_hub's own variable; it accepts no other spelling of yes (`resolver.py`).
+_CERTIFICATES_VARIABLE = "TFHUB_DISABLE_CERT_VALIDATION"
+
+# The archive's bytes are wanted as they are stored, as tensorflow_hub asks for them: with another
+# `Accept-Encoding` a bucket may unpack them on the way.
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "hub_magic"}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for a host, and how often to try again.
+
+    Attributes:
+        connect: seconds for a connection to come about.
+        read: seconds without a byte after which a connection is given up.
+        tries: how often in a row without a byte of progress.
+        pause: seconds before the second try; each further pause is twice as long.
+        longest: the longest pause in seconds, whatever the host asks for.
+    """
+
+    connect: float = 15
+    read: float = 30
+    tries: int = 6
+    pause: float = 0.5
+    longest: float = 60
+
+
+def checks_certificates() -> bool:
+    """Whether certificates are checked, which TFHUB_DISABLE_CERT_VALIDATION can turn off."""
+    return os.environ.get(_CERTIFICATES_VARIABLE) != "true"
+
+
+class Web:
+    """Connections to hosts, kept open between requests."""
+
+    def __init__(self, patience: Patience, *, connections: int) -> None:
+        self._timeout = (patience.connect, patience.read)
+        self._verify = checks_certificates()
+        self._session = requests.Session()
+        self._session.headers.update(_HEADERS)
+        adapter = _SystemTrust(verify=self._verify, pool_maxsize=connections)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=connections))
+
+    def get(self, url: str, **headers: str) -> requests.Response:
+        """Ask for a URL, and give back the answer with its body unread.
+
+        Raises:
+            requests.RequestException: there is no answer.
+            OSError: the certificates named in the environment cannot be read.
+        """
+        # `verify` given with the request, because REQUESTS_CA_BUNDLE would overrule the session's own.
+        return self._session.get(
+            url, headers=headers, stream=True, timeout=self._timeout, verify=self._verify
+        )
+
+    def close(self) -> None:
+        """End every connection that is not in use."""
+        self._session.close()
+
+
+class _SystemTrust(HTTPAdapter):
+    """Trusts the machine's certificates, too, as tensorflow_hub does; requests has a list of its own.
+
+    The default context reads SSL_CERT_FILE and SSL_CERT_DIR; REQUESTS_CA_BUNDLE is read by requests.
+    """
+
+    def __init__(self, *, verify: bool, pool_maxsize: int) -> None:
+        self._context = ssl.create_default_context()
+        if not verify:
+            self._context.check_hostname = False
+            self._context.verify_mode = ssl.CERT_NONE
+        super().__init__(pool_maxsize=pool_maxsize)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        options.setdefault("ssl_context", self._context)
+        return super().proxy_manager_for(proxy, **options)
+
+
+def is_passing(status: int) -> bool:
+    """Whether a status says that another try may succeed."""
+    return status in {408, 429} or status >= 500
+
+
+def requested_pause(answer: requests.Response) -> float:
+    """Seconds that the host asks to wait; 0 when it does not say."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(answer.headers.get("Date", ""))
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, TypeError):  # neither a number nor two dates
+        return 0.0
