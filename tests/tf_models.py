@@ -1,18 +1,75 @@
 """Small models for tests: each function writes one, always the same numbers, into a directory.
 
-All of them take a float or string vector where they are called, so that a test can compare the numbers of a
-worker with those of the host. TensorFlow is imported inside the functions: a test file may import this one
-without it.
+`make_models` writes one of each of `KINDS`, and `load` loads one as a notebook would, so that a test can
+compare a worker's numbers with the host's. TensorFlow is imported inside the functions: a test file
+may import this one without it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 from pathlib import Path
 
 WIDTH = 4
 WORDS = ("hub", "magic", "worker", "notebook")
+KINDS = (
+    "tf2_plain",
+    "tf2_vocabulary",
+    "tf2_sharded",
+    "tf1_hub",
+    "tf1_hub_plain",
+    "tf2_reusable",
+    "keras_with_layer",
+)
+
+
+def make_models(root: Path) -> None:
+    """Write one model of each kind, into `root/KIND`."""
+    tf2_plain(root / "tf2_plain")
+    tf2_vocabulary(root / "tf2_vocabulary")
+    tf2_sharded(root / "tf2_sharded")
+    tf1_hub(root / "tf1_hub")
+    tf1_hub(root / "tf1_hub_plain", vocabulary=False)
+    tf2_reusable(root / "tf2_reusable")
+    keras_with_layer(root / "keras_with_layer", root / "tf2_vocabulary")
+
+
+def load(kind, directory, options=None):
+    """Load a model of this kind as a notebook would; what is returned gives its answer, a tensor, when called.
+
+    `tf2_reusable` goes through hub.KerasLayer, `keras_with_layer` through Keras, all others through hub.load.
+    Each is asked about an input of its own.
+
+    Args:
+        kind: one of KINDS.
+        directory: where it is, or its handle.
+        options: a tf.saved_model.LoadOptions, or None.
+    """
+    import tensorflow as tf
+    import tensorflow_hub as hub
+
+    handle = str(directory)
+    if kind == "keras_with_layer":
+        import tf_keras
+
+        model = tf_keras.models.load_model(hub.resolve(handle), options=options)
+    elif kind == "tf2_reusable":
+        model = functools.partial(hub.KerasLayer(handle, load_options=options, trainable=True), training=True)
+    else:
+        model = hub.load(handle, options=options)
+
+    def answer():
+        takes_words = kind in {"tf2_vocabulary", "tf1_hub", "keras_with_layer"}
+        x = (
+            tf.constant(["magic", "?", "hub"])
+            if takes_words
+            else tf.reshape(tf.range(2.0 * WIDTH), (2, WIDTH))
+        )
+        return model.signatures["default"](x)["default"] if kind.startswith("tf1") else model(x)
+
+    return answer
 
 
 def tf2_plain(directory: Path) -> None:

@@ -53,24 +53,11 @@ class RigUnavailableError(RuntimeError):
     """No worker with a file system of its own can be started here; the text is the reason."""
 
 
-def skip_where_unavailable() -> None:
-    """Skip the running test where no worker can be hidden a directory, except in CI: there it fails.
-
-    Raises:
-        RigUnavailableError: in CI, with the reason.
-    """
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            mount_command(Path(directory))
-    except RigUnavailableError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-
-
 @dataclass
 class RemoteWorker:
     """One worker: task `task` of job "worker".
+
+    Where none can be started, the running test is skipped with the reason; in CI it fails.
 
     Attributes:
         hidden: the directory over which the worker sees an empty file system.
@@ -93,7 +80,13 @@ class RemoteWorker:
         return self._process.pid
 
     def __enter__(self):
-        command = [*mount_command(self.hidden, self.mount), sys.executable, "-c", _SERVER]
+        try:
+            mount = mount_command(self.hidden, self.mount)
+        except RigUnavailableError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(str(error))
+        command = [*mount, sys.executable, "-c", _SERVER]
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
                 [*command, str(self.task)],

@@ -8,6 +8,7 @@ keeps them in its memory, under `ram://`; this process then needs the model unde
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import sys
 import time
@@ -126,8 +127,8 @@ def relay(
     copies = WorkerCopies(plan.directory, plan.files, plan.directory, workers, piece)
     missing, in_memory = copies.missing(), False
     if not copies.can_be_sent(missing):
-        copies = replace(copies, folder=_in_memory(plan.directory))
-        missing, in_memory = copies.missing(), True
+        copies, in_memory = _in_memory(plan, copies), True
+        missing = copies.missing()
         if not copies.can_be_sent(missing):
             raise RouteError(
                 f"The workers can keep no files, neither at {plan.directory} nor in memory. "
@@ -149,25 +150,33 @@ def relay(
     )
 
 
-def _in_memory(directory: str) -> str:
-    """Where in memory a directory's files go: the same name in every process."""
-    digest = hashlib.sha1(directory.encode(), usedforsecurity=False).hexdigest()
-    return f"ram://hub_magic/{digest[:12]}/{Path(directory).name}"
+def _in_memory(plan: RelayPlan, copies: WorkerCopies) -> WorkerCopies:
+    """The copies under `ram://`, in a folder that holds these very files, or nothing.
+
+    Writing to a file that exists appends to it there (TensorFlow 2.20 and 2.21), and no op removes one. So a
+    model that has changed goes elsewhere, and so does one whose sending was broken off.
+    """
+    digest = hashlib.sha1(repr(plan).encode(), usedforsecurity=False).hexdigest()[:16]
+    for attempt in itertools.count():
+        copies = replace(copies, folder=f"ram://hub_magic/{digest}-{attempt}/{Path(plan.directory).name}")
+        if not copies.is_broken_off():
+            break
+    return copies
 
 
-def _copy_here(plan: RelayPlan, target: str) -> None:
+def _copy_here(plan: RelayPlan, folder: str) -> None:
     """Put what this process reads under the name by which the workers have the rest."""
     import tensorflow as tf
 
     gfile = tf.io.gfile
     for file in plan.read_here:
-        path = f"{target}/{file.name}"
+        path = f"{folder}/{file.name}"
         if gfile.exists(path):
-            there = gfile.stat(path)
-            if there.length == file.size and there.mtime_nsec >= file.changed:
+            if gfile.stat(path).length == file.size:
                 continue
+            gfile.remove(path)
         gfile.makedirs(path.rpartition("/")[0])
-        gfile.copy(f"{plan.directory}/{file.name}", path, overwrite=True)
+        gfile.copy(f"{plan.directory}/{file.name}", path)
 
 
 @contextmanager

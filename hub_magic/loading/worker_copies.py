@@ -57,6 +57,10 @@ class WorkerCopies:
                     return False
         return True
 
+    def is_broken_off(self) -> bool:
+        """Whether sending was begun here for a worker, and not ended."""
+        return any(worker.read(self._path(_RECEIPT)) not in {None, self._receipt} for worker in self.workers)
+
     def send(
         self, missing: Mapping[WorkerFiles, tuple[ModelFile, ...]], sent: Callable[[int], object]
     ) -> None:
