@@ -49,13 +49,12 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended; `passed` and `failed` count its tests."""
+    """How a step ended; `passed` and `failed` count its tests, or the step where it has none."""
 
     step: Step
-    ok: bool
     seconds: float
-    passed: int = 0
-    failed: int = 0
+    passed: int
+    failed: int
 
 
 def main() -> int:
@@ -65,11 +64,11 @@ def main() -> int:
     outcomes = [run(step, given.pytest) for step in steps]
     say("")
     for outcome in outcomes:
-        verdict = "ok    " if outcome.ok else "FAILED"
+        verdict = "FAILED" if outcome.failed else "ok    "
         say(f"{verdict} {outcome.seconds:5.0f} s  {_title(outcome.step)}")
     failed = sum(outcome.failed for outcome in outcomes)
     say(f"{sum(outcome.passed for outcome in outcomes)} passed, {failed} failed")
-    return int(not all(outcome.ok for outcome in outcomes))
+    return int(failed > 0)
 
 
 def run(step: Step, pytest_arguments: list[str]) -> Outcome:
@@ -83,8 +82,10 @@ def run(step: Step, pytest_arguments: list[str]) -> Outcome:
         command += [f"--junitxml={results}", *pytest_arguments]
     started = time.monotonic()
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
-    passed, failed = _count(results)
-    return Outcome(step, code == 0, time.monotonic() - started, passed, failed)
+    # pytest's 5: it found no test, which is right in a lane that the tests asked for are not for.
+    ok = code == 0 or (code == 5 and bool(pytest_arguments))
+    passed, failed = _count(results) if step.is_pytest else (int(ok), int(not ok))
+    return Outcome(step, time.monotonic() - started, passed, failed if ok else max(failed, 1))
 
 
 def _count(results: Path) -> tuple[int, int]:

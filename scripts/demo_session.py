@@ -53,7 +53,7 @@ def main() -> int:
                 return check_notebook(host, Path(scratch), log=folder / "check.log")
     except KeyboardInterrupt:
         print("Stopped.")
-        return 0
+        return 130 if given.check else 0  # a check that did not end has shown nothing
 
 
 def open_notebook(folder: Path, options: list[str]) -> int:
