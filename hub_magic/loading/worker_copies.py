@@ -107,10 +107,16 @@ class WorkerCopies:
 
     def _pieces(self, file: ModelFile) -> Iterator[tuple[int, int, Any]]:
         """Start, size and content, a string tensor, of each piece; an empty file is one empty piece."""
-        with (Path(self.source) / file.name).open("rb") as opened:
-            for at in range(0, max(file.size, 1), self.piece):
-                data = opened.read(self.piece)
-                yield at, len(data), tensor_here(data)
+        path = Path(self.source) / file.name
+        try:
+            with path.open("rb") as opened:
+                for at in range(0, max(file.size, 1), self.piece):
+                    data = opened.read(self.piece)
+                    yield at, len(data), tensor_here(data)
+        except OSError as error:
+            raise RouteError(
+                f"{path} cannot be read: {error.strerror}. Look for damage with %hub_cache --verify."
+            ) from error
 
     def _path(self, name: str) -> str:
         return f"{self.folder}/{name}"
