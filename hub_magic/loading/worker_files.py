@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,16 +97,9 @@ class WorkerFiles:
         try:
             with tf.init_scope(), tf.device(f"{self.task}/device:CPU:0"):
                 yield
-        except (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError) as error:
-            raise RouteError(
-                f"The worker {self.task} does not answer: {_reason(error)}. "
-                "Restart the runtime, and connect to a worker that runs."
-            ) from error
         except tf.errors.OpError as error:
-            raise WorkerRefusedError(
-                f"The worker {self.task} cannot keep {path}: {_reason(error)}. "
-                "Take --via bucket --bucket gs://BUCKET/PATH."
-            ) from error
+            _forget_failure()
+            raise _explained(error, self.task, path) from error
 
 
 def fingerprint_here(data: Any) -> int:
@@ -130,6 +123,35 @@ def _hash(data: Any) -> Any:
     import tensorflow as tf
 
     return tf.strings.to_hash_bucket_fast(data, 2**63 - 1)
+
+
+def _forget_failure() -> None:
+    """Wait until the worker has told all of what failed.
+
+    One op that fails there can be reported twice: where its result is fetched, and once more at whatever op
+    comes next, which may be the user's.
+    """
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+
+    with suppress(tf.errors.OpError):
+        context.async_wait()
+    context.async_clear_error()
+
+
+def _explained(error: Exception, task: str, path: str) -> RouteError:
+    import tensorflow as tf
+
+    if isinstance(
+        error, (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError)
+    ):
+        return RouteError(
+            f"The worker {task} does not answer: {_reason(error)}. "
+            "Restart the runtime, and connect to a worker that runs."
+        )
+    return WorkerRefusedError(
+        f"The worker {task} cannot keep {path}: {_reason(error)}. Take --via bucket --bucket gs://BUCKET/PATH."
+    )
 
 
 def _reason(error: Exception) -> str:
