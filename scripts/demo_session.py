@@ -40,7 +40,7 @@ def main() -> int:
     )
     given, for_jupyter = parser.parse_known_args()
     folder = given.folder.resolve()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         with ModelHost(_make_models(folder / "models")) as host:
