@@ -277,6 +277,7 @@ def _put(
 ) -> Answer:
     metadata = facts.get("metadata", {})
     assert isinstance(metadata, dict)
+    stand_in.created.append(name)
     kind = str(facts.get("contentType") or "application/octet-stream")
     found = stand_in.objects.put(
         bucket, name, data, content_type=kind, metadata=metadata, conditions=conditions

@@ -68,6 +68,7 @@ class GcsStandIn:
         delay: seconds that every HTTP request waits before it is answered.
         tokens: the account that each bearer token belongs to.
         seen: the accounts that asked, by kind.
+        created: the names of the objects that were sent, in order.
     """
 
     def __init__(self) -> None:
@@ -78,6 +79,7 @@ class GcsStandIn:
         self.token = TOKEN
         self.tokens = {TOKEN: ACCOUNT}
         self.seen: dict[str, set[str]] = {}
+        self.created: list[str] = []
         self.sessions: dict[str, Session] = {}
         self.stalled = threading.Event()
         self._released = threading.Event()

@@ -167,8 +167,8 @@ class BucketFolder:
             raise
         return int(blob.generation)
 
-    def upload(self, path: str, name: str, progress: Progress = no_progress) -> None:
-        """Send a file of this machine."""
+    def upload(self, path: str, name: str, progress: Progress = no_progress) -> BucketFile:
+        """Send a file of this machine; gives the object that it is now."""
         size = os.stat(path).st_size  # noqa: PTH116 - for each of thousands
         blob = self.bucket.blob(self.prefix + name, chunk_size=_PIECE if size > _PIECE else None)
         with open(path, "rb") as file, self._in_words("written"):  # noqa: PTH123
@@ -180,6 +180,7 @@ class BucketFolder:
                 retry=self.retry,
                 checksum="crc32c",
             )
+        return BucketFile(name, size, int(blob.generation))
 
     def download(self, file: BucketFile, path: str, progress: Progress = no_progress) -> None:
         """Fetch an object into a file of this machine, its checksum compared; this very generation."""
@@ -193,15 +194,15 @@ class BucketFolder:
                 raw_download=True,
             )
 
-    def copy_from(self, other: BucketFolder, file: BucketFile, name: str) -> None:
-        """Copy an object of another folder, within the storage."""
+    def copy_from(self, other: BucketFolder, file: BucketFile, name: str) -> BucketFile:
+        """Copy an object of another folder, within the storage; gives the object that it is now."""
         source = other.bucket.blob(other.prefix + file.name, generation=file.generation)
         target, token = self._blob(name), None
         with self._in_words("written"):
             while True:
                 token, _, _ = target.rewrite(source, token=token, timeout=self.timeout, retry=self.retry)
                 if token is None:
-                    return
+                    return BucketFile(name, file.size, int(target.generation))
 
     def describe(self, name: str, metadata: Mapping[str, str], *, generation: int) -> bool:
         """Write what listings give with an object; whether it was still the one of that generation."""
@@ -210,6 +211,20 @@ class BucketFolder:
         try:
             with self._in_words("written"):
                 blob.patch(if_generation_match=generation, timeout=self.timeout, retry=self.retry)
+        except BucketError as error:
+            if error.status in {404, 412}:
+                return False
+            raise
+        return True
+
+    def remove(self, file: BucketFile) -> bool:
+        """Delete one object; whether it was there, the very one and unchanged."""
+        options = {"if_generation_match": file.generation}
+        if file.updated is not None:  # it comes from a listing
+            options["if_metageneration_match"] = file.metageneration
+        try:
+            with self._in_words("deleted"):
+                self._blob(file.name).delete(timeout=self.timeout, retry=self.retry, **options)
         except BucketError as error:
             if error.status in {404, 412}:
                 return False
@@ -233,16 +248,20 @@ class BucketFolder:
             self._batch(ask, passing={404, 412}, act="deleted")
             progress(sum(file.size for file in batch))
 
-    def copy(self, copies: Sequence[Copying]) -> None:
+    def copy(self, copies: Sequence[Copying]) -> int:
         """Copy objects within the folder, 100 with each request.
 
         A batch is one request with one body: the storage gets all of it and acts, or gets a part and does
         nothing, so a process that is killed meanwhile leaves none or all of a batch. Where something is at
         a target already, that stays.
 
+        Returns:
+            At how many targets there was something already.
+
         Raises:
             BucketError: one of them cannot be copied.
         """
+        kept = 0
         for start in range(0, len(copies), _LARGEST_BATCH):
 
             def ask(batch: Sequence[Copying] = copies[start : start + _LARGEST_BATCH]) -> None:
@@ -256,13 +275,18 @@ class BucketFolder:
                         timeout=self.timeout,
                     )
 
-            self._batch(ask, passing={412}, act="written")
+            kept += self._batch(ask, passing={412}, act="written")
+        return kept
 
-    def _batch(self, ask: Callable[[], None], *, passing: set[int], act: str) -> None:
-        """Send what `ask` asks as one request, again while the storage is out of order."""
+    def _batch(self, ask: Callable[[], None], *, passing: set[int], act: str) -> int:
+        """Send what `ask` asks as one request, again while the storage is out of order.
+
+        Returns:
+            How many of them were answered with one of the statuses that may pass.
+        """
         from google.api_core import exceptions
 
-        def send() -> None:
+        def send() -> int:
             with self.client.batch(raise_exception=False) as batch:
                 ask()
             statuses = [answer.status_code for answer in batch._responses]  # noqa: SLF001 - as its manual says
@@ -273,9 +297,11 @@ class BucketFolder:
                 raise exceptions.from_http_status(  # type: ignore[no-untyped-call]
                     worst, f"{len(refused)} of {len(statuses)} refused"
                 )
+            return sum(one in passing for one in statuses)
 
         with self._in_words(act):
-            self.retry(send)()
+            passed: int = self.retry(send)()
+            return passed
 
     def _blob(self, name: str) -> Any:
         return self.bucket.blob(self.prefix + name)

@@ -1,0 +1,158 @@
+"""A new entry in a bucket, of which no reader sees half.
+
+tensorflow_hub takes any object under `FOLDER/` for a whole model, and a bucket has no way to give a folder
+its name in one step. So the files are brought to `FOLDER.UID.tmp/` first, while the lock is held; then the
+descriptor is written, whose metadata say how many files and bytes belong to the entry, so that hub_magic
+knows half an entry; and then all files are copied to their names by one request, a batch. The storage either
+gets the whole batch, and carries it out by itself within milliseconds, or nothing of it: a process that is
+killed leaves no half. A kernel without hub_magic that looks in those milliseconds fails with a missing file
+and succeeds when it looks again.
+
+A batch holds 100 copies. An entry with more files takes several, and what tensorflow_hub needs to load it at
+all, `saved_model.pb` or `tfhub_module.pb`, comes with the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ..errors import DownloadError
+from ..gcs import BucketFile, BucketFolder
+from ..gcs.folder import Copying, Progress
+from .bucket_lock import BucketLock, look_at
+from .bucket_names import BucketEntry, descriptor_metadata
+from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, read_descriptor
+
+_LAST = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
+_SENDERS = 8
+
+# Sends a file to a name in the folder, telling how many bytes are done; gives the object that it is now.
+Send = Callable[[str, Progress], BucketFile]
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file that an entry gets.
+
+    Attributes:
+        name: relative to the entry.
+        size: in bytes.
+        send: sends it.
+        checksum: gives its crc32c in base64; asked only where an earlier attempt left a file of that size.
+    """
+
+    name: str
+    size: int
+    send: Send
+    checksum: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry that a bucket gets.
+
+    Attributes:
+        files: its files.
+        descriptor, record: the texts beside it; "" where there is none.
+    """
+
+    files: tuple[NewFile, ...]
+    descriptor: str = ""
+    record: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.size for file in self.files)
+
+
+def put_entry(lock: BucketLock, before: BucketEntry, entry: NewEntry, progress: Progress) -> None:
+    """Put an entry into a bucket, complete before it appears; what an earlier attempt brought is used.
+
+    Args:
+        lock: the entry's lock, which is ours.
+        before: the objects that were there when the lock was taken.
+        entry: what shall be there.
+        progress: told of bytes that are done, in several threads.
+
+    Raises:
+        BucketError: the storage refuses, or does not answer.
+        DownloadError: somebody else has taken the lock, or written the entry otherwise.
+    """
+    folder = lock.folder
+    half = [BucketFile(f"{lock.entry}/{one.name}", one.size, one.generation) for one in before.files.values()]
+    folder.delete([*half, *before.markers])
+    copies, brought = _bring(lock, before, entry, progress)
+    _describe(folder, lock.entry, entry)
+    if lock.lost.is_set():
+        raise DownloadError(
+            f"The lock of {folder.location}/{lock.entry} was taken by somebody else. Run it again."
+        )
+    copies.sort(key=lambda one: one.target.endswith(_LAST))
+    if folder.copy(copies):
+        here = look_at(folder, lock.entry).files.values()
+        if sorted((one.name, one.size) for one in here) != sorted(
+            (one.name, one.size) for one in entry.files
+        ):
+            raise DownloadError(
+                f"{folder.location}/{lock.entry} was written by somebody else meanwhile. Run it again."
+            )
+    lock.stop()
+    folder.delete([*brought, *before.scratch_files(), *before.leftovers, lock.file])
+
+
+def _bring(
+    lock: BucketLock, before: BucketEntry, entry: NewEntry, progress: Progress
+) -> tuple[list[Copying], list[BucketFile]]:
+    """Have all files in folders of unfinished things: how to copy them from there, and what we sent."""
+
+    def bring(file: NewFile) -> tuple[Copying, BucketFile | None]:
+        target = f"{lock.entry}/{file.name}"
+        known = _found_before(before, file)
+        if known:
+            progress(file.size)
+            return Copying(known, target), None
+        sent = file.send(f"{lock.scratch}/{file.name}", progress)
+        return Copying(sent.name, target), sent
+
+    if len(entry.files) <= 2:
+        results = [bring(file) for file in entry.files]
+    else:
+        with ThreadPoolExecutor(min(_SENDERS, len(entry.files)), "hub_magic send") as pool:
+            results = list(pool.map(bring, entry.files))
+    return [copying for copying, _ in results], [sent for _, sent in results if sent]
+
+
+def _found_before(before: BucketEntry, file: NewFile) -> str:
+    """The name under which an earlier attempt left this very file; "" when none did."""
+    for uid, files in before.scratch.items():
+        known = files.get(file.name)
+        if known and known.size == file.size and known.crc32c and known.crc32c == file.checksum():
+            return f"{before.folder}.{uid}.tmp/{file.name}"
+    return ""
+
+
+def _describe(folder: BucketFolder, name: str, entry: NewEntry) -> None:
+    """Write what stands beside an entry; its files are not there yet."""
+    if entry.record:
+        folder.write(name + RECORD_SUFFIX, entry.record.encode(errors="surrogateescape"), replaces=None)
+    if entry.descriptor:
+        described = read_descriptor(entry.descriptor)
+        metadata = descriptor_metadata(described, len(entry.files), entry.size) if described else None
+        text = entry.descriptor.encode(errors="surrogateescape")
+        folder.write(name + DESCRIPTOR_SUFFIX, text, metadata=metadata, replaces=None)
+
+
+def local_checksum(path: str) -> str:
+    """The crc32c of a file of this machine in base64, as a bucket's listing gives it."""
+    import base64
+
+    import google_crc32c
+
+    checksum = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
+    with open(path, "rb") as file:  # noqa: PTH123
+        for block in iter(lambda: file.read(1 << 20), b""):
+            checksum.update(block)  # type: ignore[no-untyped-call]
+    return base64.b64encode(checksum.digest()).decode()  # type: ignore[no-untyped-call]

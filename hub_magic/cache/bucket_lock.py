@@ -1,0 +1,186 @@
+"""The lock of an entry in a bucket: an object under the name that tensorflow_hub uses, with the same text.
+
+It comes into being only where there is none (generation 0), which the storage decides, so one of many
+machines gets it. The holder writes its metadata anew every few seconds: whoever waits sees the metageneration
+grow, and takes a lock that stands still for a dead holder's, without trusting any clock but its own. A lock
+of tensorflow_hub's has no such beat; it counts as dead by the library's own rule, when nothing has come for
+ten minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ..gcs import BucketFile, BucketFolder
+from ..gcs.refusals import BucketError
+from .bucket_names import BucketEntry, group_files, lock_metadata
+from .holders import holder_state
+from .layout import LOCK_SUFFIX, Holder, lock_text
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Waiting = Callable[[BucketEntry], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for others, in seconds.
+
+    Attributes:
+        beat: between two signs of life of a holder.
+        silent: without one after which a holder is dead.
+        library: without growth of its download after which a holder without hub_magic is.
+        pause: between two looks.
+    """
+
+    beat: float = 10
+    silent: float = 45
+    library: float = 600
+    pause: float = 2
+
+
+class BucketLock:
+    """A lock that this process holds; leaving its `with` gives it back.
+
+    Attributes:
+        folder: the cache.
+        entry: the entry's folder name.
+        holder: what the lock says.
+        lost: set when somebody else has taken the lock away.
+    """
+
+    def __init__(
+        self, folder: BucketFolder, entry: str, holder: Holder, generation: int, beat: float
+    ) -> None:
+        self.folder = folder
+        self.entry = entry
+        self.holder = holder
+        self.lost = threading.Event()
+        self._generation = generation
+        self._left = threading.Event()
+        self._thread = threading.Thread(
+            target=self._show_life, args=(beat,), name="hub_magic lock", daemon=True
+        )
+
+    @property
+    def scratch(self) -> str:
+        """The folder, beside the entry, of what is unfinished; tensorflow_hub looks there for growth, too."""
+        return f"{self.entry}.{self.holder.uid}.tmp"
+
+    @property
+    def file(self) -> BucketFile:
+        """The lock's object."""
+        return BucketFile(self.entry + LOCK_SUFFIX, 0, self._generation)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if not self._left.is_set():
+            self.stop()
+            with suppress(BucketError):  # it is found dead soon
+                self.folder.remove(self.file)
+
+    def stop(self) -> None:
+        """Show no more signs of life: whoever calls this deletes the lock with other objects."""
+        self._left.set()
+        self._thread.join()
+
+    def _show_life(self, beat: float) -> None:
+        count = 0
+        while not self._left.wait(beat):
+            count += 1
+            metadata = {**lock_metadata(self.holder), "beat": str(count)}
+            with suppress(BucketError):  # a storage that is out of order for a moment
+                if not self.folder.describe(self.file.name, metadata, generation=self._generation):
+                    self.lost.set()
+                    return
+
+
+def take_bucket_lock(folder: BucketFolder, entry: str, patience: Patience) -> BucketLock | None:
+    """The lock of an entry, to be entered with `with`; None when somebody holds it.
+
+    Raises:
+        BucketError: the bucket may not be written.
+    """
+    holder = Holder(socket.gethostname(), os.getpid(), uuid.uuid4().hex)
+    generation = folder.write(
+        entry + LOCK_SUFFIX, lock_text(holder).encode(), metadata=lock_metadata(holder), replaces=0
+    )
+    return None if generation is None else BucketLock(folder, entry, holder, generation, patience.beat)
+
+
+def wait_for_entry(
+    folder: BucketFolder, entry: str, patience: Patience, on_wait: Waiting = lambda _entry: None
+) -> tuple[BucketEntry, BucketLock | None]:
+    """The entry as it is once it is whole; or, while it is not, as it was when we got its lock.
+
+    Args:
+        folder: the cache.
+        entry: the entry's folder name.
+        patience: how long holders may keep still.
+        on_wait: called at each look at an entry that somebody else is at work on.
+
+    Raises:
+        BucketError: the bucket may not be listed or written.
+    """
+    seen: tuple[object, ...] = ()
+    since = time.monotonic()
+    while True:
+        found = look_at(folder, entry)
+        if found.is_whole:
+            return found, None
+        if found.lock is None:
+            lock = take_bucket_lock(folder, entry, patience)
+            if lock is not None:
+                return _looked_at_with(lock), lock
+            continue
+        signs = _signs(found)
+        if signs != seen:
+            seen, since = signs, time.monotonic()
+        if _is_dead(found, time.monotonic() - since, patience):
+            folder.remove(found.lock)
+            continue
+        on_wait(found)
+        time.sleep(patience.pause)
+
+
+def look_at(folder: BucketFolder, entry: str) -> BucketEntry:
+    """All objects of one entry, as one request lists them."""
+    return group_files(folder.files(entry)).get(entry) or BucketEntry(entry)
+
+
+def _looked_at_with(lock: BucketLock) -> BucketEntry:
+    try:
+        return look_at(lock.folder, lock.entry)
+    except BaseException:
+        lock.folder.remove(lock.file)
+        raise
+
+
+def _signs(entry: BucketEntry) -> tuple[object, ...]:
+    """What changes while a holder lives."""
+    lock = entry.lock
+    growth = sorted((file.name, file.size) for file in entry.scratch_files())
+    return (lock.generation, lock.metageneration, tuple(growth), len(entry.files)) if lock else ()
+
+
+def _is_dead(entry: BucketEntry, still: float, patience: Patience) -> bool:
+    """Whether the holder of a lock is dead, after so many seconds without a sign of it."""
+    holder = entry.holder
+    if holder is None:
+        return still >= patience.library
+    return still >= patience.silent or holder_state(holder) == "dead"

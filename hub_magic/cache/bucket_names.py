@@ -1,0 +1,196 @@
+"""What a listing of a cache in a bucket tells: its entries, without a look into any object.
+
+The names are those of a cache in a directory. What a directory's scan reads from a descriptor or a lock,
+hub_magic also writes as custom metadata of that object, which a listing gives along. An object that
+tensorflow_hub wrote by itself has none: its entry's handle is not known until somebody reads the descriptor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ..gcs import BucketFile
+from .entry import damage_in
+from .layout import Descriptor, Holder, Role, descriptor_text, lock_text, read_lock, read_name
+
+_FORM = "hub_magic"  # tells our metadata from anybody else's
+
+
+@dataclass(slots=True)
+class BucketEntry:
+    """All objects of one entry.
+
+    Attributes:
+        folder: its folder name, 40 hexadecimal digits.
+        files: its files; names relative to the entry, markers of folders left out.
+        markers: objects that only mark folders.
+        descriptor, record, lock: the objects beside it.
+        scratch: what downloads have brought so far, by their ids; names relative to the download's folder.
+        leftovers: writes that were never finished.
+    """
+
+    folder: str
+    files: dict[str, BucketFile] = field(default_factory=dict)
+    markers: list[BucketFile] = field(default_factory=list)
+    descriptor: BucketFile | None = None
+    record: BucketFile | None = None
+    lock: BucketFile | None = None
+    scratch: dict[str, dict[str, BucketFile]] = field(default_factory=dict)
+    leftovers: list[BucketFile] = field(default_factory=list)
+
+    @property
+    def exists(self) -> bool:
+        """Whether tensorflow_hub would take it for a model: it asks only whether there is any file."""
+        return bool(self.files)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.size for file in self.files.values())
+
+    @property
+    def damage(self) -> str:
+        """Why it cannot be whole, or "".
+
+        Files come one after the other. How many there must be, and how large, the descriptor says where
+        hub_magic wrote it; where tensorflow_hub did, the entry counts as unfinished while its lock is there.
+        """
+        if not self.files:
+            return "it holds no files"
+        wanted = self._metadata(self.descriptor)
+        if wanted:
+            count, size = wanted.get("files", "?"), wanted.get("bytes", "?")
+            if (count, size) != (str(len(self.files)), str(self.size)):
+                return f"{len(self.files)} of {count} files are there, {self.size} of {size} bytes"
+            return ""
+        sizes = {name: file.size for name, file in self.files.items()}
+        return damage_in(sizes, self.folders)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it may be loaded."""
+        return not self.damage and (self.lock is None or bool(self._metadata(self.descriptor)))
+
+    @property
+    def is_whole_without_lock(self) -> bool:
+        """Whether it may be loaded by whoever holds its lock, and so knows that nobody else is at work.
+
+        tensorflow_hub moves files one by one, so what it has left in its folder may belong here.
+        """
+        return not self.damage and (bool(self._metadata(self.descriptor)) or not self.scratch)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Its folders, relative to it."""
+        found = {name[:at] for name in self.files for at, letter in enumerate(name) if letter == "/"}
+        return tuple(sorted(found))
+
+    @property
+    def described(self) -> Descriptor | None:
+        """What its descriptor's metadata say; None where only the descriptor's text does."""
+        found = self._metadata(self.descriptor)
+        if "handle" not in found:
+            return None
+        time = None
+        try:
+            time = datetime.fromisoformat(found.get("downloaded", ""))
+        except ValueError:
+            if self.descriptor and self.descriptor.created:
+                time = self.descriptor.created.astimezone().replace(tzinfo=None)
+        pid = found.get("pid", "")
+        return Descriptor(found["handle"], time, found.get("host", ""), int(pid) if pid.isdecimal() else 0)
+
+    @property
+    def holder(self) -> Holder | None:
+        """Who holds its lock, where the lock's metadata say so."""
+        return read_lock(self._metadata(self.lock).get("holder", ""))
+
+    @property
+    def all_files(self) -> tuple[BucketFile, ...]:
+        """Every object that goes when the entry goes: names relative to the cache, the descriptor last."""
+        beside = [file for file in (self.record, self.descriptor) if file]
+        return (*self.markers, *(_under(self.folder, file) for file in self.files.values()), *beside)
+
+    def scratch_files(self) -> tuple[BucketFile, ...]:
+        """What unfinished downloads have left, names relative to the cache."""
+        return tuple(
+            _under(f"{self.folder}.{uid}.tmp", file)
+            for uid, files in self.scratch.items()
+            for file in files.values()
+        )
+
+    def _metadata(self, file: BucketFile | None) -> Mapping[str, str]:
+        return file.metadata if file and file.metadata.get("written-by") == _FORM else {}
+
+
+def group_files(files: Iterable[BucketFile]) -> dict[str, BucketEntry]:
+    """The entries that a listing of a cache shows, by folder; what has another form is passed by."""
+    entries: dict[str, BucketEntry] = {}
+    for file in files:
+        head, slash, rest = file.name.partition("/")
+        part = read_name(head)
+        if part is None:
+            continue
+        entry = entries.get(part.folder)
+        if entry is None:
+            entry = entries[part.folder] = BucketEntry(part.folder)
+        if slash:
+            _place_inside(entry, part.role, part.uid, rest, file)
+        elif part.role is Role.DESCRIPTOR:
+            entry.descriptor = file
+        elif part.role is Role.RECORD:
+            entry.record = file
+        elif part.role is Role.LOCK:
+            entry.lock = file
+        elif part.role is Role.LEFTOVER:
+            entry.leftovers.append(file)
+    return entries
+
+
+def descriptor_metadata(descriptor: Descriptor, files: int, size: int) -> dict[str, str]:
+    """The metadata of a descriptor, from which listings know the entry.
+
+    Args:
+        descriptor: what its text says.
+        files: how many files the entry has.
+        size: their bytes.
+    """
+    return {
+        "written-by": _FORM,
+        "handle": descriptor.handle,
+        "downloaded": descriptor.downloaded.isoformat() if descriptor.downloaded else "",
+        "host": descriptor.host,
+        "pid": str(descriptor.pid),
+        "files": str(files),
+        "bytes": str(size),
+    }
+
+
+def lock_metadata(holder: Holder) -> dict[str, str]:
+    """The metadata of a lock."""
+    return {"written-by": _FORM, "holder": lock_text(holder)}
+
+
+def foreign_text(handle: str) -> str:
+    """A descriptor's text for an entry that came without one."""
+    return descriptor_text(Descriptor(handle, datetime.now(), "", 0))  # noqa: DTZ005 - local time, as the library
+
+
+def _place_inside(entry: BucketEntry, role: Role, uid: str, rest: str, file: BucketFile) -> None:
+    """Put an object that lies in a folder of the cache where it belongs."""
+    if role is Role.ENTRY and (not rest or rest.endswith("/")):
+        entry.markers.append(file)
+    elif role is Role.ENTRY:
+        entry.files[rest] = _renamed(file, rest)
+    elif role is Role.DOWNLOAD:
+        entry.scratch.setdefault(uid, {})[rest] = _renamed(file, rest)
+
+
+def _under(folder: str, file: BucketFile) -> BucketFile:
+    return _renamed(file, f"{folder}/{file.name}")
+
+
+def _renamed(file: BucketFile, name: str) -> BucketFile:
+    return replace(file, name=name)
