@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .resolver import install, uninstall
 
 if TYPE_CHECKING:
-    from .fetch import Fetched, fetch, fetch_all, resolve
+    from .fetching import Fetched, fetch, fetch_all, resolve
 
 __all__ = ["Fetched", "fetch", "fetch_all", "install", "resolve", "uninstall"]
 
@@ -20,6 +20,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"{__name__}.fetch"), name)
+    value = getattr(import_module(f"{__name__}.fetching"), name)
     globals()[name] = value
     return value

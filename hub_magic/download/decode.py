@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from ..errors import DownloadError
 
 _BLOCK = 1 << 20  # the most that one step may unpack to, however well it is compressed
-_HEAD = 512  # enough to tell a tar header, which marks itself at byte 257
+_HEAD = 512  # bytes of a tar header
 
 # What each format starts with, as tarfile's `r|*` accepts them.
 _FORMATS: tuple[tuple[bytes, Callable[[], Any]], ...] = (
@@ -57,8 +58,10 @@ def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
         if head.startswith(magic):
             yield from _decompress_members(head, chunks, magic, new)
             return
-    if len(head) < _HEAD or head[257:262] not in {b"ustar", bytes(5)}:  # the old tar format left it empty
-        raise NotAnArchiveError(head)
+    try:
+        tarfile.TarInfo.frombuf(head[:_HEAD], "utf-8", "surrogateescape")
+    except tarfile.TarError as error:
+        raise NotAnArchiveError(head) from error
     yield from _pass_tar(head, chunks)
 
 

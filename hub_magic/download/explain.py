@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -101,6 +102,11 @@ def explain_silence(url: str, error: BaseException, tries: int) -> str:
         reason=getattr(causes[-1], "verify_message", "") or _short(causes[-1]),
         times=f"{tries} times in a row" if tries > 1 else "at the first try",
     )
+
+
+def is_about_certificate(error: BaseException) -> bool:
+    """Whether a connection failed because the host's certificate is not trusted."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def explain_content(url: str, final_url: str, head: bytes) -> str:

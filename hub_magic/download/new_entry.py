@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, Descriptor, descriptor_text
 from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
@@ -21,9 +20,9 @@ from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
 from .explain import explain_content
 from .leftovers import Parts, write_new
 from .progress import Progress
-
-if TYPE_CHECKING:
-    from .web import Patience
+from .source import RestartError
+from .transfer import Transfer
+from .web import Patience
 
 Notice = Callable[[str], None]
 
@@ -61,8 +60,6 @@ def make_entry(handle: Handle, url: str, parts: Parts, manner: Manner) -> int:
         DownloadError: the archive cannot be had, or holds what it must not.
         OSError: the disk refuses to be written.
     """
-    from .source import RestartError
-
     received = 0
     for attempt in range(1, _ATTEMPTS + 1):
         connections = _CONNECTIONS if attempt == 1 else 1
@@ -93,8 +90,6 @@ def _unpack(
     handle: Handle, url: str, folder: str, connections: int, manner: Manner
 ) -> tuple[int, str, tuple[FileRecord, ...]]:
     """Fetch and unpack an archive: bytes received, the host's ETag, the files."""
-    from .transfer import Transfer
-
     with ExitStack() as stack:
         transfer = stack.enter_context(
             Transfer(handle.text, url, patience=manner.patience, connections=connections)

@@ -44,7 +44,7 @@ class HubMagicResolver:
         Raises:
             HubMagicError: as `fetch`.
         """
-        from .fetch import resolve_ours
+        from .fetching import resolve_ours
         from .passing import parsed_handle
 
         return resolve_ours(parsed_handle(handle))

@@ -7,21 +7,15 @@ import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import requests  # noqa: TID253 - this module is imported when a download begins
-import urllib3.exceptions
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DownloadError
-from .explain import explain_answer, explain_silence
+from .explain import explain_answer, explain_silence, is_about_certificate
 from .web import Web, is_passing, requested_pause
 
-_FINAL = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.TooManyRedirects,
-)
+if TYPE_CHECKING:
+    import requests
+
 # What a host says of an address that it signed for a while.
 _MAY_BE_EXPIRED = frozenset({400, 401, 403, 404, 410})
 
@@ -88,9 +82,11 @@ class Body:
         Raises:
             PassingError: the connection dropped, or gave nothing for too long.
         """
+        from urllib3.exceptions import HTTPError
+
         try:
             data = self._read(size, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # ValueError: closed by `abort`
+        except (HTTPError, OSError, ValueError) as error:  # ValueError: closed by `abort`
             raise _passing(self._handle, error) from error
         self.position += len(data)
         return data
@@ -170,15 +166,15 @@ class Source:
         return self._continued(facts, answer, start, end)
 
     def _ask(self, url: str, headers: dict[str, str]) -> requests.Response:
+        from requests.exceptions import ConnectionError as NoConnectionError
+        from requests.exceptions import Timeout
+
         try:
             return self._web.get(url, **headers)
         except OSError as error:  # all errors of requests are OSErrors, too
-            words = explain_silence(self._handle, error, 1)
-            if isinstance(error, (*_FINAL, requests.exceptions.SSLError)) or not isinstance(
-                error, requests.RequestException
-            ):
-                raise DownloadError(words) from error
-            raise _passing(self._handle, error) from error
+            if isinstance(error, (NoConnectionError, Timeout)) and not is_about_certificate(error):
+                raise _passing(self._handle, error) from error
+            raise DownloadError(explain_silence(self._handle, error, 1)) from error
 
     def _check_status(self, answer: requests.Response) -> None:
         status = answer.status_code
@@ -252,7 +248,9 @@ def _read_digests(headers: Any) -> tuple[tuple[str, bytes], ...]:
 
 def _beginning(answer: requests.Response) -> bytes:
     """The first bytes of a refusal; b"" when they do not come."""
+    from urllib3.exceptions import HTTPError
+
     try:
         return bytes(answer.raw.read(1 << 14, decode_content=True))
-    except (urllib3.exceptions.HTTPError, OSError):
+    except (HTTPError, OSError):
         return b""

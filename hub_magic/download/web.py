@@ -1,7 +1,4 @@
-"""The HTTP client: requests, which treats redirects, proxies and certificates as people expect.
-
-This module imports requests as a whole, so it is itself imported only when a download begins.
-"""
+"""The HTTP client: requests, which treats redirects, proxies and certificates as people expect."""
 
 from __future__ import annotations
 
@@ -9,10 +6,11 @@ import os
 import ssl
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import requests  # noqa: TID253
-from requests.adapters import HTTPAdapter  # noqa: TID253
+if TYPE_CHECKING:
+    import requests
+    from requests.adapters import HTTPAdapter
 
 # tensorflow_hub's own variable; it accepts no other spelling of yes (`resolver.py`).
 _CERTIFICATES_VARIABLE = "TFHUB_DISABLE_CERT_VALIDATION"
@@ -50,13 +48,14 @@ class Web:
     """Connections to hosts, kept open between requests."""
 
     def __init__(self, patience: Patience, *, connections: int) -> None:
+        import requests
+
         self._timeout = (patience.connect, patience.read)
         self._verify = checks_certificates()
         self._session = requests.Session()
         self._session.headers.update(_HEADERS)
-        adapter = _SystemTrust(verify=self._verify, pool_maxsize=connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=connections))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, _system_trust(verify=self._verify, connections=connections))
 
     def get(self, url: str, **headers: str) -> requests.Response:
         """Ask for a URL, and give back the answer with its body unread.
@@ -75,25 +74,26 @@ class Web:
         self._session.close()
 
 
-class _SystemTrust(HTTPAdapter):
-    """Trusts the machine's certificates, too, as tensorflow_hub does; requests has a list of its own.
+def _system_trust(*, verify: bool, connections: int) -> HTTPAdapter:
+    """An adapter that trusts the machine's certificates, too, as tensorflow_hub does; requests has a list.
 
     The default context reads SSL_CERT_FILE and SSL_CERT_DIR; REQUESTS_CA_BUNDLE is read by requests.
     """
+    from requests.adapters import HTTPAdapter
 
-    def __init__(self, *, verify: bool, pool_maxsize: int) -> None:
-        self._context = ssl.create_default_context()
-        if not verify:
-            self._context.check_hostname = False
-            self._context.verify_mode = ssl.CERT_NONE
-        super().__init__(pool_maxsize=pool_maxsize)
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
 
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **options)
+    class SystemTrust(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:
+            super().init_poolmanager(*args, ssl_context=context, **options)
 
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        options.setdefault("ssl_context", self._context)
-        return super().proxy_manager_for(proxy, **options)
+        def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+            return super().proxy_manager_for(proxy, ssl_context=context, **options)
+
+    return SystemTrust(pool_maxsize=connections)
 
 
 def is_passing(status: int) -> bool:

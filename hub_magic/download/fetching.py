@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
 from ..cache.layout import LOCK_SUFFIX, Holder
@@ -25,9 +24,7 @@ from .new_entry import Manner, Notice, make_entry, title_of
 from .offline import offline_error
 from .passing import is_ours, parsed_handle, pass_on
 from .progress import Progress, has_audience
-
-if TYPE_CHECKING:
-    from .web import Patience
+from .web import Patience
 
 # Source: `tensorflow_hub/compressed_module_resolver.py`, `_HUB_TF_GOOGLE_CN`.
 _MIRROR = "https://hub.tensorflow.google.cn/"

@@ -1,0 +1,180 @@
+"""A host for one archive, which misbehaves on demand: each request meets the next fault of a list."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+VERSION = '"version 1"'
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one answer; by default nothing.
+
+    Attributes:
+        status: instead of 200 or 206.
+        headers: further headers; an empty value takes a usual one away.
+        body: instead of the archive.
+        hang_up: end the connection without an answer.
+        drop_at: end the connection after so many bytes of the body.
+        stall_at: fall silent after so many bytes of the body, until the host is closed.
+        length: what `Content-Length` says.
+        chunked: send it in chunks, without a length.
+        ranges: whether `Range` is heeded.
+        rate: bytes a second.
+    """
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    hang_up: bool = False
+    drop_at: int | None = None
+    stall_at: int | None = None
+    length: int | None = None
+    chunked: bool = False
+    ranges: bool = True
+    rate: int | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request that came."""
+
+    path: str
+    range: str
+    if_range: str
+    client: tuple[str, int]
+
+
+class FaultyHost:
+    """Serves an archive under every path, from `with` to `with`.
+
+    Args:
+        archive: what is served.
+        faults: what the first requests meet, in this order.
+        then: what every later request meets.
+        ranges: whether the host says that it knows ranges.
+    """
+
+    def __init__(
+        self, archive: bytes, faults: Iterable[Fault] = (), *, then: Fault | None = None, ranges: bool = True
+    ) -> None:
+        self.archive = archive
+        self.faults = list(faults)
+        self.then = then or Fault()
+        self.ranges = ranges
+        self.seen: list[Seen] = []
+        self.closing = threading.Event()
+        self.started = threading.Event()  # the first request has come
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def ranges_asked(self) -> list[str]:
+        return [request.range for request in self.seen]
+
+    def next_fault(self, seen: Seen) -> Fault:
+        with self._lock:
+            self.seen.append(seen)
+            self.started.set()
+            return self.faults.pop(0) if self.faults else self.then
+
+    def __enter__(self):
+        host = self
+
+        class Handler(_Handler):
+            pass
+
+        Handler.host = host
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is part of the play."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    host: FaultyHost
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range", "")
+        fault = self.host.next_fault(
+            Seen(self.path, asked, self.headers.get("If-Range", ""), self.client_address)
+        )
+        if fault.hang_up:
+            self.close_connection = True
+            return
+        body = self.host.archive if fault.body is None else fault.body
+        headers = {"ETag": VERSION, "Last-Modified": formatdate(0, usegmt=True)}
+        if self.host.ranges:
+            headers["Accept-Ranges"] = "bytes"
+        headers |= fault.headers
+        status = fault.status or 200
+        if_range = self.headers.get("If-Range", headers["ETag"])
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", asked)
+        if (
+            found
+            and status == 200
+            and fault.ranges
+            and if_range in {headers["ETag"], headers["Last-Modified"]}
+        ):
+            start = int(found[1])
+            end = min(int(found[2]) + 1, len(body)) if found[2] else len(body)
+            if start >= len(body):
+                status, body = 416, b""
+            else:
+                status = 206
+                headers.setdefault("Content-Range", f"bytes {start}-{end - 1}/{len(body)}")
+                body = body[start:end]
+        self.send_response(status)
+        if fault.chunked:
+            headers["Transfer-Encoding"] = "chunked"
+        else:
+            headers["Content-Length"] = str(len(body) if fault.length is None else fault.length)
+        for name, value in headers.items():
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        self._send(body, fault)
+
+    def _send(self, body: bytes, fault: Fault) -> None:
+        stop = min(at for at in (fault.drop_at, fault.stall_at, len(body)) if at is not None)
+        step = 1 << 16 if fault.rate is None else max(1, min(1 << 16, fault.rate // 20))
+        for start in range(0, stop, step):
+            part = body[start : min(start + step, stop)]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if fault.chunked else part)
+            if fault.rate:
+                time.sleep(len(part) / fault.rate)
+        if fault.stall_at is not None:
+            self.host.closing.wait()
+        elif fault.chunked and fault.drop_at is None:
+            self.wfile.write(b"0\r\n\r\n")
+        if stop < len(body) or fault.length is not None:
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
