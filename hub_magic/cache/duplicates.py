@@ -55,7 +55,8 @@ def _same_on_both_hosts(groups: dict[str, list[CachedModel]]) -> list[tuple[str,
             continue
         by_content: dict[frozenset[tuple[str, str]], list[str]] = defaultdict(list)
         for spelling, model in candidates.items():
-            by_content[_content(model.path)].append(spelling)
+            if content := _content(model.path):
+                by_content[content].append(spelling)
         # Two versions with the same files would make it a guess which is which.
         for spellings in by_content.values():
             ours = [spelling for spelling in spellings if spelling.startswith(_TFHUB)]

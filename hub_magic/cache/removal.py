@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..facts import Fact
+from ..locations import is_bucket
 from .aside import StaysError, delete_aside, set_aside
 from .entry import CachedModel
 from .layout import LOCK_SUFFIX
@@ -90,6 +91,8 @@ class Removal(Fact):
         Args:
             progress: told the expected bytes of each entry when it is dealt with.
         """
+        if is_bucket(self.location):
+            return self._execute_in_bucket(progress)
         removed, kept = [], list(self.kept)
         freed = 0
         for choice in self.going:
@@ -100,6 +103,23 @@ class Removal(Fact):
                 kept.append(Choice(choice.model, str(why)))
             progress(max(choice.model.size, 0))
         return Removed(self.location, tuple(removed), tuple(kept), self.size, freed)
+
+    def _execute_in_bucket(self, progress: Callable[[int], object]) -> Removed:
+        from .bucket_removal import remove_from_bucket
+
+        in_use = by_folder(self.loaded())
+        loaded = [choice.model for choice in self.going if is_loaded(choice.model.path, in_use)]
+        asked = [choice.model for choice in self.going if choice.model not in loaded]
+        staying, freed = remove_from_bucket(self.location, asked, progress)
+        stays = {model.folder for model, _ in staying}
+        kept = (*((model, "loaded in this kernel") for model in loaded), *staying)
+        return Removed(
+            self.location,
+            tuple(model for model in asked if model.folder not in stays),
+            (*self.kept, *(Choice(model, reason) for model, reason in kept)),
+            self.size,
+            freed,
+        )
 
 
 def plan_removal(scan: CacheScan, words: Iterable[str], *, loaded: Loaded = nothing_loaded) -> Removal:

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from ..facts import Fact
+from ..locations import is_bucket
 from .entry import CachedModel
 from .holders import holder_state
 from .layout import Holder, read_descriptor, read_lock
@@ -78,6 +79,8 @@ def list_cache(location: str) -> CacheScan:
     Raises:
         SettingError: the location is no directory, or may not be listed.
     """
+    if is_bucket(location):
+        return _scan_bucket(location)
     taken = datetime.now()  # noqa: DTZ005 - local time, as descriptors keep
     names = read_names(location)
     holders = {folder: read_lock(names.read(name)) for folder, name in names.locks.items()}
@@ -120,6 +123,8 @@ def scan_cache(location: str) -> CacheScan:
     Raises:
         SettingError: the location is no directory, or may not be listed.
     """
+    if is_bucket(location):
+        return _scan_bucket(location)
     found = list_cache(location)
     models, problems = [], list(found.problems)
     for model in found.models:
@@ -128,6 +133,13 @@ def scan_cache(location: str) -> CacheScan:
         if problem:
             problems.append(problem)
     return CacheScan(location, tuple(models), in_order(problems), found.free, found.taken)
+
+
+def _scan_bucket(location: str) -> CacheScan:
+    """A bucket gives the sizes with the names."""
+    from .bucket_scan import scan_bucket
+
+    return scan_bucket(location)
 
 
 def inspect(model: CachedModel) -> tuple[CachedModel, Problem | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
@@ -53,9 +54,10 @@ def label(model: CachedModel) -> str:
 def _matching(models: Sequence[CachedModel], word: str) -> list[CachedModel]:
     spelling = canonical(word)
     lowered = word.lower()
+    folder = hashlib.sha1(word.encode(errors="replace"), usedforsecurity=False).hexdigest()
     readings: tuple[Callable[[CachedModel], bool], ...] = (
         lambda model: model.folder == word,
-        lambda model: model.handle == word,
+        lambda model: model.handle == word or (not model.handle and model.folder == folder),
         lambda model: bool(spelling) and canonical(model.handle) == spelling,
         lambda model: lowered in _names(model),
         lambda model: lowered in model.handle.lower() or any(lowered in name for name in _names(model)),
