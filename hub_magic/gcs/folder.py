@@ -29,7 +29,7 @@ _FIRST_TIMEOUT = (5, 10)
 _FIRST_PERSISTENCE = 8
 # A larger object is sent in pieces, each of which can be sent again.
 _PIECE = 16 << 20
-_LARGEST_BATCH = 100  # by the manual's "Batch requests"
+LARGEST_BATCH = 100  # by the manual's "Batch requests"
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 Progress = Callable[[int], object]
@@ -239,7 +239,7 @@ class BucketFolder:
         """
         left = list(files)
         while left:
-            batch, left = left[:_LARGEST_BATCH], left[_LARGEST_BATCH:]
+            batch, left = left[:LARGEST_BATCH], left[LARGEST_BATCH:]
 
             def ask(batch: Sequence[BucketFile] = batch) -> None:
                 for file in batch:
@@ -262,9 +262,9 @@ class BucketFolder:
             BucketError: one of them cannot be copied.
         """
         kept = 0
-        for start in range(0, len(copies), _LARGEST_BATCH):
+        for start in range(0, len(copies), LARGEST_BATCH):
 
-            def ask(batch: Sequence[Copying] = copies[start : start + _LARGEST_BATCH]) -> None:
+            def ask(batch: Sequence[Copying] = copies[start : start + LARGEST_BATCH]) -> None:
                 bucket = self.bucket
                 for one in batch:
                     bucket.copy_blob(
