@@ -97,9 +97,17 @@ class WorkerFiles:
         try:
             with tf.init_scope(), tf.device(f"{self.task}/device:CPU:0"):
                 yield
+        except (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError) as error:
+            raise RouteError(
+                f"The worker {self.task} does not answer: {_reason(error)}. "
+                "Restart the runtime, and connect to a worker that runs."
+            ) from error
         except tf.errors.OpError as error:
             _forget_failure()
-            raise _explained(error, self.task, path) from error
+            raise WorkerRefusedError(
+                f"The worker {self.task} cannot keep {path}: {_reason(error)}. "
+                "Take --via bucket --bucket gs://BUCKET/PATH."
+            ) from error
 
 
 def fingerprint_here(data: Any) -> int:
@@ -137,21 +145,6 @@ def _forget_failure() -> None:
     with suppress(tf.errors.OpError):
         context.async_wait()
     context.async_clear_error()
-
-
-def _explained(error: Exception, task: str, path: str) -> RouteError:
-    import tensorflow as tf
-
-    if isinstance(
-        error, (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError)
-    ):
-        return RouteError(
-            f"The worker {task} does not answer: {_reason(error)}. "
-            "Restart the runtime, and connect to a worker that runs."
-        )
-    return WorkerRefusedError(
-        f"The worker {task} cannot keep {path}: {_reason(error)}. Take --via bucket --bucket gs://BUCKET/PATH."
-    )
 
 
 def _reason(error: Exception) -> str:
