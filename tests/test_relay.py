@@ -14,7 +14,7 @@ from worker_rig import Cluster, run_client
 
 from hub_magic.errors import RouteError
 from hub_magic.loading.model_files import find_model_files
-from hub_magic.loading.relay import plan_relay, relay, worker_tasks
+from hub_magic.loading.relay import plan_relay, relay
 
 WORKER = "/job:worker/replica:0/task:0/device:CPU:0"
 
