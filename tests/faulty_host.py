@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -60,15 +61,23 @@ class FaultyHost:
         faults: what the first requests meet, in this order.
         then: what every later request meets.
         ranges: whether the host says that it knows ranges.
+        certificate: a file with a certificate and its key, to be asked over https.
     """
 
     def __init__(
-        self, archive: bytes, faults: Iterable[Fault] = (), *, then: Fault | None = None, ranges: bool = True
+        self,
+        archive: bytes,
+        faults: Iterable[Fault] = (),
+        *,
+        then: Fault | None = None,
+        ranges: bool = True,
+        certificate: str = "",
     ) -> None:
         self.archive = archive
         self.faults = list(faults)
         self.then = then or Fault()
         self.ranges = ranges
+        self._certificate = certificate
         self.seen: list[Seen] = []
         self.closing = threading.Event()
         self.started = threading.Event()  # the first request has come
@@ -76,7 +85,8 @@ class FaultyHost:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        scheme = "https" if self._certificate else "http"
+        return f"{scheme}://127.0.0.1:{self._server.server_port}"
 
     @property
     def ranges_asked(self) -> list[str]:
@@ -96,6 +106,12 @@ class FaultyHost:
 
         Handler.host = host
         self._server = _Server(("127.0.0.1", 0), Handler)
+        if self._certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._certificate)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         return self
