@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .cache import CachedModel, CacheScan, Problem, list_cache, scan_cache
+    from .download import Fetched, fetch, resolve
     from .errors import (
         DamagedEntryError,
         DownloadError,
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "cache": ("CacheScan", "CachedModel", "Problem", "list_cache", "scan_cache"),
+    "download": ("Fetched", "fetch", "resolve"),
     "errors": (
         "DamagedEntryError",
         "DownloadError",
@@ -52,6 +54,7 @@ __all__ = [
     "CachedModel",
     "DamagedEntryError",
     "DownloadError",
+    "Fetched",
     "Handle",
     "HandleError",
     "HubMagicError",
@@ -64,12 +67,14 @@ __all__ = [
     "Runtime",
     "SettingError",
     "detect_runtime",
+    "fetch",
     "list_cache",
     "loading_for",
     "parse_handle",
     "plan_load",
     "read_cache",
     "read_mode",
+    "resolve",
     "scan_cache",
     "set_cache",
     "set_mode",
