@@ -61,7 +61,7 @@ def test_sessions(host: ModelHost, tmp_path: Path) -> None:  # noqa: F811
             for code, expected in cells(session):
                 done = kernel.run(code.replace(PORT, address))
                 error = done.error.splitlines()[-1] if done.status == "error" else ""
-                printed = "\n".join([done.stdout, done.text, error])
+                printed = f"{done.stdout}\n{done.text}\n{error}"
                 assert normal(printed, names) == normal(expected, {}), code
 
 
