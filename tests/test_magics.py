@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from faulty_host import Fault, FaultyHost
 from kernel import Kernel
 
 pytestmark = pytest.mark.kernel
@@ -147,6 +148,47 @@ def test_a_users_mistake_is_one_line(loaded: Kernel, line: str, message: str) ->
     assert len(cell.error.strip().splitlines()) == 1
     assert loaded.value("dict(__import__('os').environ)") == before
     assert sorted(path.name for path in (loaded.home / "work").iterdir()) == ["file.txt"]
+
+
+HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (Fault(body=HTML), "gives a web page instead of the model"),
+        (Fault(status=403, body=b"<Error><Code>AccessDenied</Code></Error>"), "(403: AccessDenied)"),
+        (Fault(status=404, body=b"no such model"), "has no model at"),
+        (Fault(body=b"this is no archive at all " * 50), "is no tar archive"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["--fetch", "--resolve"])
+def test_a_host_that_does_not_give_the_model(loaded: Kernel, fault: Fault, message: str, verb: str) -> None:
+    loaded.ok("%hub_cache here")
+    with FaultyHost(b"", then=fault) as host:
+        cell = loaded.run(f"%hub_cache {verb} {host.url}/google/model/1")
+    assert cell.status == "error"
+    assert message in cell.error
+    assert len(cell.error.strip().splitlines()) == 1
+    assert list((loaded.home / "work" / "here").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("handle", "message"),
+    [
+        ('""', "The handle is empty"),
+        ("s3://bucket/model", "starts with s3://"),
+        ("https:///model", "names no host"),
+        ("http://127.0.0.1:1/google/model/1", "127.0.0.1:1"),
+    ],
+)
+def test_a_handle_that_leads_nowhere(loaded: Kernel, handle: str, message: str) -> None:
+    loaded.ok("%hub_cache here")
+    cell = loaded.run(f"%hub_cache --resolve {handle}")
+    assert cell.status == "error"
+    assert message in cell.error
+    assert len(cell.error.strip().splitlines()) == 1
+    assert list((loaded.home / "work" / "here").iterdir()) == []
 
 
 def test_our_own_mistake_keeps_its_traceback(loaded: Kernel) -> None:
