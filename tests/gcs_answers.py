@@ -275,7 +275,7 @@ def _put(
     facts: dict[str, object],
     conditions: dict[str, int],
 ) -> Answer:
-    metadata = facts.get("metadata", {})
+    metadata = facts.get("metadata") or {}
     assert isinstance(metadata, dict)
     stand_in.created.append(name)
     kind = str(facts.get("contentType") or "application/octet-stream")

@@ -62,6 +62,12 @@ class Request:
         return found
 
     @property
+    def object_name(self) -> str:
+        """The name of the object that an upload is for: in the query, or among the facts in the body."""
+        found = re.search(rb'"name":\s*("[^"]*")', self.body[:4096]) if "uploadType" in self.query else None
+        return self.query.get("name") or (str(json.loads(found[1])) if found else "")
+
+    @property
     def token(self) -> str:
         return self.headers.get("authorization", "").removeprefix("Bearer").strip()
 

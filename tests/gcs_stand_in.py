@@ -16,9 +16,11 @@ import datetime as dt
 import json
 import socketserver
 import ssl
+import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -86,6 +88,8 @@ class GcsStandIn:
         self._denials: dict[tuple[str, str], int] = {}
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
+        self._asked = threading.Condition()
+        self._names: set[tuple[str, str]] = set()
 
     # What tests ask for.
 
@@ -130,6 +134,11 @@ class GcsStandIn:
         """Answer what is stalled."""
         self._released.set()
 
+    def wait_for(self, kind: str, name: str, *, seconds: float = 60) -> None:
+        """Wait until somebody has asked for this object in this way."""
+        with self._asked:
+            assert self._asked.wait_for(lambda: (kind, name) in self._names, seconds), (kind, name)
+
     def reset_counts(self) -> None:
         with self._lock:
             self.requests.clear()
@@ -150,12 +159,15 @@ class GcsStandIn:
         with self._lock:
             self.calls[kind] += 1
             self.seen.setdefault(kind, set()).add(self.tokens.get(request.token, ""))
-            name = parts.get("name", "") + request.query.get("name", "") + request.query.get("prefix", "")
+            name = parts.get("name", "") + request.query.get("prefix", "") + request.object_name
             fault = next((one for one in self._faults if one.kind == kind and one.name in name), None)
             if fault:
                 fault.times -= 1
                 if not fault.times:
                     self._faults.remove(fault)
+        with self._asked:
+            self._names.add((kind, name))
+            self._asked.notify_all()
         if fault is None:
             return None
         if fault.status:
@@ -225,7 +237,10 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients break off: killed ones are what the tests are about."""
+        """Clients break off: killed ones are what the tests are about. Anything else is a bug here."""
+        error = sys.exception() if hasattr(sys, "exception") else sys.exc_info()[1]
+        if not isinstance(error, (OSError, ssl.SSLError)):
+            traceback.print_exception(error)
 
 
 class _ProxyHandler(BaseHTTPRequestHandler):

@@ -15,9 +15,11 @@ from ..cache.record import find_damage
 from ..errors import DownloadError
 from ..facts import Fact
 from ..handles import Handle
+from ..locations import is_bucket
 from ..settings import is_offline, read_cache
 from .archive import NoSpaceError
 from .explain import explain_disk, no_space
+from .fetched_models import FetchedModels
 from .leftovers import Parts, clear_dead_lock
 from .lock import LOCK_TIMEOUT, lock_entry
 from .new_entry import Manner, Notice, make_entry, title_of
@@ -55,13 +57,13 @@ def print_notice(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201 - a line for the user, from a resolver that returns a path
 
 
-def fetch_all(handles: Sequence[str]) -> tuple[Fetched, ...]:
+def fetch_all(handles: Sequence[str]) -> FetchedModels:
     """Fetch one model after the other.
 
     Raises:
         HubMagicError: one of them cannot be had; those before it are there.
     """
-    return tuple(fetch(handle) for handle in handles)
+    return FetchedModels(fetch(handle) for handle in handles)
 
 
 def resolve(handle: str) -> str:
@@ -81,8 +83,8 @@ def fetch(
     """Have a model in the cache.
 
     What is cached and whole is given back without a word to the network. What is not is downloaded, once even
-    if several kernels ask for it; a damaged copy is replaced. Works without TensorFlow for a URL and a cache
-    on disk; any other handle or cache is tensorflow_hub's own business.
+    if several kernels ask for it; a damaged copy is replaced. Works without TensorFlow for a URL; any other
+    handle is tensorflow_hub's own business.
 
     Args:
         handle: the model's URL or path, as `hub.load` takes it.
@@ -123,6 +125,12 @@ def resolve_ours(handle: Handle) -> str:
 
 def _have(handle: Handle, cache: str, manner: Manner, lock_timeout: float) -> tuple[str, int]:
     """The model's directory, and the bytes received for it: 0 when it was there, or another fetched it."""
+    if is_bucket(cache):
+        from .into_bucket import have_in_bucket
+
+        return have_in_bucket(
+            handle, cache, manner, lambda directory: _have(handle, directory, manner, lock_timeout)
+        )
     entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
     try:
         damage = _damage(entry)

@@ -31,7 +31,7 @@ def is_ours(handle: Handle, cache: str, env: Mapping[str, str] | None = None) ->
         env: the environment; `os.environ` when None.
     """
     env = os.environ if env is None else env
-    if is_bucket(cache) or handle.kind == "path" or _is_mounted(handle, env):
+    if handle.kind == "path" or (is_bucket(cache) and handle.kind == "gs") or _is_mounted(handle, env):
         return False
     if is_offline(env):
         return True

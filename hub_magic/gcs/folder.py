@@ -154,7 +154,8 @@ class BucketFolder:
             replaces: the generation that it may replace, 0 for nothing; None for whatever is there.
         """
         blob = self._blob(name)
-        blob.metadata = dict(metadata) if metadata else None
+        if metadata:
+            blob.metadata = dict(metadata)
         options = {} if replaces is None else {"if_generation_match": replaces}
         try:
             with self._in_words("written"):

@@ -47,6 +47,8 @@ def refusals_in_words(location: str, act: str, who: str = "") -> Iterator[None]:
         yield
     except GoogleAPIError as error:
         cause = getattr(error, "cause", None) or error
+        if isinstance(cause, (requests.RequestException, OSError)):  # tried until the time was up
+            raise BucketError(_silence(location, cause)) from error
         status = int(getattr(cause, "code", 0) or 0)
         raise BucketError(_words(location, act, who, status, cause), status) from error
     except InvalidResponse as error:

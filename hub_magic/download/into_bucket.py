@@ -1,0 +1,83 @@
+"""A model fetched into a bucket: downloaded and checked here, then sent, once for all who use the bucket."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+
+from ..cache.bucket_entry import put_entry
+from ..cache.bucket_lock import Patience, look_at, wait_for_entry
+from ..cache.bucket_names import BucketEntry
+from ..cache.moving import new_entry
+from ..cache.parallel import run_all
+from ..gcs import open_folder
+from ..handles import Handle
+from ..settings import is_offline
+from .new_entry import Manner, title_of
+from .offline import offline_error
+from .progress import Progress
+
+# Downloads the model's archive into a cache in this directory: the entry's path, and the bytes received.
+Download = Callable[[str], tuple[str, int]]
+
+
+def have_in_bucket(
+    handle: Handle, cache: str, manner: Manner, download: Download, patience: Patience | None = None
+) -> tuple[str, int]:
+    """The model's location in the bucket, and the bytes received for it: 0 when it was there.
+
+    Args:
+        handle: the model's.
+        cache: the `gs://` location.
+        manner: how to show progress.
+        download: downloads it into a directory.
+        patience: with other machines that are at work on it; the usual one when None.
+
+    Raises:
+        SettingError: the bucket refuses, or does not answer.
+        NotCachedError: it is not there, and offline mode is on.
+        DownloadError: the archive cannot be had.
+    """
+    path = f"{cache}/{handle.folder}"
+    with open_folder(cache) as folder:
+        found = look_at(folder, handle.folder)
+        if found.is_whole:
+            return path, 0
+        if is_offline():
+            raise offline_error(handle, cache, found.damage if found.exists else None)
+        with manner.bar("", None) as bar:
+            before, lock = wait_for_entry(
+                folder, handle.folder, patience or Patience(), lambda entry: _show_other(bar, handle, entry)
+            )
+        if lock is None:
+            return path, 0
+        with lock:
+            if before.is_whole_without_lock:
+                return path, 0
+            with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
+                local, received = download(here)
+                entry = new_entry(folder, local)
+                with manner.bar(f"Sending {title_of(handle)}", entry.size) as bar:
+                    run_all(
+                        [lambda tally: put_entry(lock, before, entry, tally.add)], _adding(bar), workers=1
+                    )
+    return path, received
+
+
+def _show_other(bar: Progress, handle: Handle, entry: BucketEntry) -> None:
+    holder = entry.holder
+    who = f"process {holder.pid} on {holder.host}" if holder else "another machine"
+    sent = sum(file.size for file in entry.scratch_files())
+    bar.show(sent, title=f"{who} is fetching {title_of(handle)}")
+
+
+def _adding(bar: Progress) -> Callable[[int], None]:
+    """A bar told of further bytes; the bar itself wants to know how many there are in all."""
+    done = 0
+
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+        bar.show(done)
+
+    return add
