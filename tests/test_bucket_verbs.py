@@ -1,0 +1,73 @@
+"""`%hub_cache` on a bucket, in real kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gcs_rig
+import pytest
+from bucket_caches import handle_of, make_cache, tree
+from gcs_stand_in import GcsStandIn
+from host_client import write_model
+from kernel import Kernel
+
+from hub_magic.handles import parse_handle
+from hub_magic.host import ModelHost
+
+pytestmark = pytest.mark.kernel
+
+storage = gcs_rig.storage  # a fixture
+
+
+@pytest.fixture
+def bucket_kernel(storage: GcsStandIn, tmp_path: Path) -> Iterator[Kernel]:
+    """A kernel with the stand-in around it and hub_magic loaded."""
+    with Kernel(tmp_path / "kernel", **storage.environment(tmp_path)) as kernel:
+        kernel.ok("%load_ext hub_magic")
+        yield kernel
+
+
+def test_every_verb(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
+    write_model(tmp_path / "served" / "team" / "served" / "1")
+    here = tmp_path / "kernel" / "work" / "here"
+    make_cache(here, range(3))
+    with ModelHost(tmp_path / "served") as host:
+        handle = f"{host.url}/team/served/1"
+        bucket_kernel.ok("%hub_cache here")
+        assert "3 models to copy" in bucket_kernel.ok("%hub_cache --copy-to gs://models/team --dry-run").text
+        assert storage.names("models") == []
+        cell = bucket_kernel.ok("done = %hub_cache --copy-to gs://models/team\ndone")
+        assert "3 models copied" in cell.text
+        assert "<table>" in str(cell.messages), "what is to be copied is shown first"
+        bucket_kernel.ok("%hub_cache gs://models/team")
+        bucket_kernel.ok(f"%hub_cache --fetch {handle}")
+        path = f"gs://models/team/{parse_handle(handle).folder}"
+        assert bucket_kernel.ok(f"%hub_cache --resolve {handle}").text.strip("'") == path
+        listed = bucket_kernel.ok("scan = %hub_cache --list\nscan").text
+        assert "gs://models/team: 4 models" in listed
+        assert "model2" in listed
+        assert "served" in listed
+        assert bucket_kernel.value("scan.problems") == ()
+        bucket_kernel.ok(f"%hub_cache --remove {handle_of(0)}")
+        bucket_kernel.ok("%hub_cache --prune --older-than 1d --keep model2")
+        bucket_kernel.ok("left = %hub_cache --list")
+        assert bucket_kernel.value("[model.handle for model in left.models]") == [handle, handle_of(2)]
+        assert "2 models copied" in bucket_kernel.ok("%hub_cache --copy-to back").text
+    bucket_kernel.ok("%hub_cache back\n%hub_mode offline")
+    folder = parse_handle(handle).folder
+    assert bucket_kernel.ok(f"%hub_cache --resolve {handle}").text.strip("'").endswith(f"back/{folder}")
+    model2 = parse_handle(handle_of(2)).folder
+    back = tree(tmp_path / "kernel" / "work" / "back")
+    assert {
+        name: data for name, data in tree(here).items() if name.startswith(model2)
+    }.items() <= back.items()
+
+
+def test_refusals_are_one_line(bucket_kernel: Kernel, storage: GcsStandIn) -> None:
+    bucket_kernel.ok("%hub_cache gs://models/team")
+    storage.deny("list")
+    cell = bucket_kernel.run("%hub_cache --list")
+    assert cell.status == "error"
+    assert len(cell.error.strip().splitlines()) == 1
+    assert "may not be listed by" in cell.error
