@@ -22,7 +22,7 @@ from .explain import explain_disk, no_space
 from .fetched_models import FetchedModels
 from .leftovers import Parts, clear_dead_lock
 from .lock import LOCK_TIMEOUT, lock_entry
-from .new_entry import Manner, Notice, make_entry, title_of
+from .new_entry import MakeBar, Manner, Notice, make_entry, title_of
 from .offline import offline_error
 from .passing import is_ours, parsed_handle, pass_on
 from .progress import Progress, has_audience
@@ -79,6 +79,7 @@ def fetch(
     notice: Notice = print_notice,
     lock_timeout: float = LOCK_TIMEOUT,
     patience: Patience | None = None,
+    bar: MakeBar | None = None,
 ) -> Fetched:
     """Have a model in the cache.
 
@@ -93,6 +94,7 @@ def fetch(
         notice: takes a line for the user, such as that a damaged copy is replaced.
         lock_timeout: seconds without growth after which another machine's download counts as given up.
         patience: with the host; the usual one when None.
+        bar: makes the bars, from title and bytes; the usual ones when None.
 
     Raises:
         HandleError: the handle is not well-formed.
@@ -104,7 +106,8 @@ def fetch(
     parsed = parsed_handle(handle)
     cache = location or read_cache().value
     if is_ours(parsed, cache):
-        manner = Manner(partial(Progress, shown=show_progress and has_audience()), notice, patience)
+        bar = bar or partial(Progress, shown=show_progress and has_audience())
+        manner = Manner(bar, notice, patience)
         path, received = _have(parsed, cache, manner, lock_timeout)
         return Fetched(path, handle, received, time.monotonic() - began, was_cached=received == 0)
     return Fetched(pass_on(parsed, cache), handle, 0, time.monotonic() - began, was_cached=False)

@@ -25,6 +25,7 @@ from .transfer import Transfer
 from .web import Patience
 
 Notice = Callable[[str], None]
+MakeBar = Callable[[str, int | None], Progress]
 
 _CONNECTIONS = 6
 _ATTEMPTS = 3
@@ -40,7 +41,7 @@ class Manner:
         patience: with the host; the usual one when None.
     """
 
-    bar: Callable[[str, int | None], Progress]
+    bar: MakeBar
     notice: Notice
     patience: Patience | None
 
