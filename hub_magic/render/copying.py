@@ -33,7 +33,8 @@ def _headline(fact: CopyPlan | Copied) -> str:
         return f"{fact.source} to {fact.target}: {count} copied, {size(fact.size)}{there}."
     if not fact.going:
         return f"{fact.source} to {fact.target}: nothing to copy{there}."
-    return f"{fact.source} to {fact.target}: {plural(len(fact.going), 'model')} to copy, {size(fact.size)}{there}."
+    count = plural(len(fact.going), "model")
+    return f"{fact.source} to {fact.target}: {count} to copy, {size(fact.size)}{there}."
 
 
 def _tables(
