@@ -228,8 +228,14 @@ def test_ahead_hands_over_items_errors_and_the_end() -> None:
     assert ticks
     with Ahead(failing(), lambda: None) as items:
         assert next(items) == b"a"
-        with pytest.raises(ArchiveDamagedError):
-            next(items)
+        for _ in range(2):
+            with pytest.raises(ArchiveDamagedError):
+                next(items)
+
+
+def test_ahead_is_over_once_and_for_all() -> None:
+    with Ahead(iter([b"a"]), lambda: None) as items:
+        assert [next(items, None) for _ in range(3)] == [b"a", None, None]
 
 
 def test_ahead_ends_when_it_is_left_early() -> None:

@@ -130,6 +130,8 @@ def test_passing_refusals(get: Fetch, status: int) -> None:
     with FaultyHost(ARCHIVE, [Fault(status=status, body=b"busy")] * 2) as host:
         assert_whole(get(host))
     assert len(host.seen) == 3
+    assert len(get.notices) == 1
+    assert get.notices[0].endswith("Trying again.")
 
 
 def test_retry_after_is_waited_for(cache: Path) -> None:
@@ -336,6 +338,16 @@ def test_host_that_grants_one_connection(get: Fetch) -> None:
         archive, [Fault(rate=20_000_000), Fault(status=429)], then=Fault(rate=60_000_000)
     ) as host:
         assert_whole(get(host), LARGE_FILES)
+
+
+def test_host_that_refuses_to_go_on(get: Fetch) -> None:
+    """As with an address that is good for one request: the second time one connection must do."""
+    archive = model_archive(LARGE_FILES)
+    with FaultyHost(
+        archive, [Fault(rate=40_000_000), Fault(status=403)], then=Fault(rate=200_000_000)
+    ) as host:
+        assert_whole(get(host), LARGE_FILES)
+    assert "does not go on with it (403)" in get.notices[0]
 
 
 def test_host_that_only_says_that_it_knows_ranges(get: Fetch) -> None:

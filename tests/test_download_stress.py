@@ -40,7 +40,7 @@ def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> 
 
     def tell(line: str) -> None:
         with capsys.disabled():
-            print(f"\n  {request.node.name}: {line} (seed {SEED})")
+            print(f"\n  {request.node.name}: {line} (seed {SEED})")  # noqa: T201
 
     return tell
 

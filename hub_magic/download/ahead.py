@@ -34,6 +34,7 @@ class Ahead(Iterator[bytes]):
         self._tick = tick
         self._ready: queue.Queue[bytes | BaseException] = queue.Queue(items)
         self._is_left = threading.Event()
+        self._end: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="hub_magic unpack", daemon=True)
 
     def __enter__(self) -> Self:
@@ -47,15 +48,16 @@ class Ahead(Iterator[bytes]):
         self._thread.join()
 
     def __next__(self) -> bytes:
-        while True:
+        while self._end is None:
             self._tick()
             try:
                 item = self._ready.get(timeout=_PATIENCE)
             except queue.Empty:
                 continue
-            if isinstance(item, BaseException):
-                raise item
-            return item
+            if not isinstance(item, BaseException):
+                return item
+            self._end = item
+        raise self._end
 
     def _run(self) -> None:
         try:

@@ -93,7 +93,13 @@ def _unpack(
     """Fetch and unpack an archive: bytes received, the host's ETag, the files."""
     with ExitStack() as stack:
         transfer = stack.enter_context(
-            Transfer(handle.text, url, patience=manner.patience, connections=connections)
+            Transfer(
+                handle.text,
+                url,
+                patience=manner.patience,
+                notice=manner.notice,
+                connections=connections,
+            )
         )
         size = transfer.facts.size
         if size is not None:

@@ -25,12 +25,14 @@ class PassingError(Exception):
 
     Args:
         explain: gives the words for the user, from the number of tries.
+        is_answer: whether the host has answered.
         pause: seconds that the host asks to wait.
     """
 
-    def __init__(self, explain: Callable[[int], str], pause: float = 0) -> None:
+    def __init__(self, explain: Callable[[int], str], *, is_answer: bool = False, pause: float = 0) -> None:
         super().__init__()
         self.explain = explain
+        self.is_answer = is_answer
         self.pause = pause
 
 
@@ -183,7 +185,7 @@ class Source:
         with answer:
             words = explain_answer(self._handle, answer.url, status, _beginning(answer))
         if is_passing(status):
-            raise PassingError(lambda _: words, requested_pause(answer))
+            raise PassingError(lambda _: words, is_answer=True, pause=requested_pause(answer))
         raise DownloadError(words)
 
     def _continued(self, facts: Facts, answer: requests.Response, start: int, end: int | None) -> Body:
@@ -194,7 +196,10 @@ class Source:
             raise RestartError(
                 f"it is shorter than the {facts.size:,} bytes announced" if facts.size else _CHANGED
             )
-        self._check_status(answer)
+        try:
+            self._check_status(answer)
+        except DownloadError as error:  # as with an address that is good for one request
+            raise RestartError(f"the host does not go on with it ({status})") from error
         now = _read_facts(answer)
         if facts.etag != now.etag or (not facts.etag and facts.modified != now.modified):
             answer.close()

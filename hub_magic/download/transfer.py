@@ -12,7 +12,7 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ _PIECE = 4 << 20
 _WINDOW = 12  # pieces, so at most 48 MB in memory
 _HUNGER = 0.05  # seconds without a byte to unpack after which another connection joins in
 _PROGRESS = 1 << 16  # bytes that make a failure the first one again
-_FIRST_TRIES = 3  # at a host that never answered: a misspelt name should not take long
+_FIRST_TRIES = 3  # at a host that does not answer: a misspelt name should not take long
 
 
 class Transfer:
@@ -40,6 +40,7 @@ class Transfer:
         handle: what the user calls the archive, for messages.
         url: where it is.
         patience: how long to wait, and how often to try again.
+        notice: takes a line for the user, when the host has to be asked again.
         connections: at most so many at a time.
         piece: bytes of a piece.
 
@@ -59,10 +60,12 @@ class Transfer:
         url: str,
         *,
         patience: Patience | None = None,
+        notice: Callable[[str], None],
         connections: int = 6,
         piece: int = _PIECE,
     ) -> None:
         self.note = ""
+        self._notice = notice
         self._patience = patience or Patience()
         self._most_hands = connections
         self._piece = piece
@@ -225,7 +228,9 @@ class Transfer:
             try:
                 return self._source.open()
             except PassingError as error:
-                self._wait_after(error, _FIRST_TRIES)
+                if error.is_answer and not self._failures:
+                    self._notice(f"{error.explain(1).partition('. ')[0]}. Trying again.")
+                self._wait_after(error, self._patience.tries if error.is_answer else _FIRST_TRIES)
 
     def _wait_after(self, error: PassingError, tries: int) -> None:
         """Wait before another try, longer after each failure.
