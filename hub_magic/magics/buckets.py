@@ -1,10 +1,12 @@
-"""What `%hub_cache gs://...` does before it sets a bucket: see that it can be used."""
+"""What the magics do before they set a bucket: see that it can be used."""
 
 from __future__ import annotations
 
 import os
 
+from ..errors import SettingError
 from ..locations import is_bucket, read_location
+from .saved import SavedSettings
 
 
 def check_location(text: str) -> None:
@@ -21,3 +23,19 @@ def check_location(text: str) -> None:
     access = require_bucket(location, runtime=detect_runtime())
     if access.reader:
         print(f"The worker reads {location} as {access.reader}; give it roles/storage.objectViewer.")  # noqa: T201
+
+
+def keep_bucket(text: str | None, saved: SavedSettings) -> str:
+    """Save the bucket that models for a remote worker are cached in; gives its location.
+
+    Raises:
+        SettingError: none was given, or it cannot be used.
+    """
+    if not text:
+        raise SettingError("--persist saves the bucket. Give it as well: --bucket gs://BUCKET/PATH.")
+    location = read_location(text, os.environ)
+    if not is_bucket(location):
+        raise SettingError(f"--bucket {text!r} is not a bucket's address. Write it as gs://BUCKET/PATH.")
+    check_location(location)
+    saved.save("bucket", location)
+    return location

@@ -100,18 +100,21 @@ class HubMagics(Magics):
             return run_verb(arguments, self.saved)
 
     @line_cell_magic
-    @takes(options.CELL, options.VIA, options.BUCKET, options.STRATEGY, options.NO_INIT)
+    @takes(options.CELL, options.VIA, options.BUCKET, options.STRATEGY, options.NO_INIT, options.PERSIST)
     def hub_tpu(self, line: str, cell: str | None = None) -> LoadPlan | None:
         """Run this cell with models loading so that the worker can read them.
 
         As a line, `%hub_tpu` tells what was detected, which route would be taken, and why; it runs nothing.
         """
         from ..runtime import detect_runtime
+        from .buckets import keep_bucket
         from .tpu import make_plan, tpu_cell
 
         arguments = parse(self.hub_tpu, line)
+        if arguments.persist:
+            self.bucket = keep_bucket(arguments.bucket, self.saved)
         if not arguments.cell and cell is None:
-            return make_plan(arguments, detect_runtime(shell=type(self.shell)))
+            return make_plan(arguments, detect_runtime(shell=type(self.shell)), self.bucket)
         context = tpu_cell(arguments, self)
         if cell is None:
             self.cells.enter(context)

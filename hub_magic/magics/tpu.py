@@ -31,14 +31,23 @@ def set_mode_for_runtime(shell: InteractiveShell) -> ModeSetting:
     return replace(set_mode(mode), reason=reason)
 
 
-def make_plan(arguments: Namespace, runtime: Runtime) -> LoadPlan:
+def make_plan(arguments: Namespace, runtime: Runtime, bucket: str) -> LoadPlan:
     """The plan that a line of `%hub_tpu` asks for.
+
+    Args:
+        arguments: what the line says.
+        runtime: where kernel and worker run.
+        bucket: the bucket configured for workers that are elsewhere, or "".
 
     Raises:
         SettingError: the route or the bucket named cannot be used.
     """
     return plan_load(
-        runtime, cache=read_cache(), mode=read_mode(), via=arguments.via, bucket=arguments.bucket or ""
+        runtime,
+        cache=read_cache(),
+        mode=read_mode(),
+        via=arguments.via,
+        bucket=arguments.bucket or (bucket if runtime.is_remote else ""),
     )
 
 
@@ -59,7 +68,7 @@ def tpu_cell(arguments: Namespace, magics: HubMagics) -> Iterator[None]:
             magics.tpu_strategy = connect_tpu(runtime)
             runtime = detect_runtime(shell=type(shell))
         strategy = shell.user_ns["strategy"] = magics.tpu_strategy
-    plan = make_plan(arguments, runtime)
+    plan = make_plan(arguments, runtime, magics.bucket)
     _say(cell_line(plan))
     with loading_for(plan, strategy=strategy, notice=_say_left) as session:
         yield
