@@ -97,6 +97,25 @@ KEEP_NEWEST = option(
     type=int,
     help="prune, but keep the N newest versions of each model; alone, remove all others",
 )
+VERIFY = option(
+    "--verify",
+    nargs="*",
+    metavar="HANDLE",
+    type=unquoted,
+    help="check that these models, or all of them, are whole; takes no longer than --list",
+)
+REPAIR = option(
+    "--repair",
+    nargs="*",
+    metavar="HANDLE",
+    type=unquoted,
+    help="check these models, or all of them, take away what the dead left, and download damaged ones again",
+)
+DEEP = option(
+    "--deep",
+    action="store_true",
+    help="with --verify or --repair: read every file and every tensor, and compare checksums",
+)
 DRY_RUN = option(
     "--dry-run", action="store_true", help="only show what would be done; plan.execute() does it later"
 )
@@ -113,6 +132,9 @@ CACHE = (
     DUPLICATES,
     KEEP,
     KEEP_NEWEST,
+    VERIFY,
+    REPAIR,
+    DEEP,
     DRY_RUN,
     PERSIST,
     AUTOLOAD,

@@ -12,8 +12,8 @@ from hub_magic import parse_handle
 from hub_magic.cache.layout import Descriptor, Holder, descriptor_text, lock_text
 
 NOW = datetime(2026, 11, 20, 12, 0, 0)  # noqa: DTZ001 - local time, as descriptors keep
-# A SavedModel that is whole by its outermost lengths: version 1, and one graph of three bytes.
-GRAPH = b"\x08\x01\x12\x03\x0a\x01\x00"
+# The smallest SavedModel: version 1, and one graph, which has objects of one byte.
+GRAPH = b"\x08\x01\x12\x03\x3a\x01\x00"
 WHOLE = {
     "saved_model.pb": GRAPH,
     "variables/variables.index": b"index",

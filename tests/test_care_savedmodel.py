@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_magic.cache.savedmodel import SavedModelFacts, cut_short, read_saved_model
+from hub_magic.cache.protobuf import NotReadableError
+from hub_magic.cache.savedmodel import SavedModelFacts, read_outline, read_saved_model
 from hub_magic.errors import DamagedEntryError
 
 
@@ -114,9 +115,13 @@ def test_no_bytes_end_in_anything_but_facts_or_that_line(tmp_path_factory, given
 
 def test_every_truncation_is_noticed(tmp_path) -> None:
     content = model(graph=b"g" * 300)
-    assert cut_short(str(write(tmp_path / "it", content) / "saved_model.pb")) == ""
+    file_path = str(write(tmp_path / "it", content) / "saved_model.pb")
+    outline = read_outline(file_path)
+    assert (outline.has_variables, outline.assets) == (True, ("vocab.txt",))
     for length in range(3, len(content)):
-        assert cut_short(str(write(tmp_path / "it", content[:length]) / "saved_model.pb"))
+        write(tmp_path / "it", content[:length])
+        with pytest.raises(NotReadableError):
+            read_outline(file_path)
 
 
 def test_a_graph_of_a_gigabyte_costs_nothing(tmp_path) -> None:
@@ -148,6 +153,7 @@ import sys
 from pathlib import Path
 import tensorflow as tf
 import tf_models
+from hub_magic.cache.protobuf import NotReadableError
 from hub_magic.cache.savedmodel import read_saved_model
 
 for name in ("tf2_plain", "tf2_vocabulary", "tf1_hub", "tf2_reusable"):

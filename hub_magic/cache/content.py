@@ -38,7 +38,8 @@ def open_quietly(path: str) -> BinaryIO:
     Raises:
         OSError: it cannot be read.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    # Should it have become a pipe meanwhile, opening it must not wait for a writer.
+    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:
         number = os.open(path, flags | getattr(os, "O_NOATIME", 0))
     except PermissionError:  # only a file's owner may ask for that

@@ -32,7 +32,7 @@ _REFERENCE = 100  # added to the number of a type for a reference to it, as TF1 
 
 # Field numbers.
 _META_GRAPHS = 2
-_META_INFO, _COLLECTIONS, _SIGNATURES, _ASSETS, _OBJECT_GRAPH = 1, 4, 5, 6, 7
+_META_INFO, _SAVER, _COLLECTIONS, _SIGNATURES, _ASSETS, _OBJECT_GRAPH = 1, 3, 4, 5, 6, 7
 _TAGS, _TENSORFLOW_VERSION = 4, 5
 _KEY, _VALUE = 1, 2
 _INPUTS, _OUTPUTS = 1, 2
@@ -42,6 +42,8 @@ _DIMENSION_SIZE = 1
 _FILENAME = 2
 _ANY_LIST, _ANY, _PACKED = 5, 1, 2
 
+# Parts of each kind that the outline looks at.
+_FIRST = 1000
 # Signatures that TensorFlow adds for itself.
 _INTERNAL = "__saved_model_"
 # Where TF1 keeps the assets.
@@ -110,14 +112,24 @@ def read_saved_model(path: str | os.PathLike[str]) -> SavedModelFacts:
         OSError: there is no `saved_model.pb` (`saved_model.pbtxt` is not read), or it cannot be read.
     """
     file_path = Path(path) / "saved_model.pb"
-    with file_path.open("rb") as file:
+    try:
+        return read_graphs(str(file_path))
+    except NotReadableError as error:
+        raise DamagedEntryError(f"{file_path} is no readable SavedModel: {error}.") from None
+
+
+def read_graphs(path: str) -> SavedModelFacts:
+    """What the file `saved_model.pb` at this path says.
+
+    Raises:
+        NotReadableError: it is truncated, or holds something else.
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as file:
         walk = Walk(file)
-        try:
-            graphs = [_graph(walk, span) for span in walk.messages(walk.whole, _META_GRAPHS)]
-        except NotReadableError as error:
-            raise DamagedEntryError(f"{file_path} is no readable SavedModel: {error}.") from None
+        graphs = [_graph(walk, span) for span in walk.messages(walk.whole, _META_GRAPHS)]
     if not graphs:
-        raise DamagedEntryError(f"{file_path} is no readable SavedModel: there is no graph in it.")
+        raise NotReadableError("there is no graph in it")
     # tensorflow_hub takes the graph without tags of a model in the TF1 Hub format, and "serve" of any other.
     served = next((g for tags in ((), ("serve",)) for g in graphs if g.tags == tags), graphs[0])
     return SavedModelFacts(
@@ -129,20 +141,37 @@ def read_saved_model(path: str | os.PathLike[str]) -> SavedModelFacts:
     )
 
 
-def cut_short(path: str) -> str:
-    """Why `saved_model.pb` at this path cannot be whole by its outermost lengths alone, or "".
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What the outermost parts of `saved_model.pb` ask for.
+
+    Attributes:
+        has_variables: whether there must be a checkpoint.
+        assets: names of files that must be in `assets/`; those of TF1 models are not among them.
+    """
+
+    has_variables: bool
+    assets: tuple[str, ...]
+
+
+def read_outline(path: str) -> Outline:
+    """What the file `saved_model.pb` at this path asks for, in a few microseconds for each graph.
 
     Raises:
+        NotReadableError: it is truncated, or holds something else.
         OSError: it cannot be read.
     """
-    with open(path, "rb", buffering=64) as file:  # noqa: PTH123 - asked for thousands of entries in a row
+    has_variables = False
+    assets = []
+    with open(path, "rb", buffering=512) as file:  # noqa: PTH123 - asked for thousands of entries in a row
         walk = Walk(file)
-        try:
-            for _ in islice(walk.fields(walk.whole), 100):
-                pass
-        except NotReadableError as error:
-            return str(error)
-    return ""
+        for graph in islice(walk.messages(walk.whole, _META_GRAPHS), _FIRST):
+            for number, value in islice(walk.fields(graph), _FIRST):
+                if number in {_SAVER, _OBJECT_GRAPH}:
+                    has_variables = True
+                elif number == _ASSETS and isinstance(value, Span):
+                    assets.append(walk.text_in(value, _FILENAME))
+    return Outline(has_variables, tuple(assets))
 
 
 def _graph(walk: Walk, span: Span) -> _Graph:

@@ -6,19 +6,24 @@ The magics and the command call the same functions, with the same arguments unde
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
-from ..cache import CacheScan, scan_cache
+from ..cache import CacheScan, list_cache, scan_cache
 from ..cache.duplicates import find_duplicates
 from ..cache.prune import plan_prune
 from ..cache.quantities import parse_period, parse_size
 from ..cache.removal import Removal, Removed, plan_removal
+from ..cache.selection import select
 from ..facts import Fact
 from ..locations import is_bucket
 from ..settings import read_cache
 from .bars import byte_bar
+
+if TYPE_CHECKING:
+    from ..cache.verify import Verification
+    from ..download.repair import Repair, Repaired
 
 Show = Callable[[Fact], object]
 
@@ -44,6 +49,19 @@ def prune(arguments: Namespace, show: Show) -> Removal | Removed:
     return _carry_out(plan, show, only_plan=arguments.dry_run)
 
 
+def verify_models(arguments: Namespace, _show: Show) -> Verification:
+    """`--verify`, with or without `--deep`."""
+    return _verify(arguments.verify, deep=arguments.deep)
+
+
+def repair(arguments: Namespace, _show: Show) -> Repair | Repaired:
+    """`--repair`. A model that is named is read to its end: somebody has a reason to name it."""
+    from ..download.repair import plan_repair
+
+    plan = plan_repair(_verify(arguments.repair, deep=arguments.deep or bool(arguments.repair)))
+    return plan if arguments.dry_run else plan.execute()
+
+
 def location() -> str:
     """Where the cache is. A variable may hold a relative path, and a plan may be carried out elsewhere."""
     value = read_cache().value
@@ -52,12 +70,24 @@ def location() -> str:
 
 def loaded_here() -> Collection[str]:
     """The paths of the entries that this process has loaded."""
-    found: Collection[str] = getattr(sys.modules.get("hub_magic.download"), "loaded_folders", tuple)()
-    return found
+    from ..download import loaded_folders
+
+    return loaded_folders()
 
 
 def _scan() -> CacheScan:
     return scan_cache(location())
+
+
+def _verify(words: Sequence[str], *, deep: bool) -> Verification:
+    from ..cache.verify import verify
+
+    scan = _scan() if deep else list_cache(location())
+    chosen = select(scan, words) if words else scan.models
+    if not deep:
+        return verify(scan, chosen if words else None)
+    with byte_bar("Verifying", sum(max(model.size, 0) for model in chosen)) as progress:
+        return verify(scan, chosen if words else None, deep=True, progress=progress)
 
 
 def _carry_out(plan: Removal, show: Show, *, only_plan: bool) -> Removal | Removed:

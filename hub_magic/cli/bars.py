@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from ..download.progress import has_audience
 
 
 @contextmanager
@@ -22,11 +23,6 @@ def byte_bar(what: str, total: int) -> Iterator[Callable[[int], object]]:
         unit_scale=True,
         delay=0.5,
         leave=False,
-        disable=not _is_watched(),
+        disable=not has_audience(),
     ) as bar:
         yield bar.update
-
-
-def _is_watched() -> bool:
-    """Whether this is a kernel or a terminal; a log file needs no bar."""
-    return "ipykernel" in sys.modules or sys.stderr.isatty()

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .resolver import install, uninstall
+from .resolver import install, loaded_folders, uninstall
 
 if TYPE_CHECKING:
     from .fetching import Fetched, fetch, fetch_all, resolve
 
-__all__ = ["Fetched", "fetch", "fetch_all", "install", "resolve", "uninstall"]
+__all__ = ["Fetched", "fetch", "fetch_all", "install", "loaded_folders", "resolve", "uninstall"]
 
 
 def __getattr__(name: str) -> Any:

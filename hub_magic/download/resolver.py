@@ -22,7 +22,14 @@ _ITS_OWN = frozenset(
 
 
 class HubMagicResolver:
-    """Resolves handles in place of tensorflow_hub's own HTTP resolver."""
+    """Resolves handles in place of tensorflow_hub's own HTTP resolver.
+
+    Attributes:
+        given: the directories that it has given, which models were loaded from.
+    """
+
+    def __init__(self) -> None:
+        self.given: set[str] = set()
 
     def is_supported(self, handle: str) -> bool:
         """Whether tensorflow_hub's own resolvers would take the handle, and we do it in their place."""
@@ -47,7 +54,9 @@ class HubMagicResolver:
         from .fetching import resolve_ours
         from .passing import parsed_handle
 
-        return resolve_ours(parsed_handle(handle))
+        path = resolve_ours(parsed_handle(handle))
+        self.given.add(path)
+        return path
 
 
 def install() -> None:
@@ -61,6 +70,12 @@ def uninstall() -> None:
     for resolver in list(_registered()):
         if isinstance(resolver, HubMagicResolver):
             _registered().remove(resolver)
+
+
+def loaded_folders() -> tuple[str, ...]:
+    """The directories that models have been loaded from since `install`: what must not be taken away."""
+    ours = (resolver for resolver in _registered() if isinstance(resolver, HubMagicResolver))
+    return tuple(path for resolver in ours for path in resolver.given)
 
 
 def _register() -> None:

@@ -21,6 +21,9 @@ _SHOWN = (
     ("hub_magic.cache.scan.CacheScan", "cache.scan_text", "cache.scan_html"),
     ("hub_magic.cache.removal.Removal", "care.removal_text", "care.removal_html"),
     ("hub_magic.cache.removal.Removed", "care.removed_text", "care.removed_html"),
+    ("hub_magic.cache.verify.Verification", "health.verification_text", "health.verification_html"),
+    ("hub_magic.download.repair.Repair", "health.repair_text", "health.repair_html"),
+    ("hub_magic.download.repair.Repaired", "health.repaired_text", "health.repaired_html"),
 )
 
 

@@ -20,6 +20,8 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
         SettingError: the line asks for two things at once.
     """
     chosen = [name for name in VERBS if getattr(arguments, name) not in (None, False)]
+    if "repair" in chosen and arguments.verify == []:
+        chosen.remove("verify")  # which a repair begins with
     if len(chosen) > 1:
         words = " and ".join(name if name == "location" else f"--{name}" for name in chosen)
         raise SettingError(f"{words} are two things. Do one after the other.")
@@ -93,6 +95,8 @@ VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
     "resolve": resolve_model,
     "remove": _act("remove"),
     "prune": _act("prune"),
+    "verify": _act("verify_models"),
+    "repair": _act("repair"),
 }
 
 # The options that say how one of these is to be done.
@@ -102,5 +106,6 @@ BELONGING = {
     "duplicates": ("prune",),
     "keep": ("prune",),
     "keep_newest": ("prune",),
-    "dry_run": ("remove", "prune"),
+    "deep": ("verify", "repair"),
+    "dry_run": ("remove", "prune", "repair"),
 }

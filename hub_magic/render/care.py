@@ -1,12 +1,13 @@
-"""The care of a cache in words and tables: what would go, what went, what is damaged, what was mended."""
+"""Removals in words and tables: what would go, what went, and what stays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ..cache.removal import Choice, Removal, Removed
+from .blocks import Table, blocks_html, blocks_text
 from .quantities import age, plural, size
-from .tables import Column, html_lines, html_table, plain, text_table
+from .tables import Column
 
 _CHOICES = (
     Column("Model"),
@@ -15,27 +16,25 @@ _CHOICES = (
     Column("Why"),
 )
 
-Table = tuple[str, tuple[Column, ...], Sequence[Sequence[str]]]
-
 
 def removal_text(plan: Removal) -> str:
     """What a removal would do, as text."""
-    return _text(_plan_lines(plan), _plan_tables(plan))
+    return blocks_text(_plan_lines(plan), _plan_tables(plan))
 
 
 def removal_html(plan: Removal) -> str:
     """What a removal would do, as HTML."""
-    return _html(_plan_lines(plan), _plan_tables(plan))
+    return blocks_html(_plan_lines(plan), _plan_tables(plan))
 
 
 def removed_text(done: Removed) -> str:
     """What a removal did, as text."""
-    return _text(_done_lines(done), _choices(("Kept", done.kept)))
+    return blocks_text(_done_lines(done), _choices(("Kept", done.kept)))
 
 
 def removed_html(done: Removed) -> str:
     """What a removal did, as HTML."""
-    return _html(_done_lines(done), _choices(("Kept", done.kept)))
+    return blocks_html(_done_lines(done), _choices(("Kept", done.kept)))
 
 
 def _plan_lines(plan: Removal) -> tuple[str, ...]:
@@ -74,14 +73,3 @@ def _row(choice: Choice) -> tuple[str, ...]:
         age(model.last_used or model.downloaded),
         choice.reason,
     )
-
-
-def _text(lines: Sequence[str], tables: Sequence[Table]) -> str:
-    blocks = ["\n".join(plain(line) for line in lines)]
-    blocks += [f"{title}\n{text_table(columns, rows)}" for title, columns, rows in tables]
-    return "\n\n".join(blocks)
-
-
-def _html(lines: Sequence[str], tables: Sequence[Table]) -> str:
-    shown = "".join(html_table(columns, rows, caption=title) for title, columns, rows in tables)
-    return f"<div>{html_lines(lines)}</div>{shown}"

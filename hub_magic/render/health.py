@@ -1,0 +1,119 @@
+"""Checks and repairs in words and tables: what was checked, what is wrong, what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..cache.scan import Problem
+from ..cache.verify import Checked, Verification
+from ..download.repair import Repair, Repaired
+from .blocks import Table, blocks_html, blocks_text
+from .quantities import plural, size
+from .tables import Column
+
+_CHECKED = (
+    Column("Model"),
+    Column("Size", is_number=True),
+    Column("Compared with"),
+    Column("Tensors", is_number=True),
+    Column("Result"),
+)
+_DAMAGED = (Column("Model"), Column("Size", is_number=True), Column("What"))
+_PROBLEMS = (Column("Problem"), Column("Where"), Column("What"), Column("Frees", is_number=True))
+
+
+def verification_text(found: Verification) -> str:
+    """What a check found, as text."""
+    return blocks_text(_verification_lines(found), _verification_tables(found))
+
+
+def verification_html(found: Verification) -> str:
+    """What a check found, as HTML."""
+    return blocks_html(_verification_lines(found), _verification_tables(found))
+
+
+def repair_text(plan: Repair) -> str:
+    """What a repair would do, as text."""
+    return blocks_text(_repair_lines(plan), _repair_tables(plan))
+
+
+def repair_html(plan: Repair) -> str:
+    """What a repair would do, as HTML."""
+    return blocks_html(_repair_lines(plan), _repair_tables(plan))
+
+
+def repaired_text(done: Repaired) -> str:
+    """What a repair did, as text."""
+    return blocks_text(_repaired_lines(done), _repaired_tables(done))
+
+
+def repaired_html(done: Repaired) -> str:
+    """What a repair did, as HTML."""
+    return blocks_html(_repaired_lines(done), _repaired_tables(done))
+
+
+def _verification_lines(found: Verification) -> tuple[str, ...]:
+    how = "read to the end" if found.is_deep else "checked by names and sizes"
+    count = plural(len(found.checked), "model")
+    damaged = f"{len(found.damaged)} damaged" if found.damaged else "none damaged"
+    others = f", {plural(len(found.problems), 'other problem')}" if found.problems else ""
+    first = f"{found.location}: {count} {how}, {damaged}{others}."
+    if found.damaged or found.problems:
+        return first, "%hub_cache --repair takes away what the dead left, and downloads damaged models again."
+    return (first,)
+
+
+def _verification_tables(found: Verification) -> list[Table]:
+    checked: Table
+    if found.is_deep:
+        checked = ("Checked", _CHECKED, [_checked_row(one) for one in found.checked])
+    else:
+        checked = ("Damaged", _DAMAGED, _damaged_rows(found.damaged))
+    return [checked, ("Problems", _PROBLEMS, _problem_rows(found.problems))]
+
+
+def _repair_lines(plan: Repair) -> tuple[str, ...]:
+    fetching = f"{plural(len(plan.fetching), 'damaged model')} to download again"
+    return (f"{plan.location}: {fetching}, {plural(len(plan.sweeping), 'leftover')} to take away.",)
+
+
+def _repair_tables(plan: Repair) -> list[Table]:
+    return [
+        ("To download again", _DAMAGED, _damaged_rows(plan.fetching)),
+        ("To take away", _PROBLEMS, _problem_rows(plan.sweeping)),
+        ("Cannot be mended here", _PROBLEMS, _problem_rows(plan.left)),
+    ]
+
+
+def _repaired_lines(done: Repaired) -> tuple[str, ...]:
+    swept = f"{plural(len(done.swept), 'leftover')} taken away ({size(done.freed)} freed)"
+    checked = f"{plural(done.checked, 'model')} checked, {len(done.fetched)} downloaded again"
+    return (f"{done.location}: {checked}, {swept}.",)
+
+
+def _repaired_tables(done: Repaired) -> list[Table]:
+    return [
+        ("Downloaded again", _DAMAGED, _damaged_rows(done.fetched)),
+        ("Taken away", _PROBLEMS, _problem_rows(done.swept)),
+        ("Still wrong", _PROBLEMS, _problem_rows(done.left)),
+    ]
+
+
+def _checked_row(one: Checked) -> tuple[str, ...]:
+    recorded = f"record of {plural(one.recorded, 'file')}" if one.recorded else "no record of its download"
+    tensors = one.unread or (str(one.tensors) if one.tensors else "")
+    return (_name(one), size(one.size), recorded, tensors, one.damage or "whole")
+
+
+def _damaged_rows(damaged: Sequence[Checked]) -> list[tuple[str, ...]]:
+    return [(_name(one), size(one.size), one.damage) for one in damaged]
+
+
+def _problem_rows(problems: Sequence[Problem]) -> list[tuple[str, ...]]:
+    return [
+        (one.kind, one.handle or one.name, one.reason, size(one.size) if one.size else "") for one in problems
+    ]
+
+
+def _name(one: Checked) -> str:
+    return one.model.handle or one.model.folder

@@ -1,0 +1,277 @@
+"""Checks without TensorFlow: every kind of damage is found, what is whole is not accused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from care_cache import GRAPH, NOBODY, WHOLE, lock, plant, tree
+from test_care_savedmodel import model
+
+from hub_magic import list_cache, scan_cache
+from hub_magic.cache.record import EntryRecord, FileRecord, record_text
+from hub_magic.cache.removal import plan_removal
+from hub_magic.cache.verify import Verification, verify
+from hub_magic.download.repair import plan_repair
+
+NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
+HUB_FORMAT = {**WHOLE, "tfhub_module.pb": b"\x08\x03"}
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    location = tmp_path / "cache"
+    location.mkdir()
+    return location
+
+
+def record(entry: Path) -> None:
+    """Write the record that a download by hub_magic leaves."""
+    files = tuple(
+        FileRecord(
+            path.relative_to(entry).as_posix(),
+            path.stat().st_size,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path in sorted(entry.rglob("*"))
+        if path.is_file()
+    )
+    descriptor = Path(f"{entry}.descriptor.txt").read_text()
+    Path(f"{entry}.files.json").write_text(record_text(EntryRecord(NNLM, "", descriptor, files)))
+
+
+def damages(found: Verification) -> dict[str, str]:
+    return {one.model.name: one.damage for one in found.damaged}
+
+
+@pytest.mark.parametrize(
+    ("files", "damage"),
+    [
+        (WHOLE, ""),
+        (HUB_FORMAT, ""),
+        ({"weights.h5": b"x", "labels.txt": b""}, ""),
+        ({"saved_model.pbtxt": b"meta_graphs {}"}, ""),
+        ({**WHOLE, "saved_model.pb": GRAPH[:-2]}, "saved_model.pb is damaged: it ends too early"),
+        ({**WHOLE, "saved_model.pb": b"<html>"}, "saved_model.pb is damaged: it is no protocol buffer"),
+        ({**WHOLE, "saved_model.pb": b""}, "saved_model.pb is empty"),
+        ({".DS_Store": b"x"}, "it holds no model, only hidden files"),
+        ({"variables/variables.index": b"i"}, "saved_model.pb is missing"),
+        (
+            {"saved_model.pb": GRAPH, "variables/variables.index": b"i"},
+            "variables/variables.data-00000-of-00001 is",
+        ),
+        ({**WHOLE, "variables/variables.index": b""}, "variables/variables.index is empty"),
+        (
+            {
+                **WHOLE,
+                "variables/variables.data-00000-of-00001": b"",
+                "variables/variables.data-00001-of-00002": b"",
+            },
+            "variables/variables.data-00000-of-00002 is missing",
+        ),
+    ],
+)
+def test_what_the_format_demands(cache: Path, files: dict[str, bytes], damage: str) -> None:
+    plant(cache, NNLM, files)
+    (one,) = verify(list_cache(str(cache))).checked
+    assert one.damage.startswith(damage)
+    assert bool(one.damage) == bool(damage)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_was_recorded_at_the_download(cache: Path, deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub_magic.cache.deep.is_installed", lambda _name: False)
+    entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub magic"})
+    record(entry)
+    assert damages(verify(list_cache(str(cache)), deep=deep)) == {}
+    (entry / ".DS_Store").write_text("not in the record, and no harm")
+    (entry / "assets/vocab.txt").write_bytes(b"hub magi")
+    assert damages(verify(list_cache(str(cache)), deep=deep)) == {
+        "nnlm-en-dim50": "assets/vocab.txt has 8 of its 9 bytes"
+    }
+    shutil.rmtree(entry / "assets")
+    assert damages(verify(list_cache(str(cache)), deep=deep)) == {
+        "nnlm-en-dim50": "assets/vocab.txt is missing"
+    }
+
+
+def test_only_a_deep_check_sees_changed_bytes(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub_magic.cache.deep.is_installed", lambda _name: False)
+    entry = plant(cache, NNLM)
+    record(entry)
+    (entry / "variables/variables.data-00000-of-00001").write_bytes(b"weighty")
+    scan = scan_cache(str(cache))
+    assert verify(scan).damaged == ()
+    (one,) = verify(scan, deep=True).checked
+    assert one.damage == "variables/variables.data-00000-of-00001 is not as it was downloaded"
+    assert (one.recorded, one.size) == (3, 19)
+
+
+def test_a_record_of_another_download_is_void(cache: Path) -> None:
+    """tensorflow_hub knows nothing of records; what it downloads has another descriptor."""
+    entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub magic"})
+    record(entry)
+    (entry / "assets/vocab.txt").unlink()
+    descriptor = Path(f"{entry}.descriptor.txt")
+    descriptor.write_text(descriptor.read_text().replace("far.example", "near.example"))
+    assert verify(list_cache(str(cache))).damaged == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("assets/vocab.txt", "assets/vocab.txt is missing"),
+        ("variables/variables.index", "variables/variables.index is missing"),
+    ],
+)
+def test_what_only_the_graph_names(cache: Path, name: str, damage: str) -> None:
+    entry = plant(cache, NNLM, {**WHOLE, "saved_model.pb": model(), "assets/vocab.txt": b"hub"})
+    assert verify(list_cache(str(cache))).damaged == ()
+    shutil.rmtree((entry / name).parent)
+    for deep in (False, True):
+        assert damages(verify(scan_cache(str(cache)), deep=deep)) == {"nnlm-en-dim50": damage}
+
+
+def test_a_check_changes_nothing_not_even_when_a_model_was_used(cache: Path) -> None:
+    record(plant(cache, NNLM, used=40))
+    before = tree(cache)
+    scan = scan_cache(str(cache))
+    verify(scan)
+    verify(scan, deep=True)
+    assert tree(cache) == before
+    assert scan_cache(str(cache)).models == scan.models
+
+
+def test_chosen_models_and_their_problems_alone(cache: Path) -> None:
+    plant(cache, NNLM, {**WHOLE, "saved_model.pb": b""})
+    other = plant(cache, "https://tfhub.dev/p/other/1", {**WHOLE, "saved_model.pb": b""})
+    lock(other, pid=NOBODY)
+    scan = list_cache(str(cache))
+    chosen = [model for model in scan.models if model.folder != other.name]
+    found = verify(scan, chosen)
+    assert (len(found.checked), found.problems) == (1, ())
+    assert [problem.kind for problem in verify(scan).problems] == ["lock"]
+    done: list[int] = []
+    verify(scan, progress=done.append)
+    assert done == [1, 1]
+
+
+def test_what_cannot_be_read_is_told_and_spoils_nothing(cache: Path) -> None:
+    plant(cache, NNLM)
+    gone = plant(cache, "https://tfhub.dev/p/gone/1")
+    scan = list_cache(str(cache))
+    shutil.rmtree(gone)
+    for deep in (False, True):
+        found = verify(scan, deep=deep)
+        assert [one.model.handle for one in found.checked] == [NNLM]
+        assert [(problem.kind, problem.reason) for problem in found.problems] == [
+            ("unreadable", "cannot be read: No such file or directory")
+        ]
+
+
+def test_neither_a_link_nor_a_pipe_in_an_entry_is_read(cache: Path, tmp_path: Path) -> None:
+    entry = plant(cache, NNLM)
+    (tmp_path / "outside").write_text("x")
+    (entry / "assets").symlink_to(tmp_path)
+    os.mkfifo(entry / "pipe")
+    piped = plant(cache, "https://tfhub.dev/p/piped/1")
+    (piped / "saved_model.pb").unlink()
+    os.mkfifo(piped / "saved_model.pb")
+    linked = plant(cache, "https://tfhub.dev/p/linked/1")
+    (linked / "saved_model.pb").unlink()
+    (linked / "saved_model.pb").symlink_to("/dev/zero")
+    for deep in (False, True):
+        assert len(verify(scan_cache(str(cache)), deep=deep).checked) == 3
+
+
+def test_as_data(cache: Path) -> None:
+    plant(cache, NNLM, {**WHOLE, "saved_model.pb": b""})
+    data = json.loads(verify(list_cache(str(cache))).to_json())
+    assert data["damaged"][0]["damage"] == "saved_model.pb is empty"
+    assert data["is_deep"] is False
+
+
+# Repairs that need no host
+
+
+def test_what_the_dead_left_is_taken_away(cache: Path) -> None:
+    entry = plant(cache, NNLM)
+    dead = lock(entry, pid=NOBODY)
+    half = Path(f"{entry}.{'ab' * 16}.tmp")
+    (half / "variables").mkdir(parents=True)
+    (half / "variables" / "x").write_bytes(b"x" * 1000)
+    other = cache / ("0f" * 20)
+    Path(f"{other}.descriptor.txt").write_text("Module: https://x/y/1\n")
+    Path(f"{other}.files.json").write_text("{}")
+    Path(f"{other}.{'cd' * 16}.tmp").mkdir()
+    Path(f"{other}.lock.tmp{'ef' * 16}").write_text(dead.read_text())
+    Path(f"{other}.descriptor.txt.tmp{'ef' * 16}").write_text("half")
+    for path in cache.rglob("*"):
+        os.utime(path, (1, 1))
+    plan = plan_repair(verify(scan_cache(str(cache))))
+    assert len(plan.sweeping) == 7
+    done = plan.execute()
+    assert (done.left, done.fetched, done.checked) == ((), (), 1)
+    assert len(done.swept) == 7
+    assert done.freed >= 1000
+    assert scan_cache(str(cache)).problems == ()
+    assert sorted(path.name for path in cache.iterdir()) == [entry.name, f"{entry.name}.descriptor.txt"]
+
+
+def test_a_fresh_lock_of_the_dead_is_watched_first(cache: Path) -> None:
+    entry = plant(cache, NNLM)
+    lock(entry, pid=NOBODY)
+    assert [problem.kind for problem in plan_repair(verify(list_cache(str(cache)))).execute().swept] == [
+        "lock"
+    ]
+
+
+def test_whoever_may_be_at_work_is_left_in_peace(cache: Path) -> None:
+    """A living process of this machine, however long it is silent; another machine's for ten minutes."""
+    for name, pid, host, age in (
+        ("mine", 0, "", 1),
+        ("far", 7, "far.example", 500),
+        ("garbage", 0, "", 500),
+    ):
+        entry = plant(cache, f"https://tfhub.dev/p/{name}/1")
+        held = lock(entry, pid=pid, host=host)
+        if name == "garbage":
+            held.write_text("whose?")
+        half = Path(f"{entry}.{'ab' * 16}.tmp")
+        half.mkdir()
+        for path in (held, half):
+            then = path.stat().st_mtime - age
+            os.utime(path, (then, then))
+    before = tree(cache)
+    plan = plan_repair(verify(scan_cache(str(cache))))
+    assert (plan.sweeping, len(plan.left)) == ((), 6)
+    assert (plan.execute().swept, tree(cache)) == ((), before)
+
+
+def test_damage_without_a_known_origin_is_left_and_told(cache: Path) -> None:
+    bad = {**WHOLE, "saved_model.pb": b""}
+    plant(cache, NNLM, bad, descriptor=False)
+    forged = plant(cache, "https://tfhub.dev/p/forged/1", bad)
+    Path(f"{forged}.descriptor.txt").write_text(
+        "Module: https://evil.example/p/x/1\nDownload Time: soon\nDownloader Hostname: h (PID:1)"
+    )
+    (cache / ("ab" * 20)).symlink_to(cache)
+    before = tree(cache)
+    plan = plan_repair(verify(scan_cache(str(cache))))
+    done = plan.execute()
+    assert (plan.fetching, done.fetched, tree(cache)) == ((), (), before)
+    assert sorted(problem.reason for problem in done.left) == [
+        "is a link, which is not followed",
+        "saved_model.pb is empty; its descriptor does not say where it came from; remove it",
+        "saved_model.pb is empty; nothing says where it came from; remove it",
+    ]
+
+
+def test_a_damaged_model_can_be_removed_by_its_folder(cache: Path) -> None:
+    entry = plant(cache, NNLM, {"saved_model.pb": b""}, descriptor=False)
+    assert plan_removal(scan_cache(str(cache)), [entry.name]).execute().removed
+    assert list(cache.iterdir()) == []
