@@ -89,6 +89,7 @@ class GcsStandIn:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._asked = threading.Condition()
+        self._answering = 0
         self._names: set[tuple[str, str]] = set()
 
     # What tests ask for.
@@ -139,6 +140,11 @@ class GcsStandIn:
         with self._asked:
             assert self._asked.wait_for(lambda: (kind, name) in self._names, seconds), (kind, name)
 
+    def settle(self) -> None:
+        """Wait until every request that has arrived is answered; its client may be dead by then."""
+        with self._asked:
+            assert self._asked.wait_for(lambda: not self._answering, 60)
+
     def reset_counts(self) -> None:
         with self._lock:
             self.requests.clear()
@@ -152,7 +158,14 @@ class GcsStandIn:
             self.requests[kind_of(request)] += 1
         if self.delay:
             time.sleep(self.delay)
-        return answer(self, request)
+        with self._asked:
+            self._answering += 1
+        try:
+            return answer(self, request)
+        finally:
+            with self._asked:
+                self._answering -= 1
+                self._asked.notify_all()
 
     def meet(self, kind: str, parts: dict[str, str], request: Request) -> Answer | None:
         """Count a request; the answer that a fault has for it."""
