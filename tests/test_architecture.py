@@ -15,6 +15,7 @@ PACKAGE = Path(hub_magic.__file__).parent
 
 # Each imports only what stands before it.
 ORDER = (
+    "environment",
     "errors",
     "facts",
     "handles",

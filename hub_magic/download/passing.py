@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 
+from ..environment import variables_set
 from ..errors import DownloadError
 from ..handles import Handle, parse_handle
 from ..locations import is_bucket
@@ -53,16 +54,9 @@ def pass_on(handle: Handle, cache: str) -> str:
                 f"{handle} can only be fetched with tensorflow_hub, and {error.name} is not installed. "
                 "Install it: %pip install tensorflow tensorflow-hub tf-keras"
             ) from error
-    before = os.environ.get(CACHE_VARIABLE)
-    os.environ[CACHE_VARIABLE] = cache
-    try:
+    with variables_set({CACHE_VARIABLE: cache}):
         path: str = registry.resolver(handle.text)
-    finally:
-        if before is None:
-            del os.environ[CACHE_VARIABLE]
-        else:
-            os.environ[CACHE_VARIABLE] = before
-    return path
+        return path
 
 
 def _is_mounted(handle: Handle, env: Mapping[str, str]) -> bool:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..environment import variables_set
 from ..errors import SettingError
 from ..facts import Fact
 
@@ -86,14 +87,8 @@ def _asking_once() -> Iterator[None]:
     It reads the variable at an import of its own, which happens at the first look for credentials.
     """
     name = "GCE_METADATA_DETECT_RETRIES"
-    if name in os.environ:
+    with variables_set({name: os.environ.get(name, "1")}):
         yield
-        return
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)
 
 
 def identify(credentials: Any, session: Any) -> Identity:

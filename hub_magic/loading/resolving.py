@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..environment import variables_set
 from ..errors import HubMagicError, RouteError
 from ..imports import ImportHook
 from ..locations import is_bucket
 from ..pkg_resources_stand_in import pkg_resources_stand_in
 from ..settings import CACHE_VARIABLE, MODE_FORMATS, MODE_VARIABLE, default_cache
-from .environment import variables_set
 from .events import RouteLeft
 from .plan import LoadPlan, Route
 
