@@ -126,6 +126,12 @@ class Handler(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
+    def handle_expect_100(self) -> bool:
+        """TensorFlow asks before it sends a body, and waits for a second."""
+        went_on = super().handle_expect_100()
+        self.wfile.flush()
+        return went_on
+
     def _body(self) -> bytes | None:
         """The body; None when the client broke off."""
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

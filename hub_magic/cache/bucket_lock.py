@@ -158,6 +158,22 @@ def wait_for_entry(
         time.sleep(patience.pause)
 
 
+def release_dead_lock(folder: BucketFolder, entry: BucketEntry, patience: Patience) -> bool:
+    """Delete an entry's lock if its holder is dead; whether nobody holds it now.
+
+    Dead is a process of this machine that is gone, and whoever has written nothing for as long as
+    tensorflow_hub would wait for it, by this machine's clock.
+    """
+    if entry.lock is None:
+        return True
+    holder = entry.holder
+    written = [file.updated for file in (entry.lock, *entry.scratch_files()) if file.updated]
+    silent = time.time() - max(written).timestamp() if written else 0.0
+    if (holder and holder_state(holder) == "dead") or silent >= patience.library:
+        return folder.remove(entry.lock)
+    return False
+
+
 def look_at(folder: BucketFolder, entry: str) -> BucketEntry:
     """All objects of one entry, as one request lists them."""
     return group_files(folder.files(entry)).get(entry) or BucketEntry(entry)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..facts import Fact
+from ..locations import is_bucket
 from .entry import CachedModel, damage_in
 from .parallel import Progress
 from .protobuf import NotReadableError
@@ -84,7 +85,11 @@ def verify(
         progress: told in this thread how many more are done: entries; bytes when it is deep.
     """
     chosen = scan.models if models is None else tuple(models)
-    if deep:
+    if is_bucket(scan.location):
+        from .bucket_verify import check_in_bucket
+
+        results = check_in_bucket(scan.location, chosen, progress, deep=deep)
+    elif deep:
         from .deep import check_all
 
         results = check_all(chosen, progress)

@@ -15,7 +15,9 @@ from ..cache.verify import Checked, Verification
 from ..errors import HandleError, HubMagicError
 from ..facts import Fact
 from ..handles import parse_handle
+from ..locations import is_bucket
 from .fetching import fetch
+from .new_entry import MakeBar
 from .sweep import SWEPT, is_at_work, sweep
 
 
@@ -58,12 +60,16 @@ class Repair(Fact):
     fetching: tuple[Checked, ...]
     left: tuple[Problem, ...]
 
-    def execute(self) -> Repaired:
-        """Sweep and download; what turns out to be somebody's work stays."""
-        swept, freed = sweep(self.location, self.sweeping)
+    def execute(self, *, bar: MakeBar | None = None) -> Repaired:
+        """Sweep and download; what turns out to be somebody's work stays.
+
+        Args:
+            bar: makes the bars of the downloads; the usual ones when None.
+        """
+        swept, freed = _sweep(self.location, self.sweeping)
         fetched, left = [], list(self.left)
         for one in self.fetching:
-            why_not = _fetch_again(self.location, one)
+            why_not = _fetch_again(self.location, one, bar)
             if why_not:
                 left.append(_damage(one, why_not))
             else:
@@ -109,14 +115,16 @@ def _damage(one: Checked, why_not: str) -> Problem:
     return Problem("damaged", one.model.folder, reason, one.size, one.model.handle)
 
 
-def _fetch_again(location: str, one: Checked) -> str:
+def _fetch_again(location: str, one: Checked, bar: MakeBar | None) -> str:
     """Download a damaged entry again: why that failed, or ""; until it is there, the damaged copy stays."""
     entry = one.model.path
+    if is_bucket(location):
+        return _fetch_into_bucket_again(location, one)
     aside = ""
     try:
         if not find_damage(entry):  # a download would take it for whole
             aside = set_aside(location, one.model, beside=())
-        fetch(one.model.handle, location=location, notice=lambda _line: None)
+        fetch(one.model.handle, location=location, notice=lambda _line: None, bar=bar)
     except StaysError as error:
         return str(error)
     except (HubMagicError, OSError) as error:
@@ -127,6 +135,31 @@ def _fetch_again(location: str, one: Checked) -> str:
         raise
     if aside:
         delete_aside(aside)
+    return ""
+
+
+def _sweep(location: str, planned: tuple[Problem, ...]) -> tuple[tuple[Problem, ...], int]:
+    """Take away what the dead left; in a bucket, also learn the handles that its listings do not tell."""
+    if not is_bucket(location):
+        return sweep(location, planned)
+    from ..cache.bucket_lock import Patience
+    from ..cache.bucket_verify import learn_handles, sweep_bucket
+
+    learn_handles(location)
+    return sweep_bucket(location, planned, Patience())
+
+
+def _fetch_into_bucket_again(location: str, one: Checked) -> str:
+    from ..cache.bucket_removal import remove_from_bucket
+
+    try:
+        if (
+            not one.model.damage
+        ):  # only a look into its files has shown it, so a fetch would take it for whole
+            remove_from_bucket(location, [one.model], lambda _bytes: None)
+        fetch(one.model.handle, location=location, notice=lambda _line: None)
+    except HubMagicError as error:
+        return f"downloading it again failed: {error}"
     return ""
 
 
