@@ -28,8 +28,10 @@ from hub_magic.handles import parse_handle
 FILES = model_files(300_000)
 ARCHIVE = model_archive(FILES)
 OURS = """
-import sys
+import signal, sys
 from hub_magic.download import fetch
+# A shell starts its background jobs with Ctrl-C turned off; a notebook's kernel has it on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print(fetch(sys.argv[1], location=sys.argv[2]).was_cached, flush=True)
 """
 THEIRS = """
