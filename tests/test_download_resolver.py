@@ -106,9 +106,11 @@ def test_paths_are_passed_on(hub, installed, tmp_path: Path) -> None:
         hub.resolve(str(tmp_path / "missing"))
 
 
-def test_uncompressed_is_passed_on(hub, installed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_uncompressed_where_the_host_gives_an_archive(
+    hub, installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TFHUB_MODEL_LOAD_FORMAT", "UNCOMPRESSED")
-    with FaultyHost(b"") as host, pytest.raises(ValueError, match="Expected 303"):
+    with FaultyHost(b"") as host, pytest.raises(DownloadError, match="status 200 instead of a 303"):
         hub.resolve(f"{host.url}/google/model/1")
     assert host.seen[0].path == "/google/model/1?tf-hub-format=uncompressed"
 

@@ -16,7 +16,7 @@ from ..errors import DownloadError
 from ..facts import Fact
 from ..handles import Handle
 from ..locations import is_bucket
-from ..settings import is_offline, read_cache
+from ..settings import is_offline, read_cache, read_mode
 from .archive import NoSpaceError
 from .explain import explain_disk, no_space
 from .fetched_models import FetchedModels
@@ -105,6 +105,11 @@ def fetch(
     began = time.monotonic()
     parsed = parsed_handle(handle)
     cache = location or read_cache().value
+    if is_ours(parsed, cache) and _is_uncompressed():
+        from .uncompressed import folder_of
+
+        path = folder_of(parsed, patience)
+        return Fetched(path, handle, 0, time.monotonic() - began, was_cached=False)
     if is_ours(parsed, cache):
         bar = bar or partial(Progress, shown=show_progress and has_audience())
         manner = Manner(bar, notice, patience)
@@ -121,9 +126,13 @@ def resolve_ours(handle: Handle) -> str:
     """
     cache = read_cache().value
     entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
-    if _damage(entry) == "":
+    if not _is_uncompressed() and _damage(entry) == "":
         return entry
     return fetch(handle.text).path
+
+
+def _is_uncompressed() -> bool:
+    return read_mode().value == "uncompressed"
 
 
 def _have(handle: Handle, cache: str, manner: Manner, lock_timeout: float) -> tuple[str, int]:

@@ -22,7 +22,7 @@ parsed_handle = lru_cache(maxsize=128)(parse_handle)  # a notebook loads the sam
 
 
 def is_ours(handle: Handle, cache: str, env: Mapping[str, str] | None = None) -> bool:
-    """Whether a handle is fetched here: what tensorflow_hub would download over HTTP and unpack on a disk.
+    """Whether a handle is fetched here: what tensorflow_hub would ask for over HTTP.
 
     In offline mode it is whatever would need the network.
 
@@ -36,7 +36,7 @@ def is_ours(handle: Handle, cache: str, env: Mapping[str, str] | None = None) ->
         return False
     if is_offline(env):
         return True
-    return handle.kind == "http" and read_mode(env=env).value in {"compressed", "auto"}
+    return handle.kind == "http" and read_mode(env=env).is_known
 
 
 def pass_on(handle: Handle, cache: str) -> str:

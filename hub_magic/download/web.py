@@ -69,6 +69,12 @@ class Web:
             url, headers=headers, stream=True, timeout=self._timeout, verify=self._verify
         )
 
+    def get_unredirected(self, url: str) -> requests.Response:
+        """The same, with a redirect as the answer instead of what it leads to."""
+        return self._session.get(
+            url, stream=True, timeout=self._timeout, verify=self._verify, allow_redirects=False
+        )
+
     def close(self) -> None:
         """End every connection that is not in use."""
         self._session.close()

@@ -1,0 +1,87 @@
+"""A model read from its host's own bucket: where the host says it is, and whether it can be read there.
+
+TensorFlow Hub's protocol: the handle asked for with `tf-hub-format=uncompressed` is answered with status 303,
+whose body names a folder that starts with `gs://`. https://www.tensorflow.org/hub/hosting
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
+
+from ..errors import DownloadError
+from ..handles import Handle
+
+if TYPE_CHECKING:
+    from .web import Patience
+
+_INSTEAD = "Load it with %hub_mode compressed"
+_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
+_LONGEST = 4096  # no folder's name is longer
+
+
+def folder_of(handle: Handle, patience: Patience | None = None) -> str:
+    """The `gs://` folder that holds the model's files, which TensorFlow in this process can read.
+
+    Args:
+        handle: the model's URL.
+        patience: with the host; the usual one when None.
+
+    Raises:
+        DownloadError: the host does not answer or names no folder, or the folder cannot be read.
+    """
+    folder = _ask_host(handle, patience)
+    _check_readable(handle, folder)
+    return folder
+
+
+def _ask_host(handle: Handle, patience: Patience | None) -> str:
+    import requests
+
+    from .explain import explain_answer, explain_silence
+    from .web import Patience, Web
+
+    url = urlparse(handle.text)
+    query = urlencode([*parse_qsl(url.query), ("tf-hub-format", "uncompressed")])
+    web = Web(patience or Patience(), connections=1)
+    try:
+        answer = web.get_unredirected(urlunparse(url._replace(query=query)))
+        with answer:
+            body = answer.raw.read(_LONGEST, decode_content=True)
+    except requests.RequestException as error:
+        raise DownloadError(explain_silence(handle.text, error, 1)) from error
+    finally:
+        web.close()
+    if answer.status_code == 404:
+        raise DownloadError(
+            f"{url.netloc} has no bucket folder of {handle} (404). {_INSTEAD}, or check its name."
+        )
+    if answer.status_code >= 400:
+        raise DownloadError(explain_answer(handle.text, handle.text, answer.status_code, body))
+    folder = body.decode(errors="replace").strip()
+    if answer.status_code != 303 or not folder.startswith("gs://") or not folder.isprintable():
+        raise DownloadError(
+            f"{url.netloc} names no bucket for {handle}: status {answer.status_code} instead of a 303 with a "
+            f"gs:// folder. {_INSTEAD}."
+        )
+    return folder.rstrip("/")
+
+
+def _check_readable(handle: Handle, folder: str) -> None:
+    import tensorflow as tf
+
+    gfile = tf.io.gfile
+    try:
+        # Asked for by name first: what may not be read looks like an empty folder to a listing.
+        is_there = any(gfile.exists(f"{folder}/{name}") for name in _GRAPHS) or gfile.isdir(folder)
+    except (tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError) as error:
+        raise DownloadError(
+            f"The bucket folder {folder} of {handle} may not be read by this kernel. {_INSTEAD}, or log in."
+        ) from error
+    except tf.errors.OpError as error:
+        why = str(error).strip().partition("\n")[0][:200]
+        raise DownloadError(
+            f"The bucket folder {folder} of {handle} cannot be read: {why}. {_INSTEAD}."
+        ) from error
+    if not is_there:
+        raise DownloadError(f"The bucket folder {folder} of {handle} holds nothing. {_INSTEAD}.")
