@@ -264,7 +264,7 @@ KAGGLE_HANDLE = "https://www.kaggle.com/models/google/nnlm/tensorFlow2/en-dim128
     [
         ("https://tfhub.dev/a/b/1", "/cache", {}, True),
         ("https://tfhub.dev/a/b/1", "/cache", {"TFHUB_MODEL_LOAD_FORMAT": "AUTO"}, True),
-        ("https://tfhub.dev/a/b/1", "/cache", {"TFHUB_MODEL_LOAD_FORMAT": "UNCOMPRESSED"}, False),
+        ("https://tfhub.dev/a/b/1", "/cache", {"TFHUB_MODEL_LOAD_FORMAT": "UNCOMPRESSED"}, True),
         ("https://tfhub.dev/a/b/1", "/cache", {"TFHUB_MODEL_LOAD_FORMAT": "misspelt"}, False),
         ("gs://bucket/model.tar.gz", "/cache", {}, False),
         ("gs://bucket/model.tar.gz", "/cache", {"HUB_MAGIC_OFFLINE": "1"}, True),

@@ -20,7 +20,8 @@ from hub_magic.download.resolver import HubMagicResolver
 from hub_magic.errors import DownloadError, HandleError, NotCachedError
 from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
 
-pytestmark = pytest.mark.tensorflow
+# tensorflow_hub still asks setuptools for pkg_resources, which warns where it is there.
+pytestmark = [pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore:pkg_resources is deprecated")]
 
 
 @pytest.fixture(scope="module")
