@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +72,17 @@ def test_refusals_are_one_line(bucket_kernel: Kernel, storage: GcsStandIn) -> No
     assert cell.status == "error"
     assert len(cell.error.strip().splitlines()) == 1
     assert "may not be listed by" in cell.error
+
+
+def test_added_and_exported(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
+    # Field 1 of a SavedModel, its schema's version, is 1.
+    write_model(tmp_path / "mine", {"saved_model.pb": b"\x08\x01", "assets/words.txt": b"hub"})
+    handle = "https://host.test/team/mine/1"
+    bucket_kernel.ok("%hub_cache gs://models/team")
+    bucket_kernel.ok(f"added = %hub_cache --add {handle} {tmp_path / 'mine'}")
+    assert bucket_kernel.value("added.path") == f"gs://models/team/{parse_handle(handle).folder}"
+    assert f"team/{parse_handle(handle).folder}/saved_model.pb" in storage.names("models")
+    assert "already" in bucket_kernel.run(f"%hub_cache --add {handle} {tmp_path / 'mine'}").error
+    bucket_kernel.ok(f"%hub_cache --export mine {tmp_path / 'mine.tar.gz'}")
+    with tarfile.open(tmp_path / "mine.tar.gz") as archive:
+        assert "saved_model.pb" in {name.removeprefix("./") for name in archive.getnames()}

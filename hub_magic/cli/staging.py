@@ -1,0 +1,55 @@
+"""A cache on disk for what works on one only, where the cache itself is in a bucket."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..cache import CachedModel, CacheScan, scan_cache
+from ..cache.copying import CopyPlan, plan_copy
+from ..errors import SettingError
+from ..locations import is_bucket
+from .bars import byte_bar
+
+
+@contextmanager
+def place_to_add(location: str) -> Iterator[str]:
+    """A directory to add models to; for a bucket, what is in it at the end is sent.
+
+    Raises:
+        SettingError: a model is in the bucket already, or the bucket refuses.
+    """
+    if not is_bucket(location):
+        yield location
+        return
+    with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
+        yield here
+        plan = plan_copy(scan_cache(here), scan_cache(location))
+        if plan.there:
+            raise SettingError(
+                f"{location} holds {plan.there} of these already. Remove it first: %hub_cache --remove HANDLE"
+            )
+        with byte_bar("Sending", plan.size) as progress:
+            plan.execute(progress)
+
+
+@contextmanager
+def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[tuple[CachedModel, ...]]:
+    """These entries of the cache, on this machine's disk inside the `with`.
+
+    Raises:
+        SettingError: the bucket refuses.
+    """
+    if not is_bucket(scan.location):
+        yield tuple(models)
+        return
+    with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
+        plan = CopyPlan(scan.location, here, tuple(models), (), 0)
+        with byte_bar("Fetching", plan.size) as progress:
+            kept = plan.execute(progress).kept
+        if kept:
+            raise SettingError(
+                f"{kept[0].model.handle or kept[0].model.folder}: {kept[0].reason}. Run it again."
+            )
+        yield scan_cache(here).models
