@@ -116,6 +116,35 @@ DEEP = option(
     action="store_true",
     help="with --verify or --repair: read every file and every tensor, and compare checksums",
 )
+COPY_TO = option(
+    "--copy-to",
+    metavar="LOCATION",
+    type=unquoted,
+    help="copy the models that are not there yet to gs://bucket/path; or from a bucket, to a directory",
+)
+ADD = option(
+    "--add",
+    nargs="*",
+    metavar="WORD",
+    type=unquoted,
+    help="--add HANDLE PATH puts the model in a directory or archive into the cache under that handle; "
+    "--add --all DIRECTORY all that --export --all wrote",
+)
+EXPORT = option(
+    "--export",
+    nargs="*",
+    metavar="WORD",
+    type=unquoted,
+    help="--export HANDLE FILE writes a model to a .tar.gz or .tar; --export --all DIRECTORY every model, "
+    "for a machine without a network",
+)
+MOVE_TO = option(
+    "--move-to",
+    metavar="LOCATION",
+    type=unquoted,
+    help="move the whole cache to another directory, and cache there from now on",
+)
+ALL = option("--all", action="store_true", help="with --add or --export: every model")
 DRY_RUN = option(
     "--dry-run", action="store_true", help="only show what would be done; plan.execute() does it later"
 )
@@ -135,6 +164,11 @@ CACHE = (
     VERIFY,
     REPAIR,
     DEEP,
+    ADD,
+    EXPORT,
+    MOVE_TO,
+    COPY_TO,
+    ALL,
     DRY_RUN,
     PERSIST,
     AUTOLOAD,

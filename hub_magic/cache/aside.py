@@ -48,7 +48,7 @@ def set_aside(
         if lock is None:
             raise StaysError(_locked(planned.path))
         with lock:
-            _check_unchanged(planned, by_use=by_use)
+            check_unchanged(planned, by_use=by_use)
             Path(planned.path).rename(lock.scratch)
             for suffix in beside:
                 remove_file(planned.path + suffix)
@@ -88,8 +88,13 @@ def _is_entry(location: str, model: CachedModel) -> bool:
         return True  # gone, or not to be looked at: the removal itself says which
 
 
-def _check_unchanged(planned: CachedModel, *, by_use: bool) -> None:
-    """Raises when the entry, now that it is locked, is another, is in use, or cannot be deleted wholly."""
+def check_unchanged(planned: CachedModel, *, by_use: bool = False) -> None:
+    """Make sure that an entry, now that it is locked, is the one that was chosen, and can go as a whole.
+
+    Raises:
+        StaysError: it has changed, has been used, or holds a folder that may not be written.
+        OSError: it cannot be read, or is gone.
+    """
     now = measure(CachedModel(planned.folder, planned.path))
     descriptor = read_descriptor(_text(planned.path + DESCRIPTOR_SUFFIX))
     handle = descriptor.handle if descriptor else ""

@@ -68,7 +68,7 @@ def make_entry(handle: Handle, url: str, parts: Parts, manner: Manner) -> int:
             os.mkdir(parts.folder)  # noqa: PTH102 - as all paths here, a string
             size, etag, files = _unpack(handle, url, parts.folder, connections, manner)
             received += size
-            _put_in_place(parts, handle.text, etag, files)
+            put_in_place(parts, handle.text, etag, files)
         except (ArchiveDamagedError, RestartError) as error:
             if attempt == _ATTEMPTS:
                 raise DownloadError(
@@ -124,8 +124,18 @@ def title_of(handle: Handle) -> str:
     return "/".join(part for part in (handle.publisher, handle.name, handle.version) if part)
 
 
-def _put_in_place(parts: Parts, handle: str, etag: str, files: tuple[FileRecord, ...]) -> None:
-    """Give the new folder its name, unless a whole one has come there meanwhile."""
+def put_in_place(parts: Parts, handle: str, etag: str, files: tuple[FileRecord, ...]) -> None:
+    """Give the new folder its name, unless a whole one has come there meanwhile.
+
+    Args:
+        parts: where it is; the entry's lock is ours.
+        handle: the model's.
+        etag: the host's word for the archive's version; "" when there is none.
+        files: the files in the folder.
+
+    Raises:
+        OSError: the disk refuses to be written.
+    """
     entry = parts.entry
     if os.path.isdir(entry) and not find_damage(entry):  # noqa: PTH112
         return

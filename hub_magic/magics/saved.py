@@ -37,6 +37,14 @@ class SavedSettings:
         """The file they stand in."""
         return Path(self._shell.profile_dir.location) / f"{_FILE}.json"
 
+    def value(self, name: str) -> str:
+        """What is kept under this name, or "".
+
+        Raises:
+            SettingError: the profile's file cannot be read.
+        """
+        return str(self._read().get(_SECTION, {}).get(name, ""))
+
     def save(self, name: str, value: str, *, autoload: bool = False) -> None:
         """Keep a setting for the sessions to come.
 

@@ -22,8 +22,12 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
     chosen = [name for name in VERBS if getattr(arguments, name) not in (None, False)]
     if "repair" in chosen and arguments.verify == []:
         chosen.remove("verify")  # which a repair begins with
+    for name in ("add", "export"):
+        if name in chosen and arguments.all and arguments.location:  # `--export --all DIRECTORY`
+            getattr(arguments, name).append(arguments.location)
+            chosen.remove("location")
     if len(chosen) > 1:
-        words = " and ".join(name if name == "location" else f"--{name}" for name in chosen)
+        words = " and ".join(name if name == "location" else f"--{name.replace('_', '-')}" for name in chosen)
         raise SettingError(f"{words} are two things. Do one after the other.")
     _check_belonging(arguments, chosen)
     if arguments.forget:
@@ -68,15 +72,34 @@ def fetch_models(arguments: Namespace, _saved: SavedSettings) -> Any:
     return fetch_all(arguments.fetch)
 
 
-def _act(name: str) -> Callable[[Namespace, SavedSettings], Any]:
+def copy_models(arguments: Namespace, _saved: SavedSettings) -> Any:
+    """`--copy-to LOCATION`."""
+    from IPython.display import display
+
+    from ..cli.copies import copy_to
+
+    return copy_to(arguments, display)
+
+
+def move_models(arguments: Namespace, saved: SavedSettings) -> Any:
+    """`--move-to LOCATION`; a saved setting follows as well."""
+    before = read_cache().value
+    done = _act("move_to", "transport")(arguments, saved)
+    now = read_cache().value
+    if now != before and (arguments.persist or saved.value("cache") == before):
+        saved.save("cache", now, autoload=arguments.autoload)
+    return done
+
+
+def _act(name: str, module: str = "acts") -> Callable[[Namespace, SavedSettings], Any]:
     """What the command line does under the same name; a plan is shown before it is carried out."""
 
     def run(arguments: Namespace, _saved: SavedSettings) -> Any:
+        from importlib import import_module
+
         from IPython.display import display
 
-        from ..cli import acts
-
-        return getattr(acts, name)(arguments, display)
+        return getattr(import_module(f"hub_magic.cli.{module}"), name)(arguments, display)
 
     return run
 
@@ -84,7 +107,7 @@ def _act(name: str) -> Callable[[Namespace, SavedSettings], Any]:
 def _check_belonging(arguments: Namespace, chosen: list[str]) -> None:
     for name, owners in BELONGING.items():
         if getattr(arguments, name) not in (None, False) and not {*chosen}.intersection(owners):
-            words = " or ".join(f"--{owner}" for owner in owners)
+            words = " or ".join(f"--{owner.replace('_', '-')}" for owner in owners)
             raise SettingError(f"--{name.replace('_', '-')} says how to {words}. Give that as well.")
 
 
@@ -97,6 +120,10 @@ VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
     "prune": _act("prune"),
     "verify": _act("verify_models"),
     "repair": _act("repair"),
+    "add": _act("add", "transport"),
+    "export": _act("export", "transport"),
+    "move_to": move_models,
+    "copy_to": copy_models,
 }
 
 # The options that say how one of these is to be done.
@@ -107,5 +134,6 @@ BELONGING = {
     "keep": ("prune",),
     "keep_newest": ("prune",),
     "deep": ("verify", "repair"),
-    "dry_run": ("remove", "prune", "repair"),
+    "all": ("add", "export"),
+    "dry_run": ("remove", "prune", "repair", "move_to", "copy_to"),
 }

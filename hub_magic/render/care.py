@@ -29,12 +29,12 @@ def removal_html(plan: Removal) -> str:
 
 def removed_text(done: Removed) -> str:
     """What a removal did, as text."""
-    return blocks_text(_done_lines(done), _choices(("Kept", done.kept)))
+    return blocks_text(_done_lines(done), choice_tables(("Kept", done.kept)))
 
 
 def removed_html(done: Removed) -> str:
     """What a removal did, as HTML."""
-    return blocks_html(_done_lines(done), _choices(("Kept", done.kept)))
+    return blocks_html(_done_lines(done), choice_tables(("Kept", done.kept)))
 
 
 def _plan_lines(plan: Removal) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def _plan_lines(plan: Removal) -> tuple[str, ...]:
 
 
 def _plan_tables(plan: Removal) -> list[Table]:
-    return _choices(("To remove", plan.going), ("Kept", plan.kept))
+    return choice_tables(("To remove", plan.going), ("Kept", plan.kept))
 
 
 def _done_lines(done: Removed) -> tuple[str, ...]:
@@ -61,7 +61,8 @@ def _done_lines(done: Removed) -> tuple[str, ...]:
     return (f"{done.location}: {plural(len(done.removed), 'model')} removed; {freed}.",)
 
 
-def _choices(*groups: tuple[str, Sequence[Choice]]) -> list[Table]:
+def choice_tables(*groups: tuple[str, Sequence[Choice]]) -> list[Table]:
+    """A table for each group of entries, each with why it is there."""
     return [(title, _CHOICES, [_row(choice) for choice in choices]) for title, choices in groups if choices]
 
 

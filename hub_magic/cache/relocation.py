@@ -1,0 +1,166 @@
+"""A whole cache moved to another directory: the way out of a folder for temporary files.
+
+On the same disk an entry is renamed. On another one it is copied, compared with what was recorded at its
+download, and complete before it appears; the old one goes only then.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ..errors import SettingError
+from ..facts import Fact
+from .aside import StaysError, delete_aside, set_aside
+from .carrying import copy, rename
+from .entry import CachedModel
+from .locks import take_lock
+from .measure import measure
+from .parallel import Progress
+from .record import find_damage
+from .removal import Choice, Loaded, by_folder, is_loaded, nothing_loaded, protections
+from .scan import CacheScan
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Fact):
+    """What a move did.
+
+    Attributes:
+        location: the old cache.
+        target: the new one.
+        moved: the entries that are there now, and only there.
+        kept: the entries that are still in the old cache because they are in use, or others.
+        failed: the entries that the disk refused to move, and why.
+    """
+
+    location: str
+    target: str
+    moved: tuple[CachedModel, ...]
+    kept: tuple[Choice, ...]
+    failed: tuple[Choice, ...]
+    derived: ClassVar[tuple[str, ...]] = ("size",)
+
+    @property
+    def size(self) -> int:
+        """Bytes of what was moved."""
+        return sum(max(model.size, 0) for model in self.moved)
+
+
+@dataclass(frozen=True, slots=True)
+class Move(Fact):
+    """What would be moved. Nothing has been done yet: `execute()` does it, and a second time the rest.
+
+    Attributes:
+        location: the old cache.
+        target: the new one.
+        going: the entries that would be moved.
+        kept: entries that stay, and why.
+        needed: bytes that the new cache's disk must take; 0 on the same disk.
+        loaded: gives the paths of the entries that this process has loaded, whenever it is asked.
+    """
+
+    location: str
+    target: str
+    going: tuple[CachedModel, ...]
+    kept: tuple[Choice, ...]
+    needed: int
+    loaded: Loaded = field(default=nothing_loaded, repr=False, compare=False)
+    derived: ClassVar[tuple[str, ...]] = ("size",)
+
+    @property
+    def size(self) -> int:
+        """Bytes that this would move."""
+        return sum(max(model.size, 0) for model in self.going)
+
+    def to_data(self) -> dict[str, Any]:
+        """Fields and derived properties, without what is no data."""
+        data = Fact.to_data(self)
+        del data["loaded"]
+        return data
+
+    def execute(self, progress: Progress = lambda _bytes: None) -> Moved:
+        """Move the entries, one after the other.
+
+        Args:
+            progress: told how many more bytes are done.
+        """
+        moved: list[CachedModel] = []
+        kept = list(self.kept)
+        failed: list[Choice] = []
+        for model in self.going:
+            try:
+                _move(self, model, progress)
+                moved.append(model)
+            except StaysError as why:
+                kept.append(Choice(model, str(why)))
+            except OSError as error:
+                failed.append(Choice(model, f"it cannot be moved: {error.strerror or error}"))
+        return Moved(self.location, self.target, tuple(moved), tuple(kept), tuple(failed))
+
+
+def plan_move(
+    scan: CacheScan, target: CacheScan, *, same_disk: bool, loaded: Loaded = nothing_loaded
+) -> Move:
+    """The move of all entries that nobody is at work on.
+
+    Args:
+        scan: the old cache.
+        target: the new one, which may hold some of the entries already.
+        same_disk: whether both are on one disk.
+        loaded: gives the paths of the entries that this process has loaded.
+
+    Raises:
+        SettingError: both are one place, or the new disk has not enough space.
+    """
+    if os.path.realpath(scan.location) == os.path.realpath(target.location):
+        raise SettingError(f"{target.location} is the cache itself. Name another directory to move it to.")
+    locked = protections(scan, nothing_loaded)
+    in_use = by_folder(loaded())
+    there = {model.folder for model in target.models}
+    going = tuple(model for model in scan.models if model.folder not in locked)
+    needed = sum(
+        max(model.size, 0)
+        for model in going
+        if model.folder not in there and not (same_disk and not is_loaded(model.path, in_use))
+    )
+    if 0 <= target.free < needed:
+        raise SettingError(
+            f"{target.location} has {target.free:,} bytes free, and the models take {needed:,}. "
+            "Prune the cache first, or name a larger disk."
+        )
+    kept = tuple(Choice(model, locked[model.folder]) for model in scan.models if model.folder in locked)
+    return Move(scan.location, target.location, going, kept, needed, loaded)
+
+
+def _move(move: Move, model: CachedModel, progress: Progress) -> None:
+    """Move one entry.
+
+    Raises:
+        StaysError: it stays, and why.
+        OSError: the disk refuses.
+    """
+    in_use = is_loaded(model.path, by_folder(move.loaded()))
+    place = f"{move.target}{os.sep}{model.folder}"
+    lock = take_lock(place)
+    if lock is None:
+        raise StaysError(f"somebody else is at work on it at {move.target}")
+    with lock:
+        if os.path.isdir(place) and not find_damage(place):  # noqa: PTH112
+            _check_same(model, place)
+            progress(max(model.size, 0))
+        elif not in_use and rename(model, place, lock):
+            progress(max(model.size, 0))
+            return
+        else:
+            copy(model, place, lock, progress)
+    if in_use:
+        raise StaysError("loaded in this kernel: it is copied, and the old copy left for the kernel")
+    delete_aside(set_aside(move.location, model))
+
+
+def _check_same(model: CachedModel, place: str) -> None:
+    other = measure(CachedModel(model.folder, place))
+    if (other.size, other.files) != (model.size, model.files):
+        raise StaysError(f"another copy of it is at {place}")

@@ -1,0 +1,106 @@
+"""Models into the cache and out of it by hand, and the whole cache elsewhere: from arguments to the call."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..cache import scan_cache
+from ..cache.selection import select
+from ..errors import SettingError
+from ..locations import is_bucket, prepare_directory, read_location
+from ..settings import set_cache
+from .acts import Show, loaded_here, location
+from .bars import byte_bar
+from .staging import models_on_disk, place_to_add
+
+if TYPE_CHECKING:
+    from ..cache.export_list import Export
+    from ..cache.exporting import Exported
+    from ..cache.relocation import Move, Moved
+    from ..download.add_list import AddedList
+    from ..download.adding import Added
+
+
+def add(arguments: Namespace, _show: Show) -> Added | AddedList:
+    """`--add HANDLE PATH`, and `--add --all DIRECTORY`."""
+    from ..download import add_list, adding
+
+    if arguments.all:
+        (directory,) = _words(arguments.add, "--add --all DIRECTORY", 1)
+        with (
+            place_to_add(location()) as place,
+            byte_bar("Adding", add_list.list_size(directory)) as progress,
+        ):
+            return add_list.add_all(directory, location=place, progress=progress)
+    handle, source = _words(arguments.add, "--add HANDLE PATH", 2)
+    with place_to_add(location()) as place, byte_bar("Adding", adding.source_size(source)) as progress:
+        added = adding.add(handle, source, location=place, progress=progress)
+    return replace(added, path=f"{location()}{added.path.removeprefix(place)}")
+
+
+def export(arguments: Namespace, _show: Show) -> Exported | Export:
+    """`--export HANDLE FILE`, and `--export --all DIRECTORY`."""
+    from ..cache.export_list import export_all
+    from ..cache.exporting import export_model
+
+    scan = scan_cache(location())
+    if arguments.all:
+        (directory,) = _words(arguments.export, "--export --all DIRECTORY", 1)
+        with models_on_disk(scan, scan.models) as models, byte_bar("Exporting", scan.size) as progress:
+            return export_all(models, directory, progress)
+    word, file = _words(arguments.export, "--export HANDLE FILE", 2)
+    with (
+        models_on_disk(scan, select(scan, [word])) as (model,),
+        byte_bar("Exporting", max(model.size, 0)) as progress,
+    ):
+        return export_model(model, file, progress)
+
+
+def move_to(arguments: Namespace, show: Show) -> Move | Moved:
+    """`--move-to LOCATION`; the setting follows unless the disk refused something."""
+    from ..cache.relocation import plan_move
+
+    source = _directory("--move-to")
+    target = read_location(arguments.move_to, os.environ)
+    if is_bucket(target):
+        raise SettingError(f"A cache is moved to a directory. Copy it to {target} with --copy-to.")
+    plan = plan_move(
+        scan_cache(source), scan_cache(target), same_disk=_is_same_disk(source, target), loaded=loaded_here
+    )
+    if arguments.dry_run:
+        return plan
+    show(plan)
+    prepare_directory(target)
+    with byte_bar("Moving", plan.size) as progress:
+        moved = plan.execute(progress)
+    if not moved.failed:
+        set_cache(target)
+    return moved
+
+
+def _words(words: list[str], usage: str, count: int) -> list[str]:
+    if len(words) != count:
+        raise SettingError(f"{usage} takes {count} word{'s' * (count > 1)}, not {len(words)}. Quote blanks.")
+    return words
+
+
+def _directory(verb: str) -> str:
+    """Where the cache is, which must be on disk."""
+    found = location()
+    if is_bucket(found):
+        raise SettingError(f"{verb} works on a cache on disk, not on {found}. Copy it here with --copy-to.")
+    return found
+
+
+def _is_same_disk(one: str, other: str) -> bool:
+    return _device(one) == _device(other)
+
+
+def _device(location: str) -> int:
+    path = Path(location)
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    return existing.stat().st_dev

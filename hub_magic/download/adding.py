@@ -1,0 +1,200 @@
+"""A model put into a cache by hand: from a folder or an archive, under the handle that code loads it by."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..cache.entry import CachedModel
+from ..cache.locks import take_lock
+from ..cache.measure import folder_size
+from ..cache.record import FileRecord, find_damage
+from ..cache.scan import free_space
+from ..cache.verify import check_quickly
+from ..errors import HandleError, SettingError
+from ..facts import Fact
+from ..handles import Handle, parse_handle
+from .archive import ArchiveRefusedError, NoSpaceError, check_space, unpack
+from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
+from .explain import explain_disk
+from .leftovers import Parts, clear_dead_lock
+from .new_entry import put_in_place
+
+Progress = Callable[[int], object]
+
+_BLOCK = 1 << 20
+# A folder with one of these is a model.
+_MARKERS = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
+
+
+@dataclass(frozen=True, slots=True)
+class Added(Fact):
+    """A model that was put into a cache.
+
+    Attributes:
+        handle: the handle that it goes by.
+        path: its directory.
+        source: the folder or archive that it came from.
+        files: how many they are.
+        size: their bytes.
+    """
+
+    handle: str
+    path: str
+    source: str
+    files: int
+    size: int
+
+
+def add(handle: str, source: str, *, location: str, progress: Progress = lambda _bytes: None) -> Added:
+    """Put a model into a cache on disk, as if it had been downloaded.
+
+    An archive with one folder at its root, and the model in it, is taken as that model.
+
+    Args:
+        handle: the URL under which code loads it.
+        source: a directory, or an archive (`.tar`, or `.tar` compressed with gzip, bzip2 or xz).
+        location: the cache.
+        progress: told how many more bytes of the source have been read.
+
+    Raises:
+        HandleError: the handle is not well-formed, or is a path.
+        SettingError: the source is no whole model, the handle is cached already, or the cache cannot take it.
+    """
+    parsed = _check_handle(handle)
+    entry = os.path.join(location, parsed.folder)  # noqa: PTH118 - as tensorflow_hub gives it
+    if os.path.isdir(entry) and os.listdir(entry) and not find_damage(entry):  # noqa: PTH112, PTH208
+        raise SettingError(
+            f"{handle} is cached already, at {entry}. Remove it first: %hub_cache --remove {handle}"
+        )
+    path = Path(source).expanduser()
+    try:
+        files = _add(parsed, path, entry, progress)
+    except NoSpaceError as error:
+        raise SettingError(f"{path} does not fit at {location}: {error}. Free some space there.") from error
+    except (ArchiveRefusedError, ArchiveDamagedError) as error:
+        raise SettingError(f"{path} cannot be added: {error}.") from error
+    except NotAnArchiveError as error:
+        raise SettingError(
+            f"{path} is neither a folder nor a .tar or .tar.gz archive; it starts with {error.head[:8]!r}."
+        ) from error
+    except OSError as error:
+        raise SettingError(explain_disk(location, error)) from error
+    return Added(handle, entry, str(path), len(files), sum(file.size for file in files))
+
+
+def source_size(source: str) -> int:
+    """Bytes that adding this source reads, for a bar; 0 when it cannot be read."""
+    path = Path(source).expanduser()
+    try:
+        return folder_size(str(path)) if path.is_dir() else path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _check_handle(handle: str) -> Handle:
+    parsed = parse_handle(handle)
+    if parsed.kind == "path":
+        raise HandleError(
+            f"{handle!r} is a path, which is loaded where it is and never cached. "
+            "Give the URL that code loads."
+        )
+    return parsed
+
+
+def _add(handle: Handle, source: Path, entry: str, progress: Progress) -> tuple[FileRecord, ...]:
+    if not source.exists():
+        raise SettingError(f"There is no {source}. Give the folder or archive that holds the model.")
+    Path(entry).parent.mkdir(parents=True, exist_ok=True)
+    clear_dead_lock(entry)
+    lock = take_lock(entry)
+    if lock is None:
+        raise SettingError(f"{handle} is being downloaded by another process. Wait for it.")
+    with lock:
+        parts = Parts(entry, lock.holder.uid)
+        try:
+            Path(parts.folder).mkdir()
+            if source.is_dir():
+                files = _copy(source, parts.folder, progress)
+            else:
+                files = _lift(parts.folder, unpack(decompress(_blocks(source, progress)), parts.folder))
+            damage = check_quickly(CachedModel(handle.folder, parts.folder)).damage
+            if damage:
+                raise SettingError(f"{source} is no whole model: {damage}.")
+            put_in_place(parts, handle.text, "", files)
+        finally:
+            parts.remove()
+    return files
+
+
+def _blocks(file: Path, progress: Progress) -> Iterator[bytes]:
+    with file.open("rb") as opened:
+        while block := opened.read(_BLOCK):
+            progress(len(block))
+            yield block
+
+
+def _copy(source: Path, target: str, progress: Progress) -> tuple[FileRecord, ...]:
+    """Copy a folder's files; links to files are followed, as caches of other libraries are made of them."""
+    found = tuple(_walk(source, ""))
+    _check_root(source, [name for name, _ in found])
+    sizes = {name: path.stat().st_size for name, path in found}
+    check_space(sum(sizes.values()), free_space(target))
+    if not found:
+        raise SettingError(f"{source} is empty. Give the folder that holds the model.")
+    records = []
+    for name, path in found:
+        place = Path(target, name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        with path.open("rb") as content, place.open("xb") as copy:
+            while block := content.read(_BLOCK):
+                copy.write(block)
+                digest.update(block)
+                progress(len(block))
+            records.append(FileRecord(name, copy.tell(), digest.hexdigest()))
+    return tuple(records)
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.iterdir()):
+        name = prefix + path.name
+        if path.is_dir():
+            if path.is_symlink():
+                raise SettingError(
+                    f"{path} is a link to a folder. Copy the model with its links followed: cp -rL"
+                )
+            yield from _walk(path, f"{name}/")
+        elif stat.S_ISREG(path.stat().st_mode):
+            yield name, path
+        else:
+            raise SettingError(f"{path} is no plain file. Remove it from the model.")
+
+
+def _check_root(source: Path, names: list[str]) -> None:
+    """Refuse a folder with models in its folders and none at its root."""
+    inner = sorted({name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in _MARKERS})
+    if inner and inner[0]:
+        raise SettingError(f"{source} is not itself a model, but {source / inner[0]} is. Give that folder.")
+
+
+def _lift(folder: str, files: tuple[FileRecord, ...]) -> tuple[FileRecord, ...]:
+    """Take the one folder at an archive's root for the root, where the model is in it."""
+    names = {file.path for file in files}
+    tops = {name.partition("/")[0] for name in names}
+    if any(marker in names for marker in _MARKERS):
+        return files
+    top = tops.pop()
+    if tops or not any(f"{top}/{marker}" in names for marker in _MARKERS):
+        _check_root(Path("it"), sorted(names))
+        return files
+    # Under another name first: what is in it may be called the same.
+    inner = Path(folder, top).rename(Path(folder, ".inner"))
+    for path in list(inner.iterdir()):
+        path.rename(Path(folder, path.name))
+    inner.rmdir()
+    return tuple(FileRecord(file.path.removeprefix(f"{top}/"), file.size, file.sha256) for file in files)
