@@ -83,11 +83,14 @@ class Web:
 def _system_trust(*, verify: bool, connections: int) -> HTTPAdapter:
     """An adapter that trusts the machine's certificates, too, as tensorflow_hub does; requests has a list.
 
-    The default context reads SSL_CERT_FILE and SSL_CERT_DIR; REQUESTS_CA_BUNDLE is read by requests.
+    The default certificates are those of SSL_CERT_FILE and SSL_CERT_DIR, too; REQUESTS_CA_BUNDLE is read by
+    requests.
     """
     from requests.adapters import HTTPAdapter
+    from urllib3.util.ssl_ import create_urllib3_context
 
-    context = ssl.create_default_context()
+    context = create_urllib3_context()  # how host names are compared depends on urllib3's version
+    context.load_default_certs()
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
