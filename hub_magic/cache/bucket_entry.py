@@ -19,8 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..errors import DownloadError
-from ..gcs import BucketFile, BucketFolder
-from ..gcs.folder import Copying, Progress
+from ..gcs import BucketFile, BucketFolder, Copying, Progress
 from .bucket_lock import BucketLock, look_at
 from .bucket_names import BucketEntry, descriptor_metadata
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, read_descriptor

@@ -39,12 +39,15 @@ class Patience:
     Attributes:
         beat: between two signs of life of a holder.
         silent: without one after which a holder is dead.
+        gone: without one after which it is, where its process is none of this machine's: another container
+            may carry this machine's name.
         library: without growth of its download after which a holder without hub_magic is.
         pause: between two looks.
     """
 
-    beat: float = 10
+    beat: float = 3
     silent: float = 45
+    gone: float = 7
     library: float = 600
     pause: float = 2
 
@@ -169,7 +172,8 @@ def release_dead_lock(folder: BucketFolder, entry: BucketEntry, patience: Patien
     holder = entry.holder
     written = [file.updated for file in (entry.lock, *entry.scratch_files()) if file.updated]
     silent = time.time() - max(written).timestamp() if written else 0.0
-    if (holder and holder_state(holder) == "dead") or silent >= patience.library:
+    is_gone = holder is not None and holder_state(holder) == "dead"
+    if silent >= (patience.gone if is_gone else patience.library):
         return folder.remove(entry.lock)
     return False
 
@@ -199,4 +203,4 @@ def _is_dead(entry: BucketEntry, still: float, patience: Patience) -> bool:
     holder = entry.holder
     if holder is None:
         return still >= patience.library
-    return still >= patience.silent or holder_state(holder) == "dead"
+    return still >= (patience.gone if holder_state(holder) == "dead" else patience.silent)

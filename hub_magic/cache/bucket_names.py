@@ -13,7 +13,7 @@ from datetime import datetime
 
 from ..gcs import BucketFile
 from .entry import damage_in
-from .layout import Descriptor, Holder, Role, descriptor_text, lock_text, read_lock, read_name
+from .layout import Descriptor, Holder, Role, lock_text, read_lock, read_name
 
 _FORM = "hub_magic"  # tells our metadata from anybody else's
 
@@ -171,11 +171,6 @@ def descriptor_metadata(descriptor: Descriptor, files: int, size: int) -> dict[s
 def lock_metadata(holder: Holder) -> dict[str, str]:
     """The metadata of a lock."""
     return {"written-by": _FORM, "holder": lock_text(holder)}
-
-
-def foreign_text(handle: str) -> str:
-    """A descriptor's text for an entry that came without one."""
-    return descriptor_text(Descriptor(handle, datetime.now(), "", 0))  # noqa: DTZ005 - local time, as the library
 
 
 def _place_inside(entry: BucketEntry, role: Role, uid: str, rest: str, file: BucketFile) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ..gcs import BucketFile, open_folder
-from ..gcs.folder import LARGEST_BATCH
+from ..gcs import LARGEST_BATCH, BucketFile, open_folder
 from .bucket_names import BucketEntry, group_files
 from .bucket_scan import model_of
 from .entry import CachedModel

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 
 from ..gcs import BucketFolder, open_folder
 from .bucket_names import BucketEntry, descriptor_metadata, group_files
 from .entry import CachedModel, kind_of
 from .holders import holder_state
-from .layout import DESCRIPTOR_SUFFIX, LOCK_SUFFIX, Descriptor, read_descriptor
+from .layout import DESCRIPTOR_SUFFIX, LOCK_SUFFIX, read_descriptor
 from .scan import CacheScan, Problem, in_order
 
 _READERS = 16
@@ -62,38 +61,26 @@ def model_of(location: str, entry: BucketEntry) -> CachedModel:
     )
 
 
-def named(folder: BucketFolder, entries: Iterable[BucketEntry], *, keep: bool) -> dict[str, Descriptor]:
-    """What the descriptors say that tensorflow_hub wrote by itself, each of which takes a request.
+def describe_unknown(folder: BucketFolder, entries: Iterable[BucketEntry]) -> None:
+    """Read the descriptors that tensorflow_hub wrote by itself, and write what they say into their metadata.
+
+    From then on listings tell it; until then each takes two requests.
 
     Args:
         folder: the cache.
         entries: the entries to look at; those that listings know are passed by.
-        keep: whether to write it into the metadata, so that listings tell it from now on.
     """
     unknown = [entry for entry in entries if entry.exists and entry.descriptor and entry.described is None]
 
-    def ask(entry: BucketEntry) -> Descriptor | None:
+    def describe(entry: BucketEntry) -> None:
         name = entry.folder + DESCRIPTOR_SUFFIX
         found = read_descriptor((folder.read(name) or b"").decode(errors="replace"))
-        if found and keep and entry.descriptor and entry.is_whole:
+        if found and entry.descriptor and entry.is_whole:
             metadata = descriptor_metadata(found, len(entry.files), entry.size)
             folder.describe(name, metadata, generation=entry.descriptor.generation)
-        return found
 
     with ThreadPoolExecutor(_READERS, "hub_magic names") as pool:
-        found = list(pool.map(ask, unknown))
-    return {entry.folder: one for entry, one in zip(unknown, found, strict=True) if one}
-
-
-def with_handles(scan: CacheScan, handles: dict[str, str]) -> CacheScan:
-    """The scan with handles that are known from elsewhere, by folder."""
-    models = tuple(
-        replace(model, handle=handles[model.folder])
-        if not model.handle and model.folder in handles
-        else model
-        for model in scan.models
-    )
-    return replace(scan, models=models)
+        list(pool.map(describe, unknown))
 
 
 def _problems(entry: BucketEntry) -> list[Problem]:

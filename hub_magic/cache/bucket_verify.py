@@ -14,7 +14,7 @@ from dataclasses import replace
 from ..gcs import BucketFile, BucketFolder, open_folder
 from .bucket_lock import Patience, release_dead_lock
 from .bucket_names import BucketEntry, group_files
-from .bucket_scan import named
+from .bucket_scan import describe_unknown
 from .entry import CachedModel
 from .moving import from_bucket
 from .scan import Problem, list_cache
@@ -58,17 +58,14 @@ def sweep_bucket(
         return swept, sum(file.size for file in litter)
 
 
-def learn_handles(location: str) -> int:
-    """Read the descriptors that listings do not know, and write what they say where listings find it.
-
-    Returns:
-        How many entries have their handle now.
+def learn_handles(location: str) -> None:
+    """Have listings tell the handles that only descriptors do.
 
     Raises:
         SettingError: the bucket refuses.
     """
     with open_folder(location) as folder:
-        return len(named(folder, group_files(folder.files()).values(), keep=True))
+        describe_unknown(folder, group_files(folder.files()).values())
 
 
 def _as_listed(model: CachedModel, progress: Progress) -> Checked:

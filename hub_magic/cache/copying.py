@@ -10,8 +10,7 @@ from typing import ClassVar
 
 from ..errors import SettingError
 from ..facts import Fact
-from ..gcs import open_folder
-from ..gcs.folder import Progress
+from ..gcs import Progress, open_folder
 from ..locations import is_bucket, prepare_directory
 from .bucket_lock import Patience
 from .bucket_names import group_files

@@ -9,8 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ..gcs import BucketFile, BucketFolder
-from ..gcs.folder import Progress
+from ..gcs import BucketFile, BucketFolder, Progress
 from .bucket_entry import NewEntry, NewFile, local_checksum, put_entry
 from .bucket_lock import Patience, wait_for_entry
 from .bucket_names import BucketEntry

@@ -4,6 +4,18 @@ google-cloud-storage takes a second to import, so it is imported when a bucket i
 """
 
 from .access import BucketAccess, check_bucket, require_bucket
-from .folder import BucketFile, BucketFolder, open_folder
+from .connection import open_folder
+from .files import BucketFile, Copying, Progress
+from .folder import LARGEST_BATCH, BucketFolder
 
-__all__ = ["BucketAccess", "BucketFile", "BucketFolder", "check_bucket", "open_folder", "require_bucket"]
+__all__ = [
+    "LARGEST_BATCH",
+    "BucketAccess",
+    "BucketFile",
+    "BucketFolder",
+    "Copying",
+    "Progress",
+    "check_bucket",
+    "open_folder",
+    "require_bucket",
+]

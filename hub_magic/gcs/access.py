@@ -10,7 +10,8 @@ from ..errors import SettingError
 from ..facts import Fact
 from ..locations import read_location
 from ..runtime import Runtime
-from .folder import BucketFolder, open_folder
+from .connection import open_folder
+from .folder import BucketFolder
 from .identity import Identity, first_line
 from .refusals import ASK_OWNER, BucketError, refusals_in_words
 

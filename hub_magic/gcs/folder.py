@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from .identity import Identity, find_credentials, google_imports, identify
+from .files import BucketFile, Copying, Progress, Watched, file_of, no_progress
+from .identity import Identity
 from .refusals import BucketError, refusals_in_words
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-CONNECTIONS = 32
 _FIELDS = "items(name,size,generation,metageneration,timeCreated,updated,crc32c,metadata),nextPageToken"
 # Seconds to wait for a connection, and for each piece of an answer; and how long to try again in all.
 _TIMEOUT = (10, 60)
@@ -31,44 +29,6 @@ _FIRST_PERSISTENCE = 8
 _PIECE = 16 << 20
 LARGEST_BATCH = 100  # by the manual's "Batch requests"
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-
-Progress = Callable[[int], object]
-
-
-def no_progress(_bytes: int) -> None:
-    """For acts that nobody watches."""
-
-
-@dataclass(frozen=True, slots=True)
-class BucketFile:
-    """An object in a folder of a bucket.
-
-    Attributes:
-        name: relative to the folder; one that ends in "/" only marks a folder.
-        size: in bytes.
-        generation: which of the objects that had this name in turn it is.
-        metageneration: how often its metadata were written.
-        created, updated: times of the bucket's clock.
-        crc32c: the checksum of its content in base64, as the storage computes it.
-        metadata: what was written about it when it was stored.
-    """
-
-    name: str
-    size: int
-    generation: int
-    metageneration: int = 1
-    created: datetime | None = None
-    updated: datetime | None = None
-    crc32c: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Copying:
-    """A copy within a folder: from a name to a name at which there must be nothing yet."""
-
-    source: str
-    target: str
 
 
 class BucketFolder:
@@ -122,7 +82,7 @@ class BucketFolder:
                 timeout=self.timeout,
                 retry=self.retry,
             ):
-                yield _file(blob, self.prefix)
+                yield file_of(blob, self.prefix)
 
     def read(self, name: str) -> bytes | None:
         """What is in a small object; None when it is not there."""
@@ -174,7 +134,7 @@ class BucketFolder:
         blob = self.bucket.blob(self.prefix + name, chunk_size=_PIECE if size > _PIECE else None)
         with open(path, "rb") as file, self._in_words("written"):  # noqa: PTH123
             blob.upload_from_file(
-                _Watched(file, progress),
+                Watched(file, progress),
                 size=size,
                 content_type="application/octet-stream",
                 timeout=self.timeout,
@@ -188,7 +148,7 @@ class BucketFolder:
         blob = self.bucket.blob(self.prefix + file.name, generation=file.generation)
         with open(path, "wb") as target, self._in_words("read"):  # noqa: PTH123
             blob.download_to_file(
-                _Watched(target, progress),
+                Watched(target, progress),
                 timeout=self.timeout,
                 retry=self.retry,
                 checksum="crc32c",
@@ -309,81 +269,3 @@ class BucketFolder:
 
     def _in_words(self, act: str) -> Any:
         return refusals_in_words(self.location, act, str(self.who))
-
-
-def open_folder(location: str, *, brief: bool = False) -> BucketFolder:
-    """A folder in a bucket, as whoever this kernel is.
-
-    Args:
-        location: `gs://bucket/path`.
-        brief: give up after seconds where the storage does not answer.
-
-    Raises:
-        SettingError: there are no credentials, or Google does not accept them.
-    """
-    with google_imports():
-        import requests
-        from google.auth.transport.requests import AuthorizedSession, Request
-        from google.cloud import storage
-    with refusals_in_words(location, "opened"):
-        credentials = find_credentials()
-        session = AuthorizedSession(credentials, refresh_timeout=_FIRST_PERSISTENCE)  # type: ignore[no-untyped-call]
-        session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
-        # Once, here, and not in each of the threads that ask first.
-        with requests.Session() as asking:
-            credentials.refresh(_Brief(Request(asking)))
-        client = storage.Client(project="hub_magic", credentials=credentials, _http=session)
-        return BucketFolder(location, client, identify(credentials, session), brief=brief)
-
-
-class _Brief:
-    """A request of google-auth that does not wait for two minutes."""
-
-    def __init__(self, request: Any) -> None:
-        self._request = request
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return self._request(*arguments, **{**options, "timeout": _FIRST_PERSISTENCE})
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._request, name)
-
-
-class _Watched:
-    """A file that tells how many bytes went through it; going back, to send a piece again, is not undone."""
-
-    def __init__(self, file: IO[bytes], progress: Progress) -> None:
-        self._file = file
-        self._progress = progress
-        self._told = 0
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._tell(self._file.tell())
-        return data
-
-    def write(self, data: bytes) -> int:
-        written = self._file.write(data)
-        self._tell(self._file.tell())
-        return written
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def _tell(self, position: int) -> None:
-        if position > self._told:
-            self._progress(position - self._told)
-            self._told = position
-
-
-def _file(blob: Any, prefix: str) -> BucketFile:
-    return BucketFile(
-        blob.name[len(prefix) :],
-        int(blob.size or 0),
-        int(blob.generation),
-        int(blob.metageneration),
-        blob.time_created,
-        blob.updated,
-        blob.crc32c or "",
-        blob.metadata or {},
-    )

@@ -1,0 +1,89 @@
+"""Objects of a bucket as the rest of the package knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import IO, Any
+
+Progress = Callable[[int], object]
+
+
+def no_progress(_bytes: int) -> None:
+    """For acts that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketFile:
+    """An object in a folder of a bucket.
+
+    Attributes:
+        name: relative to the folder; one that ends in "/" only marks a folder.
+        size: in bytes.
+        generation: which of the objects that had this name in turn it is.
+        metageneration: how often its metadata were written.
+        created, updated: times of the bucket's clock.
+        crc32c: the checksum of its content in base64, as the storage computes it.
+        metadata: what was written about it when it was stored.
+    """
+
+    name: str
+    size: int
+    generation: int
+    metageneration: int = 1
+    created: datetime | None = None
+    updated: datetime | None = None
+    crc32c: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """A copy within a folder: from a name to a name at which there must be nothing yet."""
+
+    source: str
+    target: str
+
+
+class Watched:
+    """A file that tells how many bytes went through it; going back, to send a piece again, is not undone."""
+
+    def __init__(self, file: IO[bytes], progress: Progress) -> None:
+        self._file = file
+        self._progress = progress
+        self._told = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """As the file's own."""
+        data = self._file.read(size)
+        self._tell(self._file.tell())
+        return data
+
+    def write(self, data: bytes) -> int:
+        """As the file's own."""
+        written = self._file.write(data)
+        self._tell(self._file.tell())
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def _tell(self, position: int) -> None:
+        if position > self._told:
+            self._progress(position - self._told)
+            self._told = position
+
+
+def file_of(blob: Any, prefix: str) -> BucketFile:
+    """An object as google-cloud-storage lists it, under its name in the folder."""
+    return BucketFile(
+        blob.name[len(prefix) :],
+        int(blob.size or 0),
+        int(blob.generation),
+        int(blob.metageneration),
+        blob.time_created,
+        blob.updated,
+        blob.crc32c or "",
+        blob.metadata or {},
+    )
