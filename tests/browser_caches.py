@@ -53,10 +53,10 @@ def add_entry(
     return folder
 
 
-def files_of(size: int, *, assets: int = 0, graph: bytes = b"graph") -> dict[str, bytes]:
+def files_of(size: int, *, assets: int = 0, graph: bytes = b"") -> dict[str, bytes]:
     """The files of a whole TF2 SavedModel whose variables take `size` bytes."""
     return {
-        "saved_model.pb": graph,
+        "saved_model.pb": graph or saved_model({}),
         "fingerprint.pb": b"f" * 55,
         "keras_metadata.pb": b"k" * 200,
         "variables/variables.index": b"i" * 300,

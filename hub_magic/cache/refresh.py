@@ -11,6 +11,7 @@ import os
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from ..locations import is_bucket
 from .entry import CachedModel
 from .layout import read_lock
 from .names import read_names
@@ -28,7 +29,7 @@ def rescan(scan: CacheScan) -> CacheScan:
     Raises:
         SettingError: the location is no directory, or may not be listed.
     """
-    if scan.taken is None:
+    if scan.taken is None or is_bucket(scan.location):
         return scan_cache(scan.location)
     since = (scan.taken - _SLACK).timestamp()
     taken = datetime.now()  # noqa: DTZ005 - local time, as descriptors keep

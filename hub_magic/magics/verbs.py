@@ -5,12 +5,15 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..cache import CacheScan, scan_cache
 from ..errors import SettingError
 from ..settings import CacheSetting, read_cache, set_cache
 from .saved import SavedSettings
+
+if TYPE_CHECKING:
+    from ..widget import CacheBrowser
 
 
 def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
@@ -34,11 +37,18 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
         saved.forget("cache")
     if chosen:
         return VERBS[chosen[0]](arguments, saved)
-    return persist_cache(saved, arguments) if arguments.persist else list_models(arguments, saved)
+    return persist_cache(saved, arguments) if arguments.persist else browse()
+
+
+def browse() -> CacheBrowser:
+    """No argument: the browser in a notebook, a table in a terminal."""
+    from ..widget import CacheBrowser
+
+    return CacheBrowser()
 
 
 def list_models(_arguments: Namespace, _saved: SavedSettings) -> CacheScan:
-    """`--list`, and for now no argument at all."""
+    """`--list`."""
     return scan_cache(read_cache().value)
 
 

@@ -1,0 +1,273 @@
+"""The cache browser as Python sees it: every button of the view calls a method of this object."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..cache import CachedModel, CacheScan, list_cache
+from ..cache.prune import plan_prune
+from ..cache.quantities import parse_size
+from ..cache.refresh import rescan, with_last_use
+from ..cache.removal import Removal, Removed, plan_removal
+from ..cache.scan import damage_problem, in_order
+from ..cache.selection import select
+from ..cache.verify import Verification, verify
+from ..download.progress import in_kernel
+from ..errors import NotCachedError
+from ..locations import is_bucket
+from ..settings import read_cache
+from .details import ModelDetails, describe, load_line
+from .static_table import static_html, static_text
+from .survey import Survey
+
+if TYPE_CHECKING:
+    from ..download import Fetched
+    from ..download.new_entry import MakeBar
+    from ..download.repair import Repaired
+    from .channel import Channel
+    from .view import CacheView
+
+Progress = Callable[[int], object]
+
+# Seconds that the first paint waits for sizes, which are all known by then in a cache of some hundred models.
+_FIRST_LOOK = 0.15
+
+
+def no_progress(_count: int) -> None:
+    """For a caller who does not ask how far an act is."""
+
+
+class CacheBrowser:
+    """What is in a cache, to look at and to act on.
+
+    In a notebook it shows as a view; what is selected there is `selection` here. `which` stands for handles,
+    names, unambiguous parts of either, or models; without any it means what is selected.
+
+    Args:
+        location: the cache's directory; the one in force when None.
+
+    Raises:
+        SettingError: the location cannot be listed.
+    """
+
+    def __init__(self, location: str | None = None) -> None:
+        given = read_cache().value if location is None else location
+        # A variable may hold a relative path, and the kernel may change its directory.
+        self.location = given if is_bucket(given) else os.path.abspath(given)  # noqa: PTH100 - links stay
+        listed = list_cache(self.location)
+        self._survey = Survey(listed, (model for model in listed.models if not model.is_measured))
+        self._selected: tuple[str, ...] = ()
+        self._acting = threading.RLock()  # held while files change, and while what is known is replaced
+        self._channel: Channel | None = None
+
+    def __repr__(self) -> str:
+        return f"<CacheBrowser of {self.location}>"
+
+    def _repr_mimebundle_(self, **_which: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        if not in_kernel():
+            return {"text/plain": static_text(self.scan)}, {}
+        self._survey.look(_FIRST_LOOK)
+        # A holder's bundle is heeded by ipywidgets 7 too, whose widgets display themselves; and what a widget
+        # says of its front end's needs, as Colab's, is kept.
+        data, metadata = self.view._repr_mimebundle_() or ({}, {})
+        so_far = self._survey.scan()
+        return {**data, "text/plain": static_text(so_far), "text/html": static_html(so_far)}, metadata
+
+    @property
+    def view(self) -> CacheView:
+        """The widget itself, for layouts of one's own."""
+        if self._channel is None:
+            from .channel import Channel  # brings anywidget, which takes longer to import than all the rest
+
+            self._channel = Channel(self, self._survey)
+        return self._channel.view
+
+    @property
+    def scan(self) -> CacheScan:
+        """Everything that is in the cache, sizes included, as of the last look."""
+        survey = self._survey
+        while not survey.is_done:
+            survey.look(1)
+        return survey.scan()
+
+    def loaded(self) -> Collection[str]:
+        """The paths of the entries that this kernel has loaded."""
+        found: Collection[str] = getattr(sys.modules.get("hub_magic.download"), "loaded_folders", tuple)()
+        return found
+
+    @property
+    def selection(self) -> tuple[CachedModel, ...]:
+        """The models selected in the view, or by `select`."""
+        models = {model.folder: model for model in self._survey.scan().models}
+        return tuple(models[folder] for folder in self._selected if folder in models)
+
+    @property
+    def code(self) -> str:
+        """Python that loads what is selected, a line for each model."""
+        return "\n".join(load_line(model) for model in self.selection)
+
+    def select(self, *which: str | CachedModel, show: bool = True) -> tuple[CachedModel, ...]:
+        """Select these models; none, when none is named.
+
+        Args:
+            which: handles, names, parts of either, or models.
+            show: whether the view selects them too; it knows of its own clicks.
+
+        Raises:
+            NotCachedError: a word means no model, or more than one.
+        """
+        self._selected = tuple(model.folder for model in self._models(which)) if which else ()
+        if show and self._channel:
+            self._channel.show_selection(self._selected)
+        return self.selection
+
+    def describe(self, which: str | CachedModel) -> ModelDetails:
+        """One model looked at closely: its files, its signatures, a line that loads it.
+
+        Raises:
+            NotCachedError: the word means no model, or more than one.
+            OSError: its folder cannot be read.
+        """
+        return describe(self._models((which,))[0])
+
+    def refresh(self) -> CacheScan:
+        """Look at the cache again; what has not changed since is not looked into."""
+        with self._acting:
+            scan = rescan(self.scan)
+            return self._replace(tuple(with_last_use(model) for model in scan.models), scan)
+
+    def plan_removal(self, *which: str | CachedModel) -> Removal:
+        """What removing these models would take away and free, and what would stay, and why.
+
+        Raises:
+            NotCachedError: a word means no model, or more than one; or nothing is selected.
+        """
+        folders = [model.folder for model in self._models(which)]
+        return plan_removal(self.scan, folders, loaded=self.loaded)
+
+    def plan_prune(self, max_size: str | int) -> Removal:
+        """What would go for the models to take at most `max_size` ("5GB"): those used last longest ago.
+
+        Raises:
+            SettingError: the size is none.
+        """
+        size = parse_size(max_size) if isinstance(max_size, str) else max_size
+        return plan_prune(self.scan, max_size=size, loaded=self.loaded)
+
+    def carry_out(self, plan: Removal, progress: Progress = no_progress) -> Removed:
+        """Remove what the plan says; an entry that has changed since, or is now in use, stays.
+
+        Args:
+            plan: from `plan_removal` or `plan_prune`.
+            progress: told the bytes of each model that has been dealt with.
+        """
+        with self._acting:
+            progress(0)  # by which a job that was cancelled while it waited ends here
+            try:
+                return plan.execute(progress)
+            finally:
+                self.refresh()
+
+    def remove(self, *which: str | CachedModel) -> Removed:
+        """Remove these models; what is being downloaded, or was loaded in this kernel, stays.
+
+        Raises:
+            NotCachedError: a word means no model, or more than one; or nothing is selected.
+        """
+        return self.carry_out(self.plan_removal(*which))
+
+    def prune(self, max_size: str | int) -> Removed:
+        """Remove the models used last longest ago, until the others take at most `max_size` ("5GB").
+
+        Raises:
+            SettingError: the size is none.
+        """
+        return self.carry_out(self.plan_prune(max_size))
+
+    def verify(
+        self, *which: str | CachedModel, deep: bool = False, progress: Progress = no_progress
+    ) -> Verification:
+        """Check that models are whole.
+
+        Args:
+            which: handles, names, parts of either, or models; all when none is named.
+            deep: whether every file is read to its end.
+            progress: told how many more are done: models; bytes when it is deep.
+
+        Raises:
+            NotCachedError: a word means no model, or more than one.
+        """
+        with self._acting:
+            scan = self.scan
+            found = verify(scan, self._models(which) if which else None, deep=deep, progress=progress)
+            damage = {one.model.folder: one.damage for one in found.checked}
+            self._replace(tuple(_with_damage(model, damage) for model in scan.models), scan)
+            return found
+
+    def repair(self, *which: str | CachedModel, bar: MakeBar | None = None) -> Repaired:
+        """Download damaged models again, and take away what dead downloads left.
+
+        Args:
+            which: handles, names, parts of either, or models; the whole cache when none is named.
+            bar: makes a bar for a download; the usual one when None.
+
+        Raises:
+            NotCachedError: a word means no model, or more than one.
+        """
+        from ..download.repair import plan_repair
+
+        with self._acting:
+            plan = plan_repair(self.verify(*which))
+            try:
+                return plan.execute(bar=bar)
+            finally:
+                self.refresh()
+
+    def fetch(self, handle: str, *, bar: MakeBar | None = None) -> Fetched:
+        """Have a model in the cache.
+
+        Args:
+            handle: the model's URL, as `hub.load` takes it.
+            bar: makes a bar for the download; the usual one when None.
+
+        Raises:
+            HubMagicError: it cannot be had; the message says why.
+        """
+        from ..download import fetch
+
+        try:
+            return fetch(handle, location=self.location, bar=bar)
+        finally:
+            self.refresh()
+
+    def _models(self, which: Collection[str | CachedModel]) -> tuple[CachedModel, ...]:
+        """The models meant, as they were at the last look."""
+        if not which:
+            if not self.selection:
+                raise NotCachedError("No model is selected. Select one in the view, or name it.")
+            return self.selection
+        words = [one if isinstance(one, str) else one.folder for one in which]
+        known = {model.folder: model for model in self._survey.scan().models}
+        if all(word in known for word in words):  # which spares a search for each of thousands
+            return tuple(known[word] for word in words)
+        return select(self._survey.scan(), words)
+
+    def _replace(self, models: tuple[CachedModel, ...], scan: CacheScan) -> CacheScan:
+        """Make this what is known, here and in the view."""
+        others = (problem for problem in scan.problems if problem.kind != "damaged")
+        damaged = (problem for model in models if (problem := damage_problem(model)))
+        known = replace(scan, models=models, problems=in_order([*others, *damaged]))
+        self._survey = Survey(known)
+        if self._channel:
+            self._channel.show_survey(self._survey)
+        return known
+
+
+def _with_damage(model: CachedModel, damage: Mapping[str, str]) -> CachedModel:
+    found = damage.get(model.folder, model.damage)
+    return model if found == model.damage else replace(model, damage=found)

@@ -1,0 +1,173 @@
+"""What goes between kernel and front end: the rows it was told of, and the messages both ways.
+
+The front end counts revisions; a patch that does not follow on the one before makes it ask for everything.
+Messages are sent from whichever thread has something to say: a kernel's sockets take that, and a running cell
+then delays nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..cache import CachedModel, CacheScan, Problem
+from ..cache.removal import by_folder, is_loaded
+from ..settings import read_mode
+from .jobs import Job, Jobs
+from .messages import Messages
+from .rows import Patch, Rows, shown
+from .survey import Survey
+from .view import CacheView
+
+if TYPE_CHECKING:
+    from .browser import CacheBrowser
+
+T = TypeVar("T")
+
+# Rows that travel with the view itself, for its first paint; the others follow in pieces.
+_FIRST_ROWS = 200
+_PIECE = 2500
+# Seconds between two pieces of news from a scan.
+_PACE = 0.15
+# Seconds that the scan leaves to the first paint.
+_HEAD_START = 0.5
+_MOST_PROBLEMS = 100
+
+
+class Channel:
+    """The kernel's end of one view.
+
+    Args:
+        browser: whose methods the front end's messages call.
+        survey: what is known of the cache so far.
+    """
+
+    def __init__(self, browser: CacheBrowser, survey: Survey) -> None:
+        self._lock = threading.RLock()  # revisions leave in their order
+        self._browser = browser
+        self._survey = survey
+        self._rows = Rows()
+        self._rows.update(islice(survey.scan().models, _FIRST_ROWS), self._in_use())
+        self._revision = 0
+        self._jobs = Jobs(self._show_job)
+        self._painted = threading.Event()
+        self._messages = Messages(browser, self, self._rows, self._jobs)
+        self.view = CacheView(self.snapshot, self._messages.answer)
+        threading.Thread(target=self._follow, name="hub_magic: scan", daemon=True).start()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the view shows."""
+        with self._lock:
+            return {
+                "revision": self._revision,
+                "header": self._header(),
+                "rows": self._rows.columns(),
+                "selected": self._numbers(model.folder for model in self._browser.selection),
+                "jobs": [job.to_data() for job in self._jobs.running],
+            }
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message to the front end."""
+        self.view.send(message)
+
+    def painted(self) -> None:
+        """The front end has drawn its first rows, so the scan need not wait any longer."""
+        self._painted.set()
+
+    def show_survey(self, survey: Survey) -> None:
+        """Show another look at the cache in place of the last one."""
+        with self._lock:
+            self._survey = survey
+            models = survey.scan().models
+            patch = self._rows.update(models, self._in_use())
+            gone = self._rows.keep({model.folder for model in models})
+            self._publish(Patch(patch.new, patch.changed, gone.gone))
+
+    def show_selection(self, folders: Iterable[str]) -> None:
+        """Show that these are selected."""
+        self.send({"event": "selected", "rows": self._numbers(folders)})
+
+    def _show_job(self, job: Job) -> None:
+        self.send({"event": "job", "job": job.to_data()})
+
+    def _publish(self, patch: Patch) -> None:
+        with self._lock:
+            self._revision += 1
+            self.send(
+                {
+                    "event": "patch",
+                    "revision": self._revision,
+                    "header": self._header(),
+                    "new": patch.new,
+                    "changed": patch.changed,
+                    "gone": patch.gone,
+                }
+            )
+
+    def _follow(self) -> None:
+        """Send the rows that did not travel with the view, and sizes as they become known."""
+        self._painted.wait(_HEAD_START)
+        for piece in _pieces(self._survey.scan().models[_FIRST_ROWS:], _PIECE):
+            self._show_models(piece, self._survey)
+        survey = self._survey
+        while not survey.is_done:
+            self._show_models(survey.look(_PACE), survey)
+        # Whatever somebody else has looked at in the meantime, such as the first paint or `browser.scan`.
+        self._show_models(survey.scan().models, survey)
+
+    def _show_models(self, models: Iterable[CachedModel], survey: Survey) -> None:
+        with self._lock:
+            if survey is self._survey:  # not overtaken by a refresh
+                self._publish(self._rows.update(models, self._in_use()))
+
+    def _numbers(self, folders: Iterable[str]) -> list[int]:
+        return [number for folder in folders if (number := self._rows.number(folder))]
+
+    def _in_use(self) -> set[str]:
+        """Folders of the entries that this kernel has loaded."""
+        used = by_folder(self._browser.loaded())
+        return {folder for folder in used if is_loaded(f"{self._browser.location}/{folder}", used)}
+
+    def _header(self) -> dict[str, Any]:
+        scan = self._survey.scan()
+        return {
+            "location": shown(self._browser.location, 1000),
+            "mode": shown(read_mode().value),
+            "count": len(scan.models),
+            "looked": self._survey.looked_at,
+            "free": scan.free,
+            "disk": _disk(scan),
+            "problems": [_problem(problem) for problem in _lasting(scan)[:_MOST_PROBLEMS]],
+            "troubles": len(_lasting(scan)),
+        }
+
+
+def _pieces(items: Iterable[T], length: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while piece := list(islice(rest, length)):
+        yield piece
+
+
+def _disk(scan: CacheScan) -> int:
+    """Bytes of the whole disk; -1 where there is no such number, or nothing stands there yet."""
+    try:
+        return shutil.disk_usage(scan.location).total
+    except OSError:
+        return -1
+
+
+def _lasting(scan: CacheScan) -> list[Problem]:
+    """The problems that no row of the table shows."""
+    return [problem for problem in scan.problems if problem.kind != "damaged"]
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "kind": problem.kind,
+        "where": shown(problem.handle or problem.name),
+        "reason": shown(problem.reason),
+        "size": problem.size,
+    }

@@ -1,0 +1,183 @@
+"""What the front end asks for, and the method of the browser that does it.
+
+A message is `{"do": WORD, "ask": NUMBER, ...}`; what it is answered carries the number back as `re`. It comes
+from a page, so nothing in it is trusted: rows are numbers that were given out, and text is only ever a
+handle or a size.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..cache.removal import Removal
+from ..errors import HubMagicError, NotCachedError
+from ..handles import parse_handle
+from ..render.quantities import plural
+from .jobs import Job, Jobs
+from .payload import details_data, removal_data, removed_line, repaired_line, verified_line
+from .rows import Rows, shown
+
+if TYPE_CHECKING:
+    from .browser import CacheBrowser
+    from .channel import Channel
+
+Message = dict[str, Any]
+Reply = dict[str, Any]
+Act = Callable[[Message], Reply]
+
+# What looks into files, or needs all sizes; the kernel's own thread stays free for cells.
+_SLOW = frozenset({"describe", "plan remove", "plan prune"})
+
+
+class Messages:
+    """Answers the front end of one view.
+
+    Args:
+        browser: whose methods do the work.
+        channel: what leads back to the front end.
+        rows: the rows that the front end was told of.
+        jobs: where long acts run.
+    """
+
+    def __init__(self, browser: CacheBrowser, channel: Channel, rows: Rows, jobs: Jobs) -> None:
+        self._browser = browser
+        self._channel = channel
+        self._rows = rows
+        self._jobs = jobs
+        self._plans: dict[int, Removal] = {}
+        self._acts: dict[str, Act] = {
+            "hello": self._hello,
+            "rows": self._all_rows,
+            "select": self._select,
+            "describe": self._describe,
+            "plan remove": self._plan_remove,
+            "plan prune": self._plan_prune,
+            "carry out": self._carry_out,
+            "verify": self._verify,
+            "repair": self._repair,
+            "fetch": self._fetch,
+            "refresh": self._refresh,
+            "cancel": self._cancel,
+        }
+
+    def answer(self, message: Any) -> None:
+        """Do what a message asks for, and answer it."""
+        if not isinstance(message, dict):
+            return
+        act = self._acts.get(str(message.get("do")))
+        if act is None:
+            self._reply(message, {"error": "This page asks for something that this kernel does not know."})
+        elif message["do"] in _SLOW:
+            threading.Thread(target=self._do, args=(act, message), name="hub_magic: ask", daemon=True).start()
+        else:
+            self._do(act, message)
+
+    def _do(self, act: Act, message: Message) -> None:
+        reply: Reply = {"error": "A fault of hub_magic's own; the kernel's log has it."}
+        try:
+            reply = act(message)
+        except (HubMagicError, OSError) as error:
+            reply = {"error": shown(str(error), 1000)}
+        finally:  # any other error goes on to the kernel's log, and the front end does not wait for ever
+            self._reply(message, reply)
+
+    def _reply(self, message: Message, reply: Reply) -> None:
+        self._channel.send({"re": message.get("ask"), **reply})
+
+    def _hello(self, _message: Message) -> Reply:
+        self._channel.painted()
+        return {}
+
+    def _all_rows(self, _message: Message) -> Reply:
+        return {"data": self._channel.snapshot()}
+
+    def _select(self, message: Message) -> Reply:
+        self._browser.select(*self._folders(message), show=False)
+        return {}
+
+    def _describe(self, message: Message) -> Reply:
+        (folder,) = self._chosen(message)[:1]
+        return {"details": details_data(self._browser.describe(folder))}
+
+    def _plan_remove(self, message: Message) -> Reply:
+        return self._keep(message, self._browser.plan_removal(*self._chosen(message)))
+
+    def _plan_prune(self, message: Message) -> Reply:
+        return self._keep(message, self._browser.plan_prune(str(message.get("size"))))
+
+    def _keep(self, message: Message, plan: Removal) -> Reply:
+        """Keep a plan until the user has said yes to it; what was not answered is forgotten."""
+        number = message.get("ask", 0)
+        self._plans = {number: plan}
+        return {"plan": {"number": number, **removal_data(plan)}}
+
+    def _carry_out(self, message: Message) -> Reply:
+        plan = self._plans.pop(message.get("plan", 0), None)
+        if plan is None:
+            raise NotCachedError("This plan is out of date. Ask for it again.")
+
+        def act(job: Job) -> str:
+            job.total = plan.size
+            return removed_line(self._browser.carry_out(plan, job))
+
+        return self._start(f"Removing {plural(len(plan.going), 'model')}", act, unit="bytes")
+
+    def _verify(self, message: Message) -> Reply:
+        folders = self._folders(message)
+        deep = message.get("deep") is True
+
+        def act(job: Job) -> str:
+            models = self._browser.scan.models
+            chosen = [model for model in models if not folders or model.folder in folders]
+            job.total = sum(max(model.size, 0) for model in chosen) if deep else len(chosen)
+            return verified_line(self._browser.verify(*folders, deep=deep, progress=job))
+
+        what = plural(len(folders), "model") if folders else "all models"
+        return self._start(f"Checking {what}", act, unit="bytes" if deep else "")
+
+    def _fetch(self, message: Message) -> Reply:
+        handle = parse_handle(str(message.get("handle", "")).strip())
+
+        def act(job: Job) -> str:
+            was_cached = self._browser.fetch(handle.text, bar=job.bar).was_cached
+            return (
+                f"{shown(handle.text)} was in the cache." if was_cached else f"Fetched {shown(handle.text)}."
+            )
+
+        return self._start(f"Fetching {shown(handle.text)}", act, unit="bytes", subject=shown(handle.name))
+
+    def _repair(self, message: Message) -> Reply:
+        folders = self._folders(message)
+        what = plural(len(folders), "model") if folders else "the cache"
+        return self._start(
+            f"Repairing {what}",
+            lambda job: repaired_line(self._browser.repair(*folders, bar=job.bar)),
+            unit="bytes",
+        )
+
+    def _refresh(self, _message: Message) -> Reply:
+        def act(_job: Job) -> str:
+            return f"Looked again: {plural(len(self._browser.refresh().models), 'model')}."
+
+        return self._start("Looking again", act)
+
+    def _cancel(self, message: Message) -> Reply:
+        self._jobs.cancel(message.get("job"))
+        return {}
+
+    def _start(self, title: str, act: Callable[[Job], str], *, unit: str = "", subject: str = "") -> Reply:
+        return {"job": self._jobs.start(title, act, unit=unit, subject=subject).number}
+
+    def _folders(self, message: Message) -> tuple[str, ...]:
+        """The folders of the rows that a message names; rows that are gone are passed by."""
+        numbers = message.get("rows")
+        found = map(self._rows.folder, numbers if isinstance(numbers, list) else ())
+        return tuple(folder for folder in found if folder)
+
+    def _chosen(self, message: Message) -> tuple[str, ...]:
+        folders = self._folders(message)
+        if not folders:
+            raise NotCachedError("What was chosen is no longer in the cache.")
+        return folders
