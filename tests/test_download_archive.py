@@ -134,7 +134,7 @@ HOSTILE = {
     "folder where a file is": (gzipped(tar([file("a", b"y"), folder("a")])), "there twice"),
     "file below a file": (gzipped(tar([file("a", b"y"), file("a/b", b"y")])), "there twice"),
     "no name": (gzipped(tar([file("./", b"y")])), "without a name|there twice"),
-    "nothing in it": (gzipped(tar([])), "no files"),
+    "nothing in it": (gzipped(tar([])), "no files|refers back"),
     "folders only": (gzipped(tar([folder("a")])), "no files"),
     "header without end": (long_header(1 << 40), "header of"),
     "headers without end": (many_headers(5000), "cannot be read|no tar file"),
