@@ -1,9 +1,13 @@
-"""The browser where no widget runs: in a saved notebook, on GitHub, in a front end without widgets."""
+"""The browser where no widget runs: in a saved notebook, on GitHub, in a front end without widgets.
+
+The same as `%hub_cache --list` shows, unless that would be too long to keep in a notebook, or is not all
+known yet.
+"""
 
 from __future__ import annotations
 
 from ..cache import CachedModel, CacheScan
-from ..render.cache import model_state
+from ..render.cache import model_state, scan_html, scan_text
 from ..render.quantities import age, plural, size
 from ..render.tables import Column, html_lines, html_table, plain, text_table
 
@@ -23,24 +27,26 @@ _MOST = 100
 
 def static_text(scan: CacheScan) -> str:
     """The cache as text."""
-    lines = [plain(line) for line in _lines(scan)]
-    return "\n".join([*lines, "", text_table(_COLUMNS, _rows(scan))] if scan.models else lines)
+    if _is_short(scan):
+        return scan_text(scan)
+    return "\n".join([*(plain(line) for line in _lines(scan)), "", text_table(_COLUMNS, _rows(scan))])
 
 
 def static_html(scan: CacheScan) -> str:
     """The cache as HTML without a script or a style sheet."""
-    table = html_table(_COLUMNS, _rows(scan)) if scan.models else ""
-    return f"<div>{html_lines(_lines(scan))}</div>{table}"
+    if _is_short(scan):
+        return scan_html(scan)
+    return f"<div>{html_lines(_lines(scan))}</div>{html_table(_COLUMNS, _rows(scan))}"
+
+
+def _is_short(scan: CacheScan) -> bool:
+    return len(scan.models) <= _MOST and all(model.is_measured for model in scan.models)
 
 
 def _lines(scan: CacheScan) -> list[str]:
-    if not scan.models:
-        return [f"{scan.location}: no models yet"]
-    is_measured = all(model.is_measured for model in scan.models)
     lines = [f"{scan.location}: {plural(len(scan.models), 'model')}"]
-    lines[0] += f", {size(scan.size)}" if is_measured else ""
-    if scan.problems and is_measured:
-        lines[0] += f", {plural(len(scan.problems), 'problem')}"
+    if all(model.is_measured for model in scan.models):
+        lines[0] += f", {size(scan.size)}"
     if len(scan.models) > _MOST:
         lines.append(f"The first {_MOST} of them; %hub_cache --list gives all.")
     return lines
