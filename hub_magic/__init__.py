@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .cache import CachedModel, CacheScan, Problem, list_cache, scan_cache
+    from .cache.copying import Copied, CopyPlan, plan_copy
     from .download import Fetched, fetch, resolve
     from .errors import (
         DamagedEntryError,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         RouteError,
         SettingError,
     )
+    from .gcs import BucketAccess, check_bucket
     from .handles import Handle, parse_handle
     from .loading import LoadPlan, RouteReason, loading_for, plan_load
     from .runtime import Runtime, detect_runtime
@@ -41,6 +43,8 @@ _MODULES = {
         "RouteError",
         "SettingError",
     ),
+    "cache.copying": ("Copied", "CopyPlan", "plan_copy"),
+    "gcs": ("BucketAccess", "check_bucket"),
     "handles": ("Handle", "parse_handle"),
     "loading": ("LoadPlan", "RouteReason", "loading_for", "plan_load"),
     "runtime": ("Runtime", "detect_runtime"),
@@ -49,9 +53,12 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "BucketAccess",
     "CacheScan",
     "CacheSetting",
     "CachedModel",
+    "Copied",
+    "CopyPlan",
     "DamagedEntryError",
     "DownloadError",
     "Fetched",
@@ -66,11 +73,13 @@ __all__ = [
     "RouteReason",
     "Runtime",
     "SettingError",
+    "check_bucket",
     "detect_runtime",
     "fetch",
     "list_cache",
     "loading_for",
     "parse_handle",
+    "plan_copy",
     "plan_load",
     "read_cache",
     "read_mode",
