@@ -355,6 +355,8 @@ def test_host_that_only_says_that_it_knows_ranges(get: Fetch) -> None:
     archive = model_archive(LARGE_FILES)
     with FaultyHost(archive, then=Fault(rate=60_000_000, ranges=False)) as host:
         assert_whole(get(host), LARGE_FILES)
+    assert len(host.seen) <= 8
+    assert get.notices == []
 
 
 def test_parts_of_different_versions_are_never_mixed(get: Fetch) -> None:

@@ -126,8 +126,11 @@ def resolve_ours(handle: Handle) -> str:
     """
     cache = read_cache().value
     entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
-    if not _is_uncompressed() and _damage(entry) == "":
-        return entry
+    try:
+        if not _is_uncompressed() and _damage(entry) == "":
+            return entry
+    except OSError:
+        pass  # `fetch` meets it again, and has words for it
     return fetch(handle.text).path
 
 

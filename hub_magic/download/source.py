@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import DownloadError
+from .body import Body, PassingError, passing_error
+from .digests import read_digests
 from .explain import explain_answer, explain_silence, is_about_certificate
 from .web import Web, is_passing, requested_pause
 
@@ -18,22 +17,6 @@ if TYPE_CHECKING:
 
 # What a host says of an address that it signed for a while.
 _MAY_BE_EXPIRED = frozenset({400, 401, 403, 404, 410})
-
-
-class PassingError(Exception):
-    """A failure that another try may not meet.
-
-    Args:
-        explain: gives the words for the user, from the number of tries.
-        is_answer: whether the host has answered.
-        pause: seconds that the host asks to wait.
-    """
-
-    def __init__(self, explain: Callable[[int], str], *, is_answer: bool = False, pause: float = 0) -> None:
-        super().__init__()
-        self.explain = explain
-        self.is_answer = is_answer
-        self.pause = pause
 
 
 class RestartError(Exception):
@@ -64,69 +47,6 @@ class Facts:
     def validator(self) -> str:
         """What `If-Range` can be asked with: a strong ETag, else the time of the last change."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
-
-
-class Body:
-    """The bytes of one answer, from a position on, to `end` where only a part was asked for."""
-
-    def __init__(self, handle: str, answer: requests.Response, position: int, end: int | None = None) -> None:
-        self.position = position
-        self._end = end
-        self._handle = handle
-        self._answer = answer
-        # `read` waits for all that is asked for, and loses it when the connection drops; urllib3 1
-        # has no other.
-        self._read: Callable[..., bytes] = getattr(answer.raw, "read1", answer.raw.read)
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes as they come; b"" at the end of the answer.
-
-        Raises:
-            PassingError: the connection dropped, or gave nothing for too long.
-        """
-        from urllib3.exceptions import HTTPError
-
-        try:
-            data = self._read(size, decode_content=False)
-        except (HTTPError, OSError, ValueError) as error:  # ValueError: closed by `abort`
-            raise _passing(self._handle, error) from error
-        self.position += len(data)
-        return data
-
-    def continues_at(self, position: int) -> bool:
-        """Whether the next byte to be read is that one."""
-        return position == self.position and position != self._end
-
-    def broken_off(self, why: str) -> PassingError:
-        """The failure to raise when it ends too early."""
-        return _passing(self._handle, ConnectionError(why))
-
-    def skip(self, size: int) -> None:
-        """Read and forget.
-
-        Raises:
-            PassingError: as `read`.
-        """
-        end = self.position + size
-        while self.position < end and self.read(min(1 << 16, end - self.position)):
-            pass
-
-    def close(self) -> None:
-        """End the connection, unless everything was read: then it is kept for the next request."""
-        self._answer.close()
-
-    def abort(self) -> None:
-        """Make a `read` that waits in another thread come back at once."""
-        shutdown = getattr(
-            self._answer.raw, "shutdown", None
-        )  # urllib3 2.3; before, it waits for its timeout
-        if shutdown is not None:
-            with contextlib.suppress(ValueError, RuntimeError, OSError):  # nobody reads any more
-                shutdown()
-
-
-def _passing(handle: str, error: Exception) -> PassingError:
-    return PassingError(lambda tries: explain_silence(handle, error, tries))
 
 
 class Source:
@@ -175,7 +95,7 @@ class Source:
             return self._web.get(url, **headers)
         except OSError as error:  # all errors of requests are OSErrors, too
             if isinstance(error, (NoConnectionError, Timeout)) and not is_about_certificate(error):
-                raise _passing(self._handle, error) from error
+                raise passing_error(self._handle, error) from error
             raise DownloadError(explain_silence(self._handle, error, 1)) from error
 
     def _check_status(self, answer: requests.Response) -> None:
@@ -205,10 +125,13 @@ class Source:
             answer.close()
             raise RestartError(_CHANGED)
         if status == 200:
-            # The host knows no ranges: what is there already goes by once more.
             if now.size != facts.size:
                 answer.close()
                 raise RestartError(_CHANGED)
+            if end is not None:  # another connection may have all of it on its way
+                answer.close()
+                raise passing_error(self._handle, ConnectionError("the host gives no parts"))
+            # The host knows no ranges: what is there already goes by once more.
             body = Body(self._handle, answer, 0)
             body.skip(start)
             return body
@@ -231,24 +154,8 @@ def _read_facts(answer: requests.Response) -> Facts:
         etag=headers.get("ETag", ""),
         modified=headers.get("Last-Modified", ""),
         has_ranges=headers.get("Accept-Ranges", "").lower() == "bytes",
-        digests=_read_digests(headers),
+        digests=read_digests(headers),
     )
-
-
-def _read_digests(headers: Any) -> tuple[tuple[str, bytes], ...]:
-    """What the host says of the bytes: `Content-MD5`, and `x-goog-hash: crc32c=…,md5=…` from a bucket."""
-    # A bucket that unpacks an object on the way gives the digests of what it stores.
-    if headers.get("x-goog-stored-content-encoding", "identity") != "identity":
-        return ()
-    found = dict(re.findall(r"(md5|crc32c)=([A-Za-z0-9+/]+=*)", headers.get("x-goog-hash", "")))
-    if headers.get("Content-MD5"):
-        found["md5"] = headers["Content-MD5"]
-    digests = []
-    for name, text in sorted(found.items()):
-        with contextlib.suppress(ValueError):  # not base64: no digest
-            digests.append((name, base64.b64decode(text, validate=True)))
-    lengths = {"md5": 16, "crc32c": 4}
-    return tuple((name, value) for name, value in digests if len(value) == lengths[name])
 
 
 def _beginning(answer: requests.Response) -> bytes:

@@ -8,18 +8,18 @@ has come of it; the last one tries again, from the very byte.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import DownloadError
-from .decode import ArchiveDamagedError
+from .body import Body, PassingError
+from .digests import Digests
 from .pieces import Piece, Pieces, StoppedError
-from .source import Body, Facts, PassingError, Source
+from .source import Facts, Source
 from .web import Patience, Web
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 18
 _PIECE = 4 << 20
-_WINDOW = 12  # pieces, so at most 48 MB in memory
+_WINDOW = 8  # pieces, so at most 32 MB in memory
 _HUNGER = 0.05  # seconds without a byte to unpack after which another connection joins in
 _PROGRESS = 1 << 16  # bytes that make a failure the first one again
 _FIRST_TRIES = 3  # at a host that does not answer: a misspelt name should not take long
@@ -125,7 +125,7 @@ class Transfer:
             RestartError: the archive changed at the host while it was fetched.
             ArchiveDamagedError: they are not those whose digest the host gives.
         """
-        digests = [(name, value, digest) for name, value in self.facts.digests if (digest := _digest(name))]
+        digests = Digests(self.facts.digests)
         self._hire(_Hand(self._first))
         hunger = 0.0
         while True:
@@ -135,15 +135,12 @@ class Transfer:
             if chunks is None:
                 break
             for chunk in chunks:
-                for _, _, digest in digests:
-                    digest.update(chunk)
+                digests.update(chunk)
                 yield chunk
             if hunger > _HUNGER and self._may_hire():
                 hunger = 0
                 self._hire(_Hand())
-        for name, value, digest in digests:
-            if digest.digest() != value:
-                raise ArchiveDamagedError(f"its {name} is not the one that the host gives")
+        digests.check()
 
     def _may_hire(self) -> bool:
         if not self._pieces.has_more:
@@ -257,15 +254,3 @@ class _Hand:
 
     def __init__(self, body: Body | None = None) -> None:
         self.body = body
-
-
-def _digest(name: str) -> Any:
-    """A running digest of that name; None where it cannot be had, or only slowly."""
-    if name == "md5":
-        return hashlib.md5(usedforsecurity=False)
-    try:
-        import google_crc32c
-    except ImportError:
-        return None
-    is_fast = google_crc32c.implementation == "c"
-    return google_crc32c.Checksum() if is_fast else None  # type: ignore[no-untyped-call]
