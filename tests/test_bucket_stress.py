@@ -22,15 +22,16 @@ from host_client import FILES as SERVED
 from host_client import write_model
 
 from hub_magic.cache import scan_cache
+from hub_magic.cache.bucket_lock import Patience
 from hub_magic.cache.bucket_names import group_files
 from hub_magic.cache.copying import plan_copy
 from hub_magic.gcs import BucketFile
 from hub_magic.handles import parse_handle
 from hub_magic.host import ModelHost
 
-pytestmark = pytest.mark.stress
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 ROUNDS = int(os.environ.get("HUB_MAGIC_STRESS", "4"))
+pytestmark = [pytest.mark.stress, pytest.mark.timeout(120 + 20 * ROUNDS)]
 TEAM = "gs://models/team"
 
 COPY = """
@@ -127,7 +128,8 @@ def test_copies(gcs: GcsStandIn, tmp_path: Path) -> None:
         killed_at_random([COPY, str(tmp_path / "here")], watcher, chance, count * 9)
         gcs.settle()
         assert watcher.half_entries() == []
-        plan_copy(scan_cache(str(tmp_path / "here")), scan_cache(TEAM)).execute()
+        plan = plan_copy(scan_cache(str(tmp_path / "here")), scan_cache(TEAM))
+        plan.execute(patience=Patience(beat=0.2, gone=1, pause=0.1))
         assert watcher.broken == []
         found = gcs.objects.bucket("models").objects
         entries = {
