@@ -468,9 +468,11 @@ def test_a_worker_that_is_gone_is_told(files) -> None:
     with Cluster(files) as cluster:
         answer = ask(
             f"""
-            import signal
+            import select, signal
             send(MODELS)
-            os.kill({cluster.workers[0].pid}, signal.SIGKILL)
+            worker = os.pidfd_open({cluster.workers[0].pid})
+            signal.pidfd_send_signal(worker, signal.SIGKILL)
+            select.select([worker], [], [])  # until it has ended, and its connections with it
             try:
                 send(MODELS)
             except HubMagicError as error:

@@ -37,8 +37,9 @@ server.join()
 """
 
 _PRELUDE = """
-import json, os, sys
+import faulthandler, json, os, sys
 from pathlib import Path
+faulthandler.dump_traceback_later(float(os.environ["RIG_TIMEOUT"]), exit=True)  # a client that hangs says where
 import tensorflow as tf
 if workers := json.loads(os.environ["RIG_WORKERS"]):
     tf.config.experimental_connect_to_cluster(tf.train.ClusterSpec({"worker": workers}))
@@ -173,7 +174,7 @@ def mount_command(hidden: Path, options: str = "rw") -> list[str]:
     return command
 
 
-def run_client(code: str, cluster: Cluster | None, /, timeout: float = 240, **environment: str) -> Any:
+def run_client(code: str, cluster: Cluster | None, /, timeout: float = 120, **environment: str) -> Any:
     """Run `code` in a process connected to the cluster, if any; return what it gave to `report`, through JSON.
 
     The code finds `tf`, `Path`, `json`, `os`, `sys` and `report` in place. `environment` is added to the
@@ -191,11 +192,12 @@ def run_client(code: str, cluster: Cluster | None, /, timeout: float = 240, **en
             capture_output=True,
             text=True,
             check=False,
-            timeout=timeout,
+            timeout=timeout + 30,
             env={
                 **_environment(),
                 "RIG_WORKERS": json.dumps(cluster.addresses if cluster else []),
                 "RIG_ANSWER": str(answer),
+                "RIG_TIMEOUT": str(timeout),
                 **environment,
             },
         )
