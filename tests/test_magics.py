@@ -42,6 +42,7 @@ def test_mode_auto_gives_its_reason(loaded: Kernel) -> None:
     assert "Chosen because models are read from this machine's disk" in text
 
 
+@pytest.mark.tensorflow  # which absl comes with
 def test_mode_of_a_flag_and_a_misspelt_variable(loaded: Kernel) -> None:
     loaded.ok(
         "from absl import flags\n"
