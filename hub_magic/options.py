@@ -127,16 +127,16 @@ ADD = option(
     nargs="*",
     metavar="WORD",
     type=unquoted,
-    help="--add HANDLE PATH puts the model in a directory or archive into the cache under that handle; "
-    "--add --all DIRECTORY all that --export --all wrote",
+    help="put a model into the cache: HANDLE PATH, a directory, .tar or .tar.gz; with --all, every model "
+    "that --export --all wrote: DIRECTORY",
 )
 EXPORT = option(
     "--export",
     nargs="*",
     metavar="WORD",
     type=unquoted,
-    help="--export HANDLE FILE writes a model to a .tar.gz or .tar; --export --all DIRECTORY every model, "
-    "for a machine without a network",
+    help="write a model to an archive: HANDLE FILE, a .tar.gz or .tar; with --all, every model, for a "
+    "machine without a network: DIRECTORY",
 )
 MOVE_TO = option(
     "--move-to",
@@ -144,9 +144,15 @@ MOVE_TO = option(
     type=unquoted,
     help="move the whole cache to another directory, and cache there from now on",
 )
-ALL = option("--all", action="store_true", help="with --add or --export: every model")
+ALL = option(
+    "--all",
+    action="store_true",
+    help="with --list: what other caches on this machine hold, too; with --add or --export: every model",
+)
 DRY_RUN = option(
-    "--dry-run", action="store_true", help="only show what would be done; plan.execute() does it later"
+    "--dry-run",
+    action="store_true",
+    help="only show what would be done; in a notebook, plan.execute() does it",
 )
 
 CACHE = (
@@ -191,3 +197,10 @@ STRATEGY = option(
     "--strategy", metavar="NAME", help="run the cell in the scope of this tf.distribute strategy of yours"
 )
 NO_INIT = option("--no-init", action="store_true", help="neither connect to the TPU nor initialise it")
+
+# What each magic takes.
+MAGICS = {
+    "hub_mode": (MODE, PERSIST, AUTOLOAD, FORGET),
+    "hub_cache": CACHE,
+    "hub_tpu": (CELL, VIA, BUCKET, STRATEGY, NO_INIT, PERSIST),
+}

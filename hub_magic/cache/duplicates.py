@@ -12,6 +12,7 @@ from ..errors import HandleError
 from ..handles import parse_handle
 from .content import digests
 from .entry import CachedModel
+from .measure import measure
 from .record import read_record
 from .scan import CacheScan
 
@@ -55,7 +56,7 @@ def _same_on_both_hosts(groups: dict[str, list[CachedModel]]) -> list[tuple[str,
             continue
         by_content: dict[frozenset[tuple[str, str]], list[str]] = defaultdict(list)
         for spelling, model in candidates.items():
-            if content := _content(model.path):
+            if content := content_of(model.path):
                 by_content[content].append(spelling)
         # Two versions with the same files would make it a guess which is which.
         for spellings in by_content.values():
@@ -66,12 +67,13 @@ def _same_on_both_hosts(groups: dict[str, list[CachedModel]]) -> list[tuple[str,
     return pairs
 
 
-def _content(entry: str) -> frozenset[tuple[str, str]]:
-    """Names and digests of an entry's files, from its record where it has one; empty when unreadable."""
+def content_of(entry: str) -> frozenset[tuple[str, str]] | None:
+    """Names and digests of an entry's files, recorded or read; None when not all can be read."""
     record = read_record(entry)
     if record:
         return frozenset((file.path, file.sha256) for file in record.files)
     try:
-        return frozenset(digests(entry).items())
+        found = digests(entry)
+        return frozenset(found.items()) if len(found) == measure(CachedModel("", entry)).files else None
     except OSError:
-        return frozenset()
+        return None

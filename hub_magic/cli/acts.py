@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache import CacheScan, list_cache, scan_cache
@@ -16,16 +17,46 @@ from ..cache.prune import plan_prune
 from ..cache.quantities import parse_period, parse_size
 from ..cache.removal import Removal, Removed, plan_removal
 from ..cache.selection import select
+from ..errors import HandleError
 from ..facts import Fact
+from ..handles import parse_handle
 from ..locations import is_bucket
 from ..settings import read_cache
 from .bars import byte_bar
 
 if TYPE_CHECKING:
+    from ..cache.others import MachineScan
     from ..cache.verify import Verification
+    from ..download.fetched_models import FetchedModels
     from ..download.repair import Repair, Repaired
 
 Show = Callable[[Fact], object]
+
+
+def list_models(arguments: Namespace, _show: Show) -> CacheScan | MachineScan:
+    """`--list`, and `--list --all`."""
+    if not arguments.all:
+        return _scan()
+    from ..cache.others import scan_machine
+
+    return scan_machine(_scan(), os.environ)
+
+
+def fetch(arguments: Namespace, _show: Show) -> FetchedModels:
+    """`--fetch HANDLE...`."""
+    from ..download import fetch_all
+
+    for handle in arguments.fetch:
+        _check_path(handle)
+    return fetch_all(arguments.fetch)
+
+
+def resolve(arguments: Namespace, _show: Show) -> str:
+    """`--resolve HANDLE`."""
+    from ..download import resolve as resolve_handle
+
+    _check_path(arguments.resolve)
+    return resolve_handle(arguments.resolve)
 
 
 def remove(arguments: Namespace, show: Show) -> Removal | Removed:
@@ -73,6 +104,16 @@ def loaded_here() -> Collection[str]:
     from ..download import loaded_folders
 
     return loaded_folders()
+
+
+def _check_path(text: str) -> None:
+    """Make sure that a handle which is a path leads somewhere.
+
+    Raises:
+        HandleError: it does not, or the handle is not well-formed.
+    """
+    if parse_handle(text).kind == "path" and not Path(text).exists():
+        raise HandleError(f"There is no {text!r}: a handle without https:// is a path. Write the whole URL.")
 
 
 def _scan() -> CacheScan:

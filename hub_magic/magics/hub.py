@@ -76,7 +76,7 @@ class HubMagics(Magics):
         return set_mode_for_runtime(self.shell)
 
     @line_magic
-    @takes(options.MODE, options.PERSIST, options.AUTOLOAD, options.FORGET)
+    @takes(*options.MAGICS["hub_mode"])
     def hub_mode(self, line: str) -> ModeSetting:
         """How models are fetched: what is in force, or a new mode for every load from now on."""
         arguments = parse(self.hub_mode, line)
@@ -90,7 +90,7 @@ class HubMagics(Magics):
         return replace(setting, source="saved")
 
     @line_magic
-    @takes(*options.CACHE)
+    @takes(*options.MAGICS["hub_cache"])
     def hub_cache(self, line: str) -> Any:
         """What is cached, and where: browse it, fetch models, cache elsewhere, and take care of it."""
         from .verbs import run_verb
@@ -100,7 +100,7 @@ class HubMagics(Magics):
             return run_verb(arguments, self.saved)
 
     @line_cell_magic
-    @takes(options.CELL, options.VIA, options.BUCKET, options.STRATEGY, options.NO_INIT, options.PERSIST)
+    @takes(*options.MAGICS["hub_tpu"])
     def hub_tpu(self, line: str, cell: str | None = None) -> LoadPlan | None:
         """Run this cell with models loading so that the worker can read them.
 

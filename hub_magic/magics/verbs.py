@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..cache import CacheScan, scan_cache
 from ..errors import SettingError
 from ..settings import CacheSetting, read_cache, set_cache
 from .saved import SavedSettings
@@ -47,11 +46,6 @@ def browse() -> CacheBrowser:
     return CacheBrowser()
 
 
-def list_models(_arguments: Namespace, _saved: SavedSettings) -> CacheScan:
-    """`--list`."""
-    return scan_cache(read_cache().value)
-
-
 def set_location(arguments: Namespace, saved: SavedSettings) -> CacheSetting:
     """`LOCATION`, with or without `--persist`."""
     from .buckets import check_location
@@ -66,29 +60,6 @@ def persist_cache(saved: SavedSettings, arguments: Namespace) -> CacheSetting:
     setting = read_cache()
     saved.save("cache", setting.value, autoload=arguments.autoload)
     return replace(setting, source="saved")
-
-
-def resolve_model(arguments: Namespace, _saved: SavedSettings) -> str:
-    """`--resolve HANDLE`."""
-    from ..download import resolve
-
-    return resolve(arguments.resolve)
-
-
-def fetch_models(arguments: Namespace, _saved: SavedSettings) -> Any:
-    """`--fetch HANDLE...`."""
-    from ..download import fetch_all
-
-    return fetch_all(arguments.fetch)
-
-
-def copy_models(arguments: Namespace, _saved: SavedSettings) -> Any:
-    """`--copy-to LOCATION`."""
-    from IPython.display import display
-
-    from ..cli.copies import copy_to
-
-    return copy_to(arguments, display)
 
 
 def move_models(arguments: Namespace, saved: SavedSettings) -> Any:
@@ -123,9 +94,9 @@ def _check_belonging(arguments: Namespace, chosen: list[str]) -> None:
 
 VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
     "location": set_location,
-    "list": list_models,
-    "fetch": fetch_models,
-    "resolve": resolve_model,
+    "list": _act("list_models"),
+    "fetch": _act("fetch"),
+    "resolve": _act("resolve"),
     "remove": _act("remove"),
     "prune": _act("prune"),
     "verify": _act("verify_models"),
@@ -133,7 +104,7 @@ VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
     "add": _act("add", "transport"),
     "export": _act("export", "transport"),
     "move_to": move_models,
-    "copy_to": copy_models,
+    "copy_to": _act("copy_to", "copies"),
 }
 
 # The options that say how one of these is to be done.
@@ -144,6 +115,6 @@ BELONGING = {
     "keep": ("prune",),
     "keep_newest": ("prune",),
     "deep": ("verify", "repair"),
-    "all": ("add", "export"),
+    "all": ("list", "add", "export"),
     "dry_run": ("remove", "prune", "repair", "move_to", "copy_to"),
 }

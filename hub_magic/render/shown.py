@@ -12,6 +12,7 @@ SHOWN = (
     ("hub_magic.loading.plan.LoadPlan", "plan.plan_text", "plan.plan_html"),
     ("hub_magic.cache.scan.CacheScan", "cache.scan_text", "cache.scan_html"),
     ("hub_magic.download.fetched_models.FetchedModels", "fetched.fetched_text", "fetched.fetched_html"),
+    ("hub_magic.cache.others.MachineScan", "machine.machine_text", "machine.machine_html"),
     ("hub_magic.cache.removal.Removal", "care.removal_text", "care.removal_html"),
     ("hub_magic.cache.copying.CopyPlan", "copying.copy_text", "copying.copy_html"),
     ("hub_magic.cache.copying.Copied", "copying.copy_text", "copying.copy_html"),

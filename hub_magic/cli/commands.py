@@ -1,0 +1,100 @@
+"""The commands of `hub-magic`: each is one option of `%hub_cache`, said as a verb, with the same words."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import options
+from ..options import Option, option
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, and what runs it.
+
+    Attributes:
+        name: the word on the command line.
+        verb: the option of the magic that it stands for; it describes the command, and its value is the
+            command's words.
+        modifiers: the options that it takes.
+        run: module and function of this package.
+    """
+
+    name: str
+    verb: Option
+    modifiers: tuple[Option, ...]
+    run: str
+
+    @property
+    def arguments(self) -> tuple[Option, ...]:
+        """All that it takes, its words first."""
+        return (*self._words, *self.modifiers)
+
+    @property
+    def _words(self) -> tuple[Option, ...]:
+        settings = self.verb.settings
+        if settings.get("action") == "store_true":
+            return ()
+        kept = {name: settings[name] for name in ("nargs", "metavar", "type") if name in settings}
+        return (option(self.verb.key, **kept, help=""),)
+
+
+JSON = option("--json", action="store_true", help="print the result as JSON")
+CACHE = option("--cache", metavar="LOCATION", help="use this cache instead of the one in force")
+# What `hub_magic.host` takes is described there.
+SERVE = option(
+    "serve", nargs="...", metavar="DIRECTORY ...", help="serve a folder of models; see serve --help"
+)
+
+COMMANDS = (
+    Command("list", options.LIST, (options.ALL,), "acts.list_models"),
+    Command("fetch", options.FETCH, (), "acts.fetch"),
+    Command("resolve", options.RESOLVE, (), "acts.resolve"),
+    Command("remove", options.REMOVE, (options.DRY_RUN,), "acts.remove"),
+    Command(
+        "prune",
+        options.PRUNE,
+        (
+            options.MAX_SIZE,
+            options.OLDER_THAN,
+            options.DUPLICATES,
+            options.KEEP,
+            options.KEEP_NEWEST,
+            options.DRY_RUN,
+        ),
+        "acts.prune",
+    ),
+    Command("verify", options.VERIFY, (options.DEEP,), "acts.verify_models"),
+    Command("repair", options.REPAIR, (options.DEEP, options.DRY_RUN), "acts.repair"),
+    Command("add", options.ADD, (options.ALL,), "transport.add"),
+    Command("export", options.EXPORT, (options.ALL,), "transport.export"),
+    Command("copy", options.COPY_TO, (options.DRY_RUN,), "copies.copy_to"),
+    Command("mode", options.MODE, (), "modes.show_mode"),
+)
+
+
+def make_parser() -> ArgumentParser:
+    """The parser of the command line; each command's name is given as `command`."""
+    parser = ArgumentParser(
+        prog="hub-magic",
+        description="Take care of the models that TensorFlow Hub has cached.",
+        epilog="Exit status: 0 done; 1 done in part, or something is wrong, and the output says what; "
+        "2 not done, and one line says why.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        words = command.verb.settings["help"]
+        inner = commands.add_parser(command.name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        _take(inner, (*command.arguments, CACHE, JSON))
+    serve = commands.add_parser("serve", help=SERVE.settings["help"], add_help=False)
+    _take(serve, (SERVE,))
+    completion = commands.add_parser("completion", help="print what makes this shell complete hub-magic")
+    completion.add_argument("shell", choices=("bash", "zsh"))
+    return parser
+
+
+def _take(parser: ArgumentParser, arguments: Sequence[Option]) -> None:
+    for argument in arguments:
+        parser.add_argument(*argument.names, **argument.settings)

@@ -1,0 +1,78 @@
+"""`hub-magic`: the care of the cache from a shell or cron."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from ..errors import HubMagicError
+from ..facts import Fact
+from ..locations import read_location
+from ..render.shown import text_of
+from ..settings import CACHE_VARIABLE, mend_environment
+from .commands import COMMANDS, make_parser
+
+# Attributes of results that hold what was not done, or is wrong.
+_SHORTFALLS = ("damaged", "kept", "left", "failed")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit status."""
+    words = sys.argv[1:] if words is None else list(words)
+    if words[:1] == ["serve"]:  # which describes its own options
+        from ..host.__main__ import main as serve
+
+        return serve(words[1:])
+    if words[:1] == ["complete"]:
+        from .completion import print_candidates
+
+        return print_candidates(words[1:])
+    arguments = make_parser().parse_args(words)
+    if arguments.command == "completion":
+        from .completion import SCRIPTS
+
+        sys.stdout.write(SCRIPTS[arguments.shell])
+        return 0
+    try:
+        result = _run(arguments)
+    except HubMagicError as error:
+        sys.stderr.write(f"hub-magic: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("hub-magic: interrupted\n")
+        return 130
+    sys.stdout.write(f"{_as_json(result) if arguments.json else text_of(result)}\n")
+    return _status(result)
+
+
+def _run(arguments: Namespace) -> Any:
+    mend_environment()
+    if arguments.cache:
+        os.environ[CACHE_VARIABLE] = read_location(arguments.cache, os.environ)
+    command = next(command for command in COMMANDS if command.name == arguments.command)
+    module, function = command.run.split(".")
+
+    def show(fact: Fact) -> None:
+        if not arguments.json:
+            sys.stdout.write(f"{text_of(fact)}\n\n")
+            sys.stdout.flush()
+
+    return getattr(import_module(f"{__package__}.{module}"), function)(arguments, show)
+
+
+def _as_json(result: Any) -> str:
+    return str(result.to_json()) if hasattr(result, "to_json") else json.dumps(result)
+
+
+def _status(result: Any) -> int:
+    """1 where something was not done, or is wrong; a plan is neither."""
+    if not hasattr(result, "to_data") or hasattr(result, "execute"):
+        return 0
+    wrong = any(getattr(result, name, ()) for name in _SHORTFALLS)
+    problems = getattr(result, "problems", ()) if hasattr(result, "checked") else ()
+    return int(wrong or any(problem.kind != "no descriptor" for problem in problems))

@@ -1,0 +1,52 @@
+"""The mode, for a shell: no program can change the variables of the shell that runs it, so it prints how."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..cache.scan import free_space
+from ..facts import Fact
+from ..loading import choose_mode
+from ..runtime import detect_runtime
+from ..settings import MODE_VARIABLE, OFFLINE_VARIABLE, ModeSetting, parse_mode, read_mode, set_mode
+from .acts import location
+
+
+@dataclass(frozen=True, slots=True)
+class ShellLines(Fact):
+    """Lines that make a setting in a shell: `eval "$(hub-magic mode offline)"`.
+
+    Attributes:
+        mode: the mode that they set.
+        reason: why it was chosen, for `auto`; else "".
+        lines: to be run by a POSIX shell.
+    """
+
+    mode: str
+    reason: str
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        comment = (f"# {self.mode}: {self.reason}",) if self.reason else ()
+        return "\n".join((*comment, *self.lines))
+
+
+def show_mode(arguments: Namespace, _show: Callable[[Fact], object]) -> ModeSetting | ShellLines:
+    """`mode`: what is in force; `mode MODE`: the lines that set it."""
+    if not arguments.mode:
+        return read_mode()
+    mode, reason = parse_mode(arguments.mode), ""
+    if mode == "auto":
+        mode, reason = choose_mode(detect_runtime(), location(), free_space(location()))
+    env = dict(os.environ)
+    set_mode(mode, env=env)
+    lines = [f"export {MODE_VARIABLE}={shlex.quote(env[MODE_VARIABLE])}"]
+    if OFFLINE_VARIABLE in env:
+        lines.append(f"export {OFFLINE_VARIABLE}={env[OFFLINE_VARIABLE]}")
+    elif OFFLINE_VARIABLE in os.environ:
+        lines.append(f"unset {OFFLINE_VARIABLE}")
+    return ShellLines(mode, reason, tuple(lines))
