@@ -76,10 +76,7 @@ def read_record(entry: str) -> EntryRecord | None:
         entry: the entry's path, CACHE/FOLDER.
     """
     try:
-        marks = tuple(
-            (facts.st_mtime_ns, facts.st_ino, facts.st_size)
-            for facts in (os.stat(entry + suffix) for suffix in (RECORD_SUFFIX, DESCRIPTOR_SUFFIX))  # noqa: PTH116
-        )
+        marks = (_mark(entry + RECORD_SUFFIX), _mark(entry + DESCRIPTOR_SUFFIX))
     except OSError:
         return None
     return _read_record(entry, marks)
@@ -108,6 +105,12 @@ def find_damage(entry: str) -> str:
         if size != file.size:
             return f"{file.path} has {size:,} of its {file.size:,} bytes"
     return ""
+
+
+def _mark(path: str) -> tuple[int, ...]:
+    """What tells a file from another one that takes its place."""
+    facts = os.stat(path)  # noqa: PTH116 - on every load
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size
 
 
 def _read(path: str) -> str:

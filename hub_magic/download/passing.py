@@ -11,7 +11,7 @@ from ..errors import DownloadError
 from ..handles import Handle, parse_handle
 from ..locations import is_bucket
 from ..pkg_resources_stand_in import pkg_resources_stand_in
-from ..settings import CACHE_VARIABLE, is_offline, read_mode
+from ..settings import CACHE_VARIABLE, read_mode
 
 # With these set, the tensorflow_hub of Kaggle's images gives its own models from where they are mounted.
 # Source: docker-python, `patches/kaggle_module_resolver.py`.
@@ -34,9 +34,8 @@ def is_ours(handle: Handle, cache: str, env: Mapping[str, str] | None = None) ->
     env = os.environ if env is None else env
     if handle.kind == "path" or (is_bucket(cache) and handle.kind == "gs") or _is_mounted(handle, env):
         return False
-    if is_offline(env):
-        return True
-    return handle.kind == "http" and read_mode(env=env).is_known
+    mode = read_mode(env=env)
+    return mode.value == "offline" or (handle.kind == "http" and mode.is_known)
 
 
 def pass_on(handle: Handle, cache: str) -> str:

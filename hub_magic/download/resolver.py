@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import HandleError
 from ..imports import ImportHook
 from ..settings import read_cache
+from .passing import is_ours, parsed_handle
 
 # Where tensorflow_hub 0.16.1 keeps its own resolvers. One from anywhere else was added by somebody for a
 # purpose, such as the one in Kaggle's images, and is asked before us.
@@ -33,17 +34,15 @@ class HubMagicResolver:
 
     def is_supported(self, handle: str) -> bool:
         """Whether tensorflow_hub's own resolvers would take the handle, and we do it in their place."""
-        from .passing import is_ours, parsed_handle
-
         try:
             if not isinstance(handle, str) or not is_ours(parsed_handle(handle), read_cache().value):
                 return False
         except HandleError:
             return False
-        others = (other for other in reversed(_registered()) if not isinstance(other, HubMagicResolver))
-        return next(
-            (type(other).__module__ in _ITS_OWN for other in others if other.is_supported(handle)), False
-        )
+        for other in reversed(_registered()):
+            if other is not self and other.is_supported(handle):
+                return type(other).__module__ in _ITS_OWN
+        return False
 
     def __call__(self, handle: str) -> str:
         """The model's directory.
@@ -52,7 +51,6 @@ class HubMagicResolver:
             HubMagicError: as `fetch`.
         """
         from .fetching import resolve_ours
-        from .passing import parsed_handle
 
         path = resolve_ours(parsed_handle(handle))
         self.given.add(path)

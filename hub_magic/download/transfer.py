@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 18
 _PIECE = 4 << 20
-_WINDOW = 8  # pieces, so at most 32 MB in memory
+_WINDOW = 10  # pieces, so at most 40 MB in memory
 _HUNGER = 0.05  # seconds without a byte to unpack after which another connection joins in
 _PROGRESS = 1 << 16  # bytes that make a failure the first one again
 _FIRST_TRIES = 3  # at a host that does not answer: a misspelt name should not take long
