@@ -94,7 +94,7 @@ def test_a_saved_setting_follows_the_move(loaded: Kernel) -> None:
             "--move-to gs://bucket/x",
             "SettingError: A cache is moved to a directory. Copy it to gs://bucket/x",
         ),
-        ("--list --all", "SettingError: --all says how to --add or --export. Give that as well."),
+        ("--verify --all", "SettingError: --all says how to --list or --add or --export. Give that as well."),
     ],
 )
 def test_a_users_mistake_is_one_line_and_changes_nothing(loaded: Kernel, line: str, message: str) -> None:
