@@ -29,7 +29,7 @@ class Ahead(Iterator[bytes]):
         items: how many may lie ready.
     """
 
-    def __init__(self, source: Iterator[bytes], tick: Callable[[], None], *, items: int = 4) -> None:
+    def __init__(self, source: Iterator[bytes], tick: Callable[[], None], *, items: int = 16) -> None:
         self._source = source
         self._tick = tick
         self._ready: queue.Queue[bytes | BaseException] = queue.Queue(items)

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import DownloadError
 
-_BLOCK = 1 << 20  # the most that one step may unpack to, however well it is compressed
+_BLOCK = 1 << 17  # the most that one step may unpack to, however well it is compressed
 _HEAD = 512  # bytes of a tar header
 
 # What each format starts with, as tarfile's `r|*` accepts them.
@@ -43,7 +43,7 @@ class NotAnArchiveError(DownloadError):
 
 
 def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The archive's tar stream, in blocks of at most 1 MB. Nothing is yielded in vain: no block is empty.
+    """The archive's tar stream, in blocks of at most 128 kB. Nothing is yielded in vain: no block is empty.
 
     Args:
         chunks: the archive's bytes in order: a tar file, plain or compressed with gzip, bzip2 or xz.

@@ -25,7 +25,7 @@ from .web import Patience, Web
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 17  # larger ones cost a page fault for every 4 kB
 _PIECE = 4 << 20
 _WINDOW = 10  # pieces, so at most 40 MB in memory
 _HUNGER = 0.05  # seconds without a byte to unpack after which another connection joins in
