@@ -115,7 +115,7 @@ def test_persist_and_forget(tmp_path: Path) -> None:
         assert "HubMagics.cache" in kernel.ok("%config HubMagics").stdout
         assert kernel.ok("%hub_mode --forget").text.startswith("offline")
         kernel.ok("%hub_cache --forget")
-    assert json.loads(profile.read_text()) == {"InteractiveShellApp": {"extensions": []}}
+    assert json.loads(profile.read_text()) == {}
     with Kernel(home) as kernel:
         assert "hub_magic" not in kernel.value("sorted(get_ipython().extension_manager.loaded)")
 

@@ -23,7 +23,7 @@ from ..settings import (
     set_mode,
 )
 from .cell import CellContexts
-from .parsing import parse, takes
+from .parsing import check_keeping, parse, takes
 from .saved import SavedSettings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class HubMagics(Magics):
         super().__init__(shell=shell, parent=shell)
         self.environment = EnvironmentRecord()
         self.cells = CellContexts(shell)
-        self.saved = SavedSettings(shell)
+        self.saved = SavedSettings(self)
         self.undo = ExitStack()
         self.tpu_strategy: Any = None
 
@@ -80,6 +80,7 @@ class HubMagics(Magics):
     def hub_mode(self, line: str) -> ModeSetting:
         """How models are fetched: what is in force, or a new mode for every load from now on."""
         arguments = parse(self.hub_mode, line)
+        check_keeping(arguments)
         if arguments.forget:
             self.saved.forget("mode")
         with self.environment.recording():

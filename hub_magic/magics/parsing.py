@@ -40,3 +40,15 @@ def parse(magic: Magic, line: str) -> Namespace:
             f"{line!r} cannot be split into arguments: {error}. Close the quotation mark."
         ) from error
     return arguments
+
+
+def check_keeping(arguments: Namespace) -> None:
+    """Make sure that what is said of keeping a setting makes sense.
+
+    Raises:
+        SettingError: it is to be kept and forgotten, or to be loaded at every start and not kept.
+    """
+    if arguments.forget and arguments.persist:
+        raise SettingError("--persist and --forget are two things. Do one after the other.")
+    if arguments.autoload and not arguments.persist:
+        raise SettingError("--autoload says how to --persist. Give that as well.")

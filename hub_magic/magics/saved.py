@@ -15,22 +15,29 @@ from traitlets.config.manager import BaseJSONConfigManager
 from ..errors import SettingError
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from .hub import HubMagics
 
 _FILE = "ipython_config"
 _SECTION = "HubMagics"
-_EXTENSION = "hub_magic"
+# Loads the extension at every start. Not `InteractiveShellApp.extensions` in the JSON file: IPython takes that
+# list in place of the one in the user's `ipython_config.py`, and their own extensions would be gone.
+_STARTUP = Path("startup", "50-hub_magic.py")
+_STARTUP_CODE = """\
+# Written by `--persist --autoload` of hub_magic; `--forget` removes it.
+get_ipython().run_line_magic("load_ext", "hub_magic")
+"""
 
 
 class SavedSettings:
     """The part of a profile's configuration that is ours.
 
     Args:
-        shell: the shell whose profile it is.
+        magics: whose settings they are.
     """
 
-    def __init__(self, shell: InteractiveShell) -> None:
-        self._shell = shell
+    def __init__(self, magics: HubMagics) -> None:
+        self._magics = magics
+        self._shell = magics.shell
 
     @property
     def path(self) -> Path:
@@ -53,12 +60,11 @@ class SavedSettings:
         """
         config = self._read()
         config.setdefault(_SECTION, {})[name] = value
-        if autoload:
-            extensions = config.setdefault("InteractiveShellApp", {}).setdefault("extensions", [])
-            if _EXTENSION not in extensions:
-                extensions.append(_EXTENSION)
         self._write(config)
         self._shell.config[_SECTION][name] = value
+        setattr(self._magics, name, value)
+        if autoload:
+            self._write_startup()
 
     def forget(self, name: str) -> None:
         """Keep a setting no longer, and do not load the extension by itself any more when none is left.
@@ -71,11 +77,28 @@ class SavedSettings:
         ours.pop(name, None)
         if not ours:
             config.pop(_SECTION, None)
-            app = config.get("InteractiveShellApp", {})
-            if _EXTENSION in app.get("extensions", ()):
-                app["extensions"].remove(_EXTENSION)
         self._write(config)
         self._shell.config[_SECTION].pop(name, None)
+        setattr(self._magics, name, "")
+        if not ours:
+            self._remove_startup()
+
+    def _write_startup(self) -> None:
+        path = self.path.parent / _STARTUP
+        try:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(_STARTUP_CODE, encoding="utf-8")
+        except OSError as error:
+            raise SettingError(f"{path} cannot be written: {error.strerror}.") from error
+
+    def _remove_startup(self) -> None:
+        """Remove the file that loads the extension, unless the user has made it another one."""
+        path = self.path.parent / _STARTUP
+        try:
+            if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == _STARTUP_CODE:
+                path.unlink()
+        except OSError as error:
+            raise SettingError(f"{path} cannot be removed: {error.strerror}.") from error
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingError
 from ..settings import CacheSetting, read_cache, set_cache
+from .parsing import check_keeping
 from .saved import SavedSettings
 
 if TYPE_CHECKING:
@@ -32,11 +33,16 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
         words = " and ".join(name if name == "location" else f"--{name.replace('_', '-')}" for name in chosen)
         raise SettingError(f"{words} are two things. Do one after the other.")
     _check_belonging(arguments, chosen)
+    check_keeping(arguments)
+    if arguments.persist and not {*chosen} <= {"location", "move_to"}:
+        raise SettingError("--persist keeps a location. Give it without other options, or after them.")
     if arguments.forget:
         saved.forget("cache")
     if chosen:
         return VERBS[chosen[0]](arguments, saved)
-    return persist_cache(saved, arguments) if arguments.persist else browse()
+    if arguments.persist:
+        return persist_cache(saved, arguments)
+    return read_cache() if arguments.forget else browse()
 
 
 def browse() -> CacheBrowser:
@@ -52,7 +58,12 @@ def set_location(arguments: Namespace, saved: SavedSettings) -> CacheSetting:
 
     check_location(arguments.location)
     setting = set_cache(arguments.location)
-    return persist_cache(saved, arguments) if arguments.persist else setting
+    if not arguments.persist:
+        return setting
+    if setting.source == "default":  # which is in force when nothing is kept
+        saved.forget("cache")
+        return setting
+    return persist_cache(saved, arguments)
 
 
 def persist_cache(saved: SavedSettings, arguments: Namespace) -> CacheSetting:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import shlex
 
 from ..locations import is_bucket
-from ..settings import MODE_FORMATS, MODES, CacheSetting, ModeSetting, Setting
+from ..settings import (
+    MODE_FORMATS,
+    MODE_VARIABLE,
+    MODES,
+    OFFLINE_VARIABLE,
+    CacheSetting,
+    ModeSetting,
+    Setting,
+)
 from .tables import html_lines, plain
 
 _MEANINGS = {
@@ -40,10 +48,13 @@ def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
 
 def export_line(setting: Setting) -> str:
     """The line that makes the same setting for programs outside IPython."""
-    value = (
-        MODE_FORMATS.get(setting.value, setting.value) if isinstance(setting, ModeSetting) else setting.value
-    )
-    return f"For other programs: export {setting.name}={shlex.quote(value)}"
+    variables = {setting.name: setting.value}
+    if isinstance(setting, ModeSetting):
+        variables = {MODE_VARIABLE: MODE_FORMATS.get(setting.value, setting.value)}
+        if setting.value == "offline":
+            variables[OFFLINE_VARIABLE] = "1"
+    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    return f"For other programs: export {words}"
 
 
 def setting_text(setting: ModeSetting | CacheSetting) -> str:
