@@ -47,6 +47,10 @@ STEPS = (
 )
 
 
+# More failures than this are no accident of timing.
+MOST_UNSTEADY = 5
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a step ended; `passed` and `failed` count its tests, or the step where it has none."""
@@ -82,9 +86,17 @@ def run(step: Step, pytest_arguments: list[str]) -> Outcome:
         command += [f"--junitxml={results}", *pytest_arguments]
     started = time.monotonic()
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    passed, failed = _count(results) if step.is_pytest else (int(code == 0), int(code != 0))
+    if step.is_pytest and code == 1 and failed <= MOST_UNSTEADY:
+        # Tests with several processes on a busy machine: what fails twice has failed, what does not is named.
+        say(f"\n=== {_title(step)}: once more, the {failed} that failed")
+        code = subprocess.run([*command, "--last-failed"], cwd=ROOT, check=False).returncode
+        again, failed = _count(results)
+        passed += again
+        if code == 0:
+            say(f"UNSTEADY: {again} failed above and passed when run again; look into them.")
     # pytest's 5: it found no test, which is right in a lane that the tests asked for are not for.
     ok = code == 0 or (code == 5 and bool(pytest_arguments))
-    passed, failed = _count(results) if step.is_pytest else (int(ok), int(not ok))
     return Outcome(step, time.monotonic() - started, passed, failed if ok else max(failed, 1))
 
 
