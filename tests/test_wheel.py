@@ -36,7 +36,9 @@ def test_every_tracked_file_of_the_package_is_installed(installed: Path) -> None
 
 
 def test_nothing_but_the_package_is_installed(installed: Path) -> None:
-    assert sorted(path.name.partition("-")[0] for path in installed.iterdir()) == ["hub_magic", "hub_magic"]
+    found = sorted(path.name.partition("-")[0] for path in installed.iterdir())
+    assert found == ["bin", "hub_magic", "hub_magic"]
+    assert [path.name for path in (installed / "bin").iterdir()] == ["hub-magic"]
 
 
 def test_the_installed_package_imports_and_offers_its_names(installed: Path) -> None:
