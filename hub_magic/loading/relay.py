@@ -23,7 +23,7 @@ from ..facts import Fact
 from ..runtime.worker import connected_worker
 from .model_files import ModelFile, find_model_files
 from .worker_copies import WorkerCopies
-from .worker_files import WorkerFiles
+from .worker_files import WorkerFiles, worker_ops_at_once
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -124,20 +124,21 @@ def relay(
         raise RouteError("There is no remote worker to send to. Leave --via out: models load from this disk.")
     started = time.perf_counter()
     workers = tuple(WorkerFiles(task) for task in tasks)
-    copies = WorkerCopies(plan.directory, plan.files, plan.directory, workers, piece)
-    missing, in_memory = copies.missing(), False
-    if not copies.can_be_sent(missing):
-        copies, in_memory = _in_memory(plan, copies), True
-        missing = copies.missing()
+    with worker_ops_at_once():
+        copies = WorkerCopies(plan.directory, plan.files, plan.directory, workers, piece)
+        missing, in_memory = copies.missing(), False
         if not copies.can_be_sent(missing):
-            raise RouteError(
-                f"The workers can keep no files, neither at {plan.directory} nor in memory. "
-                "Take --via bucket --bucket gs://BUCKET/PATH."
-            )
-        _copy_here(plan, copies.folder)
-    sizes = [file.size for files in missing.values() for file in files]
-    with _bar(sum(sizes), shown=progress) as bar:
-        copies.send(missing, bar.update)
+            copies, in_memory = _in_memory(plan, copies), True
+            missing = copies.missing()
+            if not copies.can_be_sent(missing):
+                raise RouteError(
+                    f"The workers can keep no files, neither at {plan.directory} nor in memory. "
+                    "Take --via bucket --bucket gs://BUCKET/PATH."
+                )
+            _copy_here(plan, copies.folder)
+        sizes = [file.size for files in missing.values() for file in files]
+        with _bar(sum(sizes), shown=progress) as bar:
+            copies.send(missing, bar.update)
     return RelayReport(
         directory_to_load=copies.folder,
         via="ram" if in_memory else "disk",

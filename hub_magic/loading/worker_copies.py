@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,12 @@ class WorkerCopies:
 
     def can_be_sent(self, missing: Mapping[WorkerFiles, tuple[ModelFile, ...]]) -> bool:
         """Whether the workers that lack files can write here; their receipts are void from now on."""
-        path = self._path(_RECEIPT)
-        for worker, files in missing.items():
-            if files:
-                worker.write(path, b"")
-                if not worker.has(path, 0):
-                    return False
+        try:
+            for worker, files in missing.items():
+                if files:
+                    worker.write(self._path(_RECEIPT), b"")
+        except WorkerRefusedError:
+            return False
         return True
 
     def is_broken_off(self) -> bool:
@@ -64,7 +65,7 @@ class WorkerCopies:
     def send(
         self, missing: Mapping[WorkerFiles, tuple[ModelFile, ...]], sent: Callable[[int], object]
     ) -> None:
-        """Send every worker what it lacks, each piece to all that lack it.
+        """Send every worker what it lacks; each piece is read here once, for all of them.
 
         Args:
             missing: what `missing` gave.
@@ -79,18 +80,17 @@ class WorkerCopies:
                 self._send(file, lacking, sent)
         for worker in self.workers:
             if missing[worker]:
-                worker.write(self._path(_RECEIPT), self._receipt)
-                # Without a receipt all bytes are compared next time, no more; but the op's failure must not
-                # wait for the user's next one.
-                worker.has(self._path(_RECEIPT), len(self._receipt))
+                with suppress(
+                    WorkerRefusedError
+                ):  # without a receipt all bytes are compared next time, no more
+                    worker.write(self._path(_RECEIPT), self._receipt)
 
     def _send(self, file: ModelFile, workers: list[WorkerFiles], sent: Callable[[int], object]) -> None:
         path = self._path(file.name)
         for at, size, data in self._pieces(file):
-            for worker in workers:
-                worker.write(path, data, at=at)
             wanted = fingerprint_here(data)
             for worker in workers:
+                worker.write(path, data, at=at)
                 if worker.fingerprint(path, at=at, size=size, whole=at + size) != wanted:
                     raise RouteError(f"{file.name} arrived damaged at {worker.task}. Run the cell again.")
                 sent(size)
