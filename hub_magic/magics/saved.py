@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _FILE = "ipython_config"
 _SECTION = "HubMagics"
-# Loads the extension at every start. Not `InteractiveShellApp.extensions` in the JSON file: IPython takes it in
-# place of the list in the user's `ipython_config.py`, and their own extensions would be gone.
+# Loads the extension at every start. Not a list of extensions in the JSON file: IPython would take it in
+# place of the one in `ipython_config.py`, and the user's own extensions would be gone.
 _STARTUP = Path("startup", "50-hub_magic.py")
 _STARTUP_CODE = """\
 # Written by `--persist --autoload` of hub_magic; `--forget` removes it.
