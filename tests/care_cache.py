@@ -72,6 +72,8 @@ def tree(root: Path) -> dict[str, tuple[str, bytes | str, int]]:
                 found[str(path)] = ("link", str(path.readlink()), 0)
             elif path.is_dir():
                 found[str(path)] = ("folder", "", mode)
-            else:
+            elif path.is_file():
                 found[str(path)] = ("file", path.read_bytes(), mode)
+            else:
+                found[str(path)] = ("special", "", mode)
     return found

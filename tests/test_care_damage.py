@@ -132,4 +132,6 @@ def test_an_entry_that_went_while_it_was_loaded(tmp_path: Path) -> None:
     entry.mkdir()  # downloaded again by somebody else
     assert explain_absence(error, str(entry), "h", mark) == told
     assert explain_absence(KeyError("x"), str(entry), "h", mark) is None
-    assert explain_absence(error, str(tmp_path / "never"), "h", mark_of(str(tmp_path / "never"))) is None
+    gone = str(tmp_path / "never")
+    assert explain_absence(error, gone, "h", mark_of(gone)) == told
+    assert explain_absence(error, "gs://bucket/entry", "h", mark_of("gs://bucket/entry")) is None

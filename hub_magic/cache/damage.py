@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 
+from ..locations import is_bucket
 from .record import find_damage
 from .tensors import what_broke
 
@@ -58,8 +59,10 @@ def explain_absence(error: BaseException, path: str, handle: str, mark: tuple[in
         mark: what `mark_of` gave for it before.
     """
     text = str(error)
-    is_ours = bool(what_broke(text)) or any(sign in text for sign in _MISSING)
-    if mark is None or mark == mark_of(path) or not is_ours:
+    now = mark_of(path)
+    is_gone = now is None and not is_bucket(path)
+    is_about_files = bool(what_broke(text)) or any(sign in text for sign in _MISSING)
+    if not is_about_files or (now == mark and not is_gone):
         return None
     return f"{handle} was removed by another process while it was being loaded. Load it again."
 
