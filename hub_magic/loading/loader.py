@@ -23,6 +23,7 @@ from .model_files import ModelFiles, find_model_files
 from .plan import LoadPlan, Route
 from .relay import RelayReport, plan_relay, relay, worker_tasks
 from .resolving import RouteResolver, first_line
+from .worker_files import worker_ops_at_once
 
 # This process. In full: a mere "/job:localhost", as the manual has it, is completed from the device in force,
 # and then fails on every task but the first.
@@ -105,7 +106,9 @@ class ModelLoader:
             loaded = original(export_dir, filters, tags, options)
             self._tell(ModelLoaded(handle, "local"))
         else:
-            loaded = self._load_for_worker(_Request(original, path, filters, tags, options), handle, task)
+            # What fails on the worker has to fail here, where another route can be taken.
+            with worker_ops_at_once():
+                loaded = self._load_for_worker(_Request(original, path, filters, tags, options), handle, task)
         return loaded
 
     def _load_for_worker(self, request: _Request, handle: str, task: str) -> Any:
