@@ -102,7 +102,7 @@ VERIFY = option(
     nargs="*",
     metavar="HANDLE",
     type=unquoted,
-    help="check that these models, or all of them, are whole; takes no longer than --list",
+    help="check by names and sizes that these models, or all of them, are whole",
 )
 REPAIR = option(
     "--repair",
