@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from browser_caches import CLASSIFY, NOW, add_entry, files_of, fill, saved_model
 from browser_front_end import FrontEnd
-from kernel import Kernel
+from browser_host import HaltingHost
+from kernel import REPOSITORY, Kernel
 
 from hub_magic.cache.layout import Holder, lock_text
 
@@ -259,3 +260,87 @@ def test_loading_the_extension_imports_no_widget(kernel: Kernel):
     assert kernel.value("__import__('sys').modules.get('anywidget')") is None
     kernel.ok("%hub_cache --list")
     assert kernel.value("__import__('sys').modules.get('anywidget')") is None
+
+
+def test_fetching_tells_how_far_it_is(page: FrontEnd, cache: Path):
+    page.measured()
+    with HaltingHost(files_of(3000, graph=GRAPH, assets=1)) as host:
+        handle = f"{host.url}/google/spice/2"
+        reply = page.ask("fetch", handle=f"  {handle} ")
+        host.is_halfway.wait()
+        job = page.until(lambda message: message.get("job", {}) and message["job"]["done"] > 0)["job"]
+        assert (job["subject"], job["unit"], job["total"]) == ("spice", "bytes", len(host.archive))
+        assert 0 < job["done"] < job["total"]
+        # A page that is loaded anew in the meantime knows of it.
+        assert [one["number"] for one in page.ask("rows")["data"]["jobs"]] == [reply["job"]]
+        host.go_on.set()
+        end = page.end_of(reply["job"])
+    assert (end["state"], end["text"]) == ("done", f"Fetched {handle}.")
+    assert "spice" in page.names
+    assert page.row("spice")["state"] == "whole"
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 4
+
+
+def test_a_fetch_is_cancelled(page: FrontEnd, cache: Path):
+    page.measured()
+    before = sorted(path.name for path in cache.iterdir())
+    with HaltingHost(files_of(3000)) as host:
+        reply = page.ask("fetch", handle=f"{host.url}/google/spice/2")
+        host.is_halfway.wait()
+        page.ask("cancel", job=reply["job"])
+        host.go_on.set()
+        end = page.end_of(reply["job"])
+    assert end["state"] == "cancelled"
+    assert page.names == ["elmo", "nnlm-en-dim128", "yamnet"]
+    page.act("refresh")
+    left = sorted(path.name for path in cache.iterdir())
+    assert not [name for name in left if name.endswith(".lock")]
+    assert [name for name in left if len(name) == 40] == [name for name in before if len(name) == 40]
+    assert "re" in page.ask("cancel", job=reply["job"])
+    assert "re" in page.ask("cancel", job="1")
+
+
+def test_a_fetch_that_fails_says_why(page: FrontEnd):
+    page.measured()
+    assert "is empty" in page.ask("fetch", handle=" ")["error"]
+    assert "error" in page.ask("fetch")
+    with HaltingHost({}, halts=False) as host:
+        host.archive = b"<html>no such model</html>"
+        end = page.act("fetch", handle=f"{host.url}/google/spice/2")
+    assert end["state"] == "failed"
+    assert host.url in end["text"]
+
+
+def test_repairing(page: FrontEnd, kernel: Kernel, cache: Path):
+    page.measured()
+    with HaltingHost(files_of(3000, graph=GRAPH, assets=1), halts=False) as host:
+        handle = f"{host.url}/google/spice/2"
+        page.act("fetch", handle=handle)
+        entry = Path(kernel.value("browser.describe('spice').path"))
+        (entry / "saved_model.pb").unlink()
+        page.act("refresh")
+        assert page.row("spice")["note"] == "saved_model.pb is missing"
+        number = page.number("spice")
+        end = page.act("repair", rows=[number])
+        assert end["text"] == "Repaired: 1 model downloaded again."
+    assert (entry / "saved_model.pb").read_bytes() == GRAPH
+    assert page.row("spice")["state"] == "whole"
+    assert page.number("spice") == number
+
+
+def test_the_front_end_is_one_small_file_that_asks_nobody():
+    script = (REPOSITORY / "hub_magic" / "static" / "browser.js").read_text()
+    assert len(script.encode()) <= 25_000
+    for word in (
+        "import ",
+        "import(",
+        "fetch(",
+        "XMLHttpRequest",
+        "innerHTML",
+        "insertAdjacentHTML",
+        "eval(",
+    ):
+        assert word not in script, word
+    style = (REPOSITORY / "hub_magic" / "static" / "browser.css").read_text()
+    assert "url(" not in style
+    assert "@import" not in style

@@ -16,7 +16,8 @@ const AGES = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3
 
 // ---- text ----
 
-const number = (count) => count.toLocaleString("en");
+const number = new Intl.NumberFormat("en").format;
+const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format;
 const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 function size(count) {
@@ -33,7 +34,7 @@ function age(seconds) {
 	return unit ? `${plural(Math.floor(past / length), unit)} ago` : "just now";
 }
 
-const moment = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString() : "");
+const moment = (seconds) => (seconds ? clock(seconds * 1000) : "");
 
 // Digits are padded, so that dim50 comes before dim128.
 const sortable = (words) => words.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(9, "0"));
@@ -72,7 +73,7 @@ function showProgress(bar, { title, done, total }) {
 
 // ---- what is known ----
 
-// The rows and all else that the kernel has told; shared by the views of one widget.
+// What the kernel has told; shared by the views of one widget.
 class Store {
 	constructor(model) {
 		this.model = model;
@@ -284,7 +285,7 @@ class View {
 		return button("Copy", () => Promise.resolve().then(copy).catch(sorry), { "aria-label": label });
 	}
 
-	// The kernel's answer; undefined when it cannot do it, which is announced.
+	// The kernel's answer; undefined when there is none but an error, which is announced.
 	async ask(message) {
 		try {
 			return await this.store.ask(message);
@@ -361,38 +362,31 @@ class View {
 	}
 
 	fill(line, at) {
-		const { rows, selected } = this.store;
-		const id = rows.id[at];
-		const isActive = id === this.active;
-		line.number = id;
-		line.className = isActive ? "hm-active" : "";
-		if (isActive) this.table.setAttribute("aria-activedescendant", line.id);
-		this.write(line, selected.has(id), {
-			name: rows.name[at], version: rows.version[at], hint: rows.handle[at], publisher: rows.publisher[at], kind: rows.kind[at],
-			size: rows.size[at], downloaded: rows.downloaded[at], used: rows.used[at],
-			state: rows.state[at], label: STATES[rows.state[at]], note: rows.note[at],
-		});
+		const it = {};
+		for (const field of FIELDS) it[field] = this.store.rows[field][at];
+		if (it.id === this.active) this.table.setAttribute("aria-activedescendant", line.id);
+		this.write(line, it, STATES[it.state]);
 	}
 
 	fillJob(line, job) {
 		const label = job.total ? `${Math.floor((100 * job.done) / job.total)} %` : "Waiting";
-		line.number = 0;
-		line.className = "";
-		this.write(line, false, { name: job.subject, hint: job.title, size: job.total || -1, label, note: job.note, job });
+		this.write(line, { name: job.subject, handle: job.title, size: job.total || -1, note: job.note }, label, job);
 	}
 
-	write(line, isSelected, it) {
+	write(line, it, label, job) {
 		const [name, publisher, kind, bytes, downloaded, used, state] = line.cells;
-		const [dot, label, bar] = state.children;
+		const [dot, word, bar] = state.children;
 		const [track, amount] = bytes.children;
-		line.setAttribute("aria-selected", isSelected);
+		line.number = it.id;
+		line.className = it.id && it.id === this.active ? "hm-active" : "";
+		line.setAttribute("aria-selected", this.store.selected.has(it.id));
 		text(name.firstChild.firstChild, it.name);
 		text(name.firstChild.lastChild, it.version ?? "");
-		name.title = it.hint;
+		name.title = it.handle;
 		text(publisher, it.publisher ?? "");
 		text(kind, it.kind ?? "");
 		text(amount, size(it.size));
-		track.hidden = it.size < 0 || it.job;
+		track.hidden = it.size < 0 || job;
 		track.firstChild.style.width = `${(100 * it.size) / this.largest}%`;
 		text(downloaded, age(it.downloaded));
 		downloaded.title = moment(it.downloaded);
@@ -400,10 +394,10 @@ class View {
 		used.title = moment(it.used);
 		dot.className = `hm-dot hm-is-${it.state}`;
 		dot.hidden = !it.state;
-		text(label, it.label ?? "");
+		text(word, label ?? "");
 		state.title = it.note ?? "";
-		bar.hidden = !it.job;
-		if (it.job) showProgress(bar, it.job);
+		bar.hidden = !job;
+		if (job) showProgress(bar, job);
 	}
 
 	fetching() {
@@ -580,7 +574,7 @@ class View {
 		this.dialog.querySelector("input, button").focus();
 	}
 
-	// ---- what stands around the table ----
+	// ---- around the table ----
 
 	showHeader() {
 		const { rows, data } = this.store;
@@ -596,8 +590,10 @@ class View {
 		models.style.width = `${(100 * bytes) / disk}%`;
 		others.style.width = `${(100 * Math.max(disk - free - bytes, 0)) / disk}%`;
 		this.disk.title = `Of ${size(disk)} on the disk, the models take ${size(bytes)}, and ${size(free)} are free.`;
-		this.disk.setAttribute("aria-label", this.disk.title);
 		this.problems.hidden = !troubles;
+		const told = JSON.stringify(problems);
+		if (told === this.told) return; // or the focus would be lost
+		this.told = told;
 		this.problems.replaceChildren(
 			h("summary", null, `${plural(troubles, "problem")} beside the models`),
 			lines(problems.map((one) => [`${one.kind}: ${one.where}: ${one.reason}`, one.size]), troubles, (bytes) => bytes && size(bytes)),
@@ -630,14 +626,14 @@ function signature({ name, inputs, outputs }) {
 	return h("div.hm-signature", null, h("strong", null, bdi(name)), side(inputs), muted("→"), side(outputs));
 }
 
-// Pairs of a name and what `tell` says of it; how many more there are when these are not all.
+// Pairs of a name and what `tell` says of it, and how many more there are.
 function lines(pairs, count, tell) {
 	const rest = count - pairs.length;
 	const line = ([name, fact]) => h("li", null, bdi(name), muted(tell(fact)));
 	return h("ul.hm-lines", { tabIndex: 0 }, ...pairs.map(line), rest > 0 && h("li", null, `and ${number(rest)} more`));
 }
 
-// Called once for each widget, whose views share the store.
+// Called once for each widget.
 export default () => {
 	let store;
 	return {

@@ -22,7 +22,7 @@ from ..errors import NotCachedError
 from ..locations import is_bucket
 from ..settings import read_cache
 from .details import ModelDetails, describe, load_line
-from .static_table import static_html, static_text
+from .static_table import saved_html, static_html, static_text
 from .survey import Survey
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int], object]
 
-# Seconds that the first paint waits for sizes, which are all known by then in a cache of some hundred models.
+# The first paint waits for the sizes of so many models, but so many seconds at most.
+_FEW = 1000
 _FIRST_LOOK = 0.15
 
 
@@ -71,11 +72,13 @@ class CacheBrowser:
     def _repr_mimebundle_(self, **_which: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         if not in_kernel():
             return {"text/plain": static_text(self.scan)}, {}
-        self._survey.look(_FIRST_LOOK)
+        if len(self._survey.scan().models) <= _FEW:
+            self._survey.look(_FIRST_LOOK)
         # A holder's bundle is heeded by ipywidgets 7 too, whose widgets display themselves; and what a widget
         # says of its front end's needs, as Colab's, is kept.
         data, metadata = self.view._repr_mimebundle_() or ({}, {})
         so_far = self._survey.scan()
+        sys.modules["IPython"].get_ipython().display_pub.publish({"text/html": saved_html(so_far)})
         return {**data, "text/plain": static_text(so_far), "text/html": static_html(so_far)}, metadata
 
     @property

@@ -6,6 +6,8 @@ known yet.
 
 from __future__ import annotations
 
+import json
+
 from ..cache import CachedModel, CacheScan
 from ..render.cache import model_state, scan_html, scan_text
 from ..render.quantities import age, plural, size
@@ -24,6 +26,17 @@ _COLUMNS = (
 # A saved notebook carries the table, so it must not grow with the cache.
 _MOST = 100
 
+# Runs where the notebook is trusted. Two seconds are what a front end waits for a widget's kernel at most.
+_SAVED = """<div class="hub-magic-saved"></div><script>
+{
+    const place = document.currentScript.previousElementSibling;
+    const cell = place.closest(".jp-Cell, .cell") ?? document;
+    setTimeout(() => {
+        if (!cell.querySelector(".hub-magic, .hub-magic-static")) place.innerHTML = %s;
+    }, 3000);
+}
+</script>"""
+
 
 def static_text(scan: CacheScan) -> str:
     """The cache as text."""
@@ -35,8 +48,19 @@ def static_text(scan: CacheScan) -> str:
 def static_html(scan: CacheScan) -> str:
     """The cache as HTML without a script or a style sheet."""
     if _is_short(scan):
-        return scan_html(scan)
-    return f"<div>{html_lines(_lines(scan))}</div>{html_table(_COLUMNS, _rows(scan))}"
+        table = scan_html(scan)
+    else:
+        table = f"<div>{html_lines(_lines(scan))}</div>{html_table(_COLUMNS, _rows(scan))}"
+    return f'<div class="hub-magic-static">{table}</div>'
+
+
+def saved_html(scan: CacheScan) -> str:
+    """HTML that shows the table only where a widget ought to be, and nothing else is.
+
+    JupyterLab shows the HTML beside a widget that is gone only in a notebook that it does not trust. In one's
+    own it shows an error in place of both (jupyterlab-manager 3.0.17), and this under it.
+    """
+    return _SAVED % json.dumps(static_html(scan)).replace("<", "\\u003c")
 
 
 def _is_short(scan: CacheScan) -> bool:
