@@ -27,7 +27,7 @@ BY_NAME = [
 
 
 def entries(cache: Path) -> int:
-    return len(list(cache.glob("*/")))
+    return len([path for path in cache.iterdir() if path.is_dir()])
 
 
 def test_opening(page: NotebookPage, cache: Path):
