@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,8 +201,19 @@ class NotebookPage:
         return self.view.locator("[role=status]")
 
     def names(self) -> list[str]:
-        """The names in the rows in view, from top to bottom."""
+        """The names in the rows in view, from top to bottom, once what has changed is painted."""
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return self.view.locator("tbody tr td:first-child bdi").all_inner_texts()
+
+    def chosen(self) -> list[str]:
+        """The names in those that are selected."""
+        names = self.names()
+        rows = self.view.locator("tbody tr").all()
+        return [
+            name
+            for name, row in zip(names, rows, strict=True)
+            if row.get_attribute("aria-selected") == "true"
+        ]
 
     def row(self, name: str) -> Locator:
         cell = self.page.get_by_text(name, exact=True)
@@ -225,6 +237,12 @@ class NotebookPage:
         found = self.page.evaluate(code, f"__import__('json').dumps({expression})")
         assert found["status"] == "ok", found
         return json.loads(eval(found["data"]["text/plain"]))
+
+    def selection(self, *names: str) -> None:
+        """Wait until `browser.selection` in the kernel is of these models; the page tells it in its own time."""
+        deadline = time.monotonic() + 30
+        while (found := self.value("[model.name for model in browser.selection]")) != list(names):
+            assert time.monotonic() < deadline, f"{found} is selected, not {list(names)}"
 
     def close(self) -> None:
         """End the kernel, and the page."""

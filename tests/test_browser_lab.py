@@ -84,27 +84,21 @@ def test_filtering(page: NotebookPage):
 
 
 def test_selecting_shows_in_python(page: NotebookPage):
-    def selection() -> list[str]:
-        # The page tells the kernel a moment after the last click; the answer to this comes after it.
-        page.page.wait_for_timeout(100)
-        return page.value("[model.name for model in browser.selection]")
-
     page.row("elmo").click()
-    assert selection() == ["elmo"]
+    page.selection("elmo")
     assert page.value("browser.code") == 'hub.load("https://tfhub.dev/google/elmo/3")'
     page.row("yamnet").click(modifiers=["Control"])
-    assert selection() == ["elmo", "yamnet"]
+    page.selection("elmo", "yamnet")
     page.row("elmo").click(modifiers=["Control"])
-    assert selection() == ["yamnet"]
+    page.selection("yamnet")
     page.row("movenet/singlepose/lightning").click(modifiers=["Shift"])
     # From where the last click was.
-    assert selection() == BY_NAME[2:5]
+    page.selection(*BY_NAME[2:5])
     assert page.view.locator(".hm-picked").inner_text().startswith("3 models")
     # And Python's choice in the page.
     page.value("[model.name for model in browser.select('elmo', 'biggan')]")
     page.view.locator(".hm-picked").get_by_text("2 models").wait_for()
-    chosen = page.view.locator("tr[aria-selected=true] bdi").all_inner_texts()
-    assert chosen == ["biggan-deep-256", "elmo"]
+    assert page.chosen() == ["biggan-deep-256", "elmo"]
 
 
 def test_details(page: NotebookPage, cache: Path):
@@ -271,12 +265,12 @@ def test_the_same_browser_shown_twice(notebook: Open):
     first, second = (page.page.locator(".hub-magic").nth(index) for index in (0, 1))
     first.get_by_text("elmo", exact=True).click()
     second.locator(".hm-picked").get_by_text("elmo").wait_for()
-    assert second.locator("tr[aria-selected=true] bdi").inner_text() == "elmo"
+    second.locator("tr[aria-selected=true] bdi").get_by_text("elmo", exact=True).wait_for()
 
 
 def test_a_page_loaded_anew(page: NotebookPage):
     page.row("elmo").click()
-    page.page.wait_for_timeout(100)
+    page.selection("elmo")
     page.command("docmanager:save")
     page.page.reload()
     page.row("elmo").and_(page.view.locator("[aria-selected=true]")).wait_for()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import os
 import random
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -83,19 +85,38 @@ def test_killed_kernels(tmp_path: Path, tell) -> None:
 
 
 def test_flipped_bits(tmp_path: Path, tell) -> None:
-    """gzip's checksum covers all but six bytes of its own header; a digest of the host covers those, too."""
+    """gzip's checksum covers what is packed; a digest of the host covers the packing, too.
+
+    One flip in 190 says the same otherwise, such as zeros copied from one byte further back: no damage.
+    """
     rounds = 200 if IS_FULL else 12
     numbers = random.Random(SEED)
     for number in range(rounds):
         has_digest = number % 2 == 0
-        bit = numbers.randrange(0 if has_digest else 80, len(SMALL) * 8)
-        broken = bytearray(SMALL)
-        broken[bit // 8] ^= 1 << bit % 8
+        bit, broken = flipped(numbers)
+        while not has_digest and unpacked(broken) == unpacked(SMALL):
+            bit, broken = flipped(numbers)
         headers = (
             {"Content-MD5": base64.b64encode(hashlib.md5(SMALL).digest()).decode()} if has_digest else {}
         )
-        refused(Fault(body=bytes(broken), headers=headers), tmp_path, f"bit {bit}")
+        refused(Fault(body=broken, headers=headers), tmp_path, f"bit {bit}")
     tell(f"{rounds} of {rounds} refused, nothing left behind")
+
+
+def flipped(numbers: random.Random) -> tuple[int, bytes]:
+    """Which bit is the wrong way round, and the archive with it."""
+    bit = numbers.randrange(len(SMALL) * 8)
+    broken = bytearray(SMALL)
+    broken[bit // 8] ^= 1 << bit % 8
+    return bit, bytes(broken)
+
+
+def unpacked(archive: bytes) -> bytes | None:
+    """What is packed; None for what cannot be unpacked."""
+    try:
+        return gzip.decompress(archive)
+    except (OSError, EOFError, zlib.error):
+        return None
 
 
 def test_truncations(tmp_path: Path, tell) -> None:
