@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -92,7 +92,8 @@ class ModelLoader:
             self._tell(ModelLoaded(handle, "localhost", job))
         elif is_bucket(path):
             try:
-                loaded = original(export_dir, filters, tags, options)
+                with worker_ops_at_once() if task else nullcontext():
+                    loaded = original(export_dir, filters, tags, options)
             except Exception as error:
                 # Whether the worker may read the bucket shows only now.
                 other = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,21 @@ def worker_ops_at_once() -> Iterator[None]:
     with _answered("A worker"), tf.experimental.async_scope():
         pass  # waits for what was sent ahead before: a failure inside would spoil its values
     with variables_set({"TF_ENABLE_EAGER_CLIENT_STREAMING_ENQUEUE": "false"}):
-        yield
+        try:
+            yield
+        except tf.errors.OpError:
+            _forget_failure()
+            raise
+
+
+def _forget_failure() -> None:
+    """Wait for the worker, which may tell of one failed op a second time: here, not at the user's next op."""
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+
+    with suppress(tf.errors.OpError):
+        context.async_wait()
+    context.async_clear_error()
 
 
 @dataclass(frozen=True, slots=True)
