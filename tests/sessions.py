@@ -1,0 +1,85 @@
+"""Sessions as the manual shows them: read from a page, run for real, and compared with what stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from kernel import Kernel
+
+# What differs from machine to machine, and from run to run.
+VARIES = (
+    (r"\d+(\.\d+)? GB( are)? free", "N GB free"),
+    (r"\d+ (second|minute|hour|day)s? ago|just now", "WHEN"),
+    (r"\d+\.\d+ s\b", "T s"),
+    (r"\b[0-9a-f]{40}\b", "HASH"),
+    (r" +", " "),
+)
+
+
+def sessions(page: Path, language: str = "ipython") -> list[str]:
+    """The blocks of a page in this language: `ipython` or `console`."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def cells(session: str) -> list[tuple[str, str]]:
+    """Each input with what stands below it."""
+    found = []
+    for part in re.split(r"^In \[\d+\]: ", session, flags=re.MULTILINE)[1:]:
+        lines = part.rstrip().splitlines()
+        more = [line[8:] for line in lines[1:] if line.startswith("   ...: ")]
+        below = [line for line in lines[1:] if line.strip() and not line.startswith(("   ...: ", "Out["))]
+        found.append(("\n".join([lines[0], *more]), "\n".join(below)))
+    return found
+
+
+def commands(session: str) -> list[tuple[str, str]]:
+    """Each command of a shell's session with what stands below it."""
+    parts = re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]
+    return [(line, below) for line, _, below in (part.partition("\n") for part in parts)]
+
+
+def normal(text: str, names: Mapping[str, str]) -> str:
+    """A text with what varies replaced by words; `names` holds what is real, and how the page writes it."""
+    for real, shown in names.items():
+        text = text.replace(real, shown)
+    text = re.sub(r"\x1b\[[\d;]*m", "", text)
+    for pattern, word in VARIES:
+        text = re.sub(pattern, word, text)
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def real(text: str, names: Mapping[str, str]) -> str:
+    """What the page writes, as it is to be run."""
+    for found, shown in names.items():
+        text = text.replace(shown, found)
+    return text
+
+
+def replay(page: Path, kernel: Kernel, names: Mapping[str, str]) -> int:
+    """Run the notebook sessions of a page, which must print what stands there; how many cells there were."""
+    count = 0
+    for session in sessions(page):
+        for code, expected in cells(session):
+            done = kernel.run(real(code, names))
+            error = done.error.splitlines()[-1] if done.status == "error" else ""
+            printed = f"{done.stdout}\n{done.text}\n{error}"
+            assert normal(printed, names) == normal(expected, {}), code
+            count += 1
+    return count
+
+
+def replay_commands(page: Path, folder: Path, env: Mapping[str, str], names: Mapping[str, str]) -> int:
+    """Run the shell sessions of a page in a folder, in the same manner."""
+    count = 0
+    for session in sessions(page, "console"):
+        for command, expected in commands(session):
+            done = subprocess.run(
+                real(command, names), shell=True, cwd=folder, env=dict(env), stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, check=False,
+            )  # fmt: skip
+            assert normal(done.stdout, names) == normal(expected, {}), command
+            count += 1
+    return count
