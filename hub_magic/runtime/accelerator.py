@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from .files import exists, names, text
@@ -80,15 +81,24 @@ def named_generation(env: Mapping[str, str]) -> str:
 
 
 def _tpu_on_bus(env: Mapping[str, str], root: Path) -> tuple[Accelerator, tuple[str, ...]] | None:
-    bus = root / "sys/bus/pci/devices"
-    chips = [bus / name for name in names(bus) if text(bus / name / "vendor") == _GOOGLE]
-    ids = [(device, chip) for chip in chips if (device := text(chip / "device")) in _GENERATIONS]
-    if not ids:
+    chips = _chips_on_bus(root / "sys/bus/pci/devices")
+    if not chips:
         return None
-    device, chip = ids[0]
-    generation = _GENERATIONS[device] or _SUBSYSTEMS.get(text(chip / "subsystem_device"), "")
-    signal = f"{_count(len(ids), 'PCI device')} 1ae0:{device[2:]}"
-    return Accelerator("tpu", generation or named_generation(env), len(ids), visible=True), (signal,)
+    device, subsystem = chips[0]
+    generation = _GENERATIONS[device] or _SUBSYSTEMS.get(subsystem, "")
+    signal = f"{_count(len(chips), 'PCI device')} 1ae0:{device[2:]}"
+    return Accelerator("tpu", generation or named_generation(env), len(chips), visible=True), (signal,)
+
+
+@cache  # a machine's chips stay what they are while a kernel runs, and every `%%hub_tpu` asks
+def _chips_on_bus(bus: Path) -> tuple[tuple[str, str], ...]:
+    """The ids of each TPU chip: its device's, and its subsystem's."""
+    google = [bus / name for name in names(bus) if text(bus / name / "vendor") == _GOOGLE]
+    return tuple(
+        (device, text(chip / "subsystem_device"))
+        for chip in google
+        if (device := text(chip / "device")) in _GENERATIONS
+    )
 
 
 def _tpu_nodes(env: Mapping[str, str], root: Path) -> tuple[Accelerator, tuple[str, ...]] | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from .files import exists
@@ -59,7 +62,7 @@ def find_build(
         drives_tpu: True when TensorFlow is running a TPU already, which settles the question.
         needs_tpu: whether there is a TPU that this build has to drive.
     """
-    version_of = _installed_version if versions is None else versions.get
+    version_of = _versions_installed() if versions is None else versions.get
     package, version = _first(_TPU_BUILDS + _OTHER_BUILDS, version_of)
     libtpu = _first(_LIBTPU, version_of)[1] or _library(env, root)
     # Cloud TPU images with TensorFlow call their own build plain `tensorflow`, and have this directory.
@@ -79,7 +82,22 @@ def _first(names: tuple[str, ...], version_of: Callable[[str], str | None]) -> t
     return next(((name, version) for name in names if (version := version_of(name))), ("", ""))
 
 
-def _installed_version(package: str) -> str | None:
+def _versions_installed() -> Callable[[str], str | None]:
+    """The version of a package in this Python, looked up anew when something was installed or removed."""
+    state = tuple((path, _changed(path)) for path in sys.path)
+    return partial(_installed_version, state)
+
+
+def _changed(path: str) -> int:
+    """When something in a directory came or went, in nanoseconds; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - at each `%%hub_tpu`, for all of `sys.path`
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=64)
+def _installed_version(_state: tuple[tuple[str, int], ...], package: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
