@@ -30,12 +30,17 @@ def folder_of(handle: Handle, patience: Patience | None = None) -> str:
     Raises:
         DownloadError: the host does not answer or names no folder, or the folder cannot be read.
     """
-    folder = _ask_host(handle, patience)
+    folder = named_folder(handle, patience)
     _check_readable(handle, folder)
     return folder
 
 
-def _ask_host(handle: Handle, patience: Patience | None) -> str:
+def named_folder(handle: Handle, patience: Patience | None = None) -> str:
+    """The `gs://` folder that the host names for the model; whether it can be read is not asked.
+
+    Raises:
+        DownloadError: the host does not answer or names no folder.
+    """
     import requests
 
     from .explain import explain_answer, explain_silence

@@ -58,12 +58,12 @@ def html_lines(lines: Sequence[str]) -> str:
     return "<br>".join([f"<strong>{first}</strong>", *others])
 
 
-def plain(text: str) -> str:
+def plain(text: str, longest: int = _LONGEST) -> str:
     """Text on one line, of bearable length, with nothing in it that a terminal would act on."""
     shown = "".join(
-        "\ufffd" if unicodedata.category(letter) in _HIDDEN else letter for letter in text[: _LONGEST + 1]
+        "\ufffd" if unicodedata.category(letter) in _HIDDEN else letter for letter in text[: longest + 1]
     )
-    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
 def escape(text: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .accelerator import Accelerator, find_accelerator, named_generation
-from .build import TensorFlowBuild, find_build
+from .build import TensorFlowBuild, find_build, versions_installed
 from .host import Host, find_host
 from .worker import Connection, Worker, connected_worker, named_worker
 
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-__all__ = ["Accelerator", "Host", "Runtime", "TensorFlowBuild", "Worker", "detect_runtime"]
+__all__ = [
+    "Accelerator",
+    "Host",
+    "Runtime",
+    "TensorFlowBuild",
+    "Worker",
+    "detect_runtime",
+    "versions_installed",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def find_build(
         drives_tpu: True when TensorFlow is running a TPU already, which settles the question.
         needs_tpu: whether there is a TPU that this build has to drive.
     """
-    version_of = _versions_installed() if versions is None else versions.get
+    version_of = versions_installed() if versions is None else versions.get
     package, version = _first(_TPU_BUILDS + _OTHER_BUILDS, version_of)
     libtpu = _first(_LIBTPU, version_of)[1] or _library(env, root)
     # Cloud TPU images with TensorFlow call their own build plain `tensorflow`, and have this directory.
@@ -82,7 +82,7 @@ def _first(names: tuple[str, ...], version_of: Callable[[str], str | None]) -> t
     return next(((name, version) for name in names if (version := version_of(name))), ("", ""))
 
 
-def _versions_installed() -> Callable[[str], str | None]:
+def versions_installed() -> Callable[[str], str | None]:
     """The version of a package in this Python, looked up anew when something was installed or removed."""
     state = tuple((path, _changed(path)) for path in sys.path)
     return partial(_installed_version, state)
