@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,16 @@ def test_a_worker_that_is_no_tpu(tmp_path: Path, hidden: Path) -> None:
             f"RouteError: The TPU at 'grpc://{cluster.addresses[0]}' cannot be initialised: "
             "this TensorFlow cannot drive it."
         )
+
+
+def test_a_tpu_that_does_not_answer(tmp_path: Path) -> None:
+    """TensorFlow alone waits for minutes, deaf to an interrupt."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        address = f"grpc://127.0.0.1:{held.getsockname()[1]}"
+        with Kernel(tmp_path / "k", TPU_NAME=address, no_proxy="localhost,127.0.0.1") as kernel:
+            kernel.ok("%load_ext hub_magic")
+            assert kernel.run("%%hub_tpu\npass").error == (
+                f"RouteError: The TPU at {address!r} does not answer (Connection refused). See whether the "
+                "address is right and the TPU is running; or use the CPU with %%hub_tpu --no-init."
+            )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from typing import Any
+from urllib.request import proxy_bypass_environment
 
 from ..errors import RouteError, SettingError
 from ..runtime import Runtime
@@ -28,6 +32,8 @@ _MEANINGS = (
     ),
 )
 
+_PATIENCE = 10  # seconds for a TPU on the same network to answer
+
 
 def connect_tpu(runtime: Runtime) -> Any:
     """Connect to the TPU that was detected, initialise it, and give a `TPUStrategy` on it.
@@ -46,6 +52,7 @@ def connect_tpu(runtime: Runtime) -> Any:
     import tensorflow as tf
 
     address = runtime.worker.endpoints[0] if runtime.worker.endpoints else "local"
+    _check_answers(address)
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
         tf.config.experimental_connect_to_cluster(resolver)
@@ -53,6 +60,31 @@ def connect_tpu(runtime: Runtime) -> Any:
         return tf.distribute.TPUStrategy(resolver)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise RouteError(f"The TPU at {address!r} cannot be initialised: {_meaning(error)}.") from error
+
+
+def _check_answers(address: str) -> None:
+    """Knock where TensorFlow is going to connect: it would wait for minutes, and cannot be interrupted.
+
+    Raises:
+        RouteError: nobody opens.
+    """
+    found = re.fullmatch(r"grpc://\[?(?P<host>[^/]+?)\]?:(?P<port>\d+)", address)
+    if not found or _goes_by_proxy(found["host"]):
+        return
+    try:
+        socket.create_connection((found["host"], int(found["port"])), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise RouteError(
+            f"The TPU at {address!r} does not answer ({error.strerror or error}). "
+            "See whether the address is right and the TPU is running; "
+            "or use the CPU with %%hub_tpu --no-init."
+        ) from error
+
+
+def _goes_by_proxy(host: str) -> bool:
+    """Whether gRPC asks a proxy for the connection, so that this machine need not reach the host itself."""
+    proxies = ("grpc_proxy", "https_proxy", "http_proxy")
+    return any(os.environ.get(name) for name in proxies) and not proxy_bypass_environment(host)
 
 
 def named_strategy(name: str, names: dict[str, Any]) -> Any:
