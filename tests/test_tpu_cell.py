@@ -214,6 +214,33 @@ def test_a_second_load_sends_nothing(notebook: Kernel, cache: Path, host: ModelH
         )
 
 
+def test_localhost_gives_way_to_relay(notebook: Kernel, cache: Path, host: ModelHost) -> None:
+    """As where a TensorFlow's option does not reach the files: the worker is sent all of them."""
+    url = f"{host.url}/test/plain-auto/1"
+    notebook.ok(f"value = hub.load('{url}')(numbers).numpy().tolist()")
+    wanted = notebook.value("value")
+    notebook.ok(
+        "import tensorflow.python.saved_model.load as module\n"
+        "able = module.load_partial\n"
+        "def unable(path, filters, tags=None, options=None):\n"
+        "    if options is not None and options.experimental_io_device:\n"
+        "        raise tf.errors.NotFoundError(None, None, 'no such file')\n"
+        "    return able(path, filters, tags, options)\n"
+        "module.load_partial = unable"
+    )
+    with Cluster(hidden=cache) as cluster:
+        connect(notebook, cluster)
+        cell = notebook.ok(
+            "%%hub_tpu\nwith tf.device('/job:worker/task:0'):\n"
+            f"    out = hub.load('{url}')(numbers)\n"
+            "device, value = out.device, out.numpy().tolist()"
+        )
+        assert f"{url}: localhost did not work (no such file), so relay is tried" in cell.stdout
+        assert cell.stdout.splitlines()[-1].startswith("1 model loaded on /job:worker (relay: ")
+        assert notebook.value("value") == wanted
+        assert notebook.value("device").startswith("/job:worker/")
+
+
 def test_names_bound_earlier_and_options_of_the_user(notebook: Kernel, cache: Path, host: ModelHost) -> None:
     notebook.ok(
         "from tensorflow_hub import load as early\nfrom tensorflow.saved_model import load as earlier"

@@ -79,13 +79,16 @@ class RelayReport(Fact):
     memory_there: int
 
 
-def plan_relay(directory: str | os.PathLike[str], *, has_variables_by_localhost: bool) -> RelayPlan:
+def plan_relay(
+    directory: str | os.PathLike[str], *, has_variables_by_localhost: bool, whole: bool = False
+) -> RelayPlan:
     """What has to be sent so that workers can load this model. Only the directory is looked at.
 
     Args:
         directory: the model's, on this machine.
         has_variables_by_localhost: whether the loader will be told to read variables here
             (`experimental_io_device`). A TF2 model's are not sent then.
+        whole: whether to send every file, for what cannot be loaded with assets and variables alone.
 
     Raises:
         RouteError: there is no model in the directory, or it cannot be read.
@@ -93,6 +96,7 @@ def plan_relay(directory: str | os.PathLike[str], *, has_variables_by_localhost:
     model = find_model_files(directory)
     spares_variables = model.is_tf2 and has_variables_by_localhost
     sent = model.assets if spares_variables else (*model.assets, *model.variables)
+    sent = model.files if whole else sent
     here = model.files if model.is_tf2 else tuple(file for file in model.files if file not in model.variables)
     return RelayPlan(model.directory, sent, here)
 
