@@ -7,6 +7,7 @@ import json
 import re
 import uuid
 from dataclasses import dataclass
+from email.message import EmailMessage
 from email.policy import HTTP
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -100,18 +101,18 @@ def _authorize(stand_in: GcsStandIn, kind: str, parts: dict[str, str], request: 
 def _batch(stand_in: GcsStandIn, request: Request, _parts: dict[str, str]) -> Answer:
     head = b"Content-Type: " + request.headers["content-type"].encode() + b"\r\n\r\n"
     boundary = uuid.uuid4().hex
+    parts = [
+        _part(part, request)
+        for part in email.message_from_bytes(head + request.body, policy=HTTP).iter_parts()
+    ]
+    # In which order the real storage carries them out is its own affair.
+    order = sorted(
+        range(len(parts)), key=lambda at: bool(stand_in.last) and stand_in.last in unquote(parts[at][1].path)
+    )
+    answers = {at: answer(stand_in, parts[at][1]) for at in order}
     lines = []
-    for part in email.message_from_bytes(head + request.body, policy=HTTP).iter_parts():
-        text = part.get_payload(decode=True)
-        assert isinstance(text, bytes)
-        line, _, rest = text.lstrip().partition(b"\r\n" if b"\r\n" in text else b"\n")
-        message = email.message_from_bytes(rest, policy=HTTP)
-        method, target, *_ = line.decode().split(" ")
-        body = message.get_payload(decode=True) or b""
-        assert isinstance(body, bytes)
-        headers = {**request.headers, **dict(message.items())}
-        found = answer(stand_in, Request.parse(method, target, headers, body.strip()))
-        number = str(part.get("Content-ID", "")).strip("<>")
+    for at, (number, _) in enumerate(parts):
+        found = answers[at]
         head_lines = "".join(f"{key}: {value}\r\n" for key, value in found.headers.items())
         lines.append(
             f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: <response-{number}>\r\n\r\n"
@@ -121,6 +122,20 @@ def _batch(stand_in: GcsStandIn, request: Request, _parts: dict[str, str]) -> An
         )
     lines.append(f"--{boundary}--\r\n".encode())
     return Answer(200, b"".join(lines), {"Content-Type": f"multipart/mixed; boundary={boundary}"})
+
+
+def _part(part: EmailMessage, request: Request) -> tuple[str, Request]:
+    """The number of a batch's part, and the request that it is."""
+    text = part.get_payload(decode=True)
+    assert isinstance(text, bytes)
+    line, _, rest = text.lstrip().partition(b"\r\n" if b"\r\n" in text else b"\n")
+    message = email.message_from_bytes(rest, policy=HTTP)
+    method, target, *_ = line.decode().split(" ")
+    body = message.get_payload(decode=True) or b""
+    assert isinstance(body, bytes)
+    headers = {**request.headers, **dict(message.items())}
+    number = str(part.get("Content-ID", "")).strip("<>")
+    return number, Request.parse(method, target, headers, body.strip())
 
 
 def _token(stand_in: GcsStandIn, request: Request, _parts: dict[str, str]) -> Answer:

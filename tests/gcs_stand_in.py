@@ -71,6 +71,7 @@ class GcsStandIn:
         tokens: the account that each bearer token belongs to.
         seen: the accounts that asked, by kind.
         created: the names of the objects that were sent, in order.
+        last: the part of a batch whose path holds this is carried out last.
     """
 
     def __init__(self) -> None:
@@ -82,6 +83,7 @@ class GcsStandIn:
         self.tokens = {TOKEN: ACCOUNT}
         self.seen: dict[str, set[str]] = {}
         self.created: list[str] = []
+        self.last = ""
         self.sessions: dict[str, Session] = {}
         self.stalled = threading.Event()
         self._released = threading.Event()

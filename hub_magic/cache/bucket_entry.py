@@ -1,15 +1,16 @@
 """A new entry in a bucket, of which no reader sees half.
 
-tensorflow_hub takes any object under `FOLDER/` for a whole model, and a bucket has no way to give a folder
-its name in one step. So the files are brought to `FOLDER.UID.tmp/` first, while the lock is held; then the
-descriptor is written, whose metadata say how many files and bytes belong to the entry, so that hub_magic
-knows half an entry; and then all files are copied to their names by one request, a batch. The storage either
-gets the whole batch, and carries it out by itself within milliseconds, or nothing of it: a process that is
-killed leaves no half. A kernel without hub_magic that looks in those milliseconds fails with a missing file
-and succeeds when it looks again.
+tensorflow_hub takes any object under `FOLDER/` for a whole model, looks at its lock only where there is none,
+and a bucket has no way to give a folder its name in one step. So the files are brought to `FOLDER.UID.tmp/`
+first, while the lock is held; then the descriptor is written, whose metadata say how many files and bytes
+belong to the entry, so that hub_magic knows half an entry; and then all files are copied to their names by
+one request, a batch. The storage either gets the whole batch, and carries it out by itself within
+milliseconds, or nothing of it: a process that is killed leaves no half. A kernel without hub_magic that looks
+in those milliseconds fails with the name of a missing file, changes nothing, and succeeds at the next load.
 
-A batch holds 100 copies. An entry with more files takes several, and what tensorflow_hub needs to load it at
-all, `saved_model.pb` or `tfhub_module.pb`, comes with the last.
+A batch holds 100 copies. An entry with more files takes several, which are sent at once, and when they are
+done another one with the graph, `saved_model.pb`: without it tensorflow_hub loads nothing at all. A process
+that is killed between the two leaves an entry without a graph, which the next one with hub_magic replaces.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..errors import DownloadError
-from ..gcs import BucketFile, BucketFolder, Copying, Progress
+from ..gcs import LARGEST_BATCH, BucketFile, BucketFolder, Copying, Progress
 from .bucket_lock import BucketLock, look_at
-from .bucket_names import BucketEntry, descriptor_metadata
+from .bucket_names import GRAPHS, BucketEntry, descriptor_metadata
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, read_descriptor
 
-_LAST = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
 _SENDERS = 8
 
 # Sends a file to a name in the folder, telling how many bytes are done; gives the object that it is now.
@@ -89,8 +89,7 @@ def put_entry(lock: BucketLock, before: BucketEntry, entry: NewEntry, progress: 
         raise DownloadError(
             f"The lock of {folder.location}/{lock.entry} was taken by somebody else. Run it again."
         )
-    copies.sort(key=lambda one: one.target.endswith(_LAST))
-    if folder.copy(copies):
+    if _publish(folder, copies):
         here = look_at(folder, lock.entry).files.values()
         if sorted((one.name, one.size) for one in here) != sorted(
             (one.name, one.size) for one in entry.files
@@ -100,6 +99,14 @@ def put_entry(lock: BucketLock, before: BucketEntry, entry: NewEntry, progress: 
             )
     lock.stop()
     folder.delete([*brought, *before.scratch_files(), *before.leftovers, lock.file])
+
+
+def _publish(folder: BucketFolder, copies: list[Copying]) -> int:
+    """Give the files their names; how many of the names were taken."""
+    if len(copies) <= LARGEST_BATCH:
+        return folder.copy(copies)
+    graphs = [one for one in copies if one.target.endswith(GRAPHS)]
+    return folder.copy([one for one in copies if one not in graphs]) + folder.copy(graphs)
 
 
 def _bring(

@@ -17,6 +17,9 @@ from .layout import Descriptor, Holder, Role, lock_text, read_lock, read_name
 
 _FORM = "hub_magic"  # tells our metadata from anybody else's
 
+# Without these tensorflow_hub loads nothing: they come last, and go first.
+GRAPHS = ("/saved_model.pb", "/saved_model.pbtxt", "/tfhub_module.pb")
+
 
 @dataclass(slots=True)
 class BucketEntry:
@@ -109,9 +112,11 @@ class BucketEntry:
 
     @property
     def all_files(self) -> tuple[BucketFile, ...]:
-        """Every object that goes when the entry goes: names relative to the cache, the descriptor last."""
+        """All that goes with the entry, by its names in the cache: the graph first, the descriptor last."""
+        files = [_under(self.folder, file) for file in self.files.values()]
+        files.sort(key=lambda file: not file.name.endswith(GRAPHS))
         beside = [file for file in (self.record, self.descriptor) if file]
-        return (*self.markers, *(_under(self.folder, file) for file in self.files.values()), *beside)
+        return (*files, *self.markers, *beside)
 
     def scratch_files(self) -> tuple[BucketFile, ...]:
         """What unfinished downloads have left, names relative to the cache."""
