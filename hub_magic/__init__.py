@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .cache import CachedModel, CacheScan, Problem, list_cache, scan_cache
     from .cache.copying import Copied, CopyPlan, plan_copy
+    from .doctor import Diagnosis, Finding, diagnose
     from .download import Fetched, fetch, resolve
     from .errors import (
         DamagedEntryError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     )
     from .gcs import BucketAccess, check_bucket
     from .handles import Handle, parse_handle
+    from .keras import use_legacy_keras
     from .loading import LoadPlan, RouteReason, loading_for, plan_load
     from .runtime import Runtime, detect_runtime
     from .settings import CacheSetting, ModeSetting, read_cache, read_mode, set_cache, set_mode
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "cache": ("CacheScan", "CachedModel", "Problem", "list_cache", "scan_cache"),
+    "doctor": ("Diagnosis", "Finding", "diagnose"),
     "download": ("Fetched", "fetch", "resolve"),
     "errors": (
         "DamagedEntryError",
@@ -46,6 +49,7 @@ _MODULES = {
     "cache.copying": ("Copied", "CopyPlan", "plan_copy"),
     "gcs": ("BucketAccess", "check_bucket"),
     "handles": ("Handle", "parse_handle"),
+    "keras": ("use_legacy_keras",),
     "loading": ("LoadPlan", "RouteReason", "loading_for", "plan_load"),
     "runtime": ("Runtime", "detect_runtime"),
     "settings": ("CacheSetting", "ModeSetting", "read_cache", "read_mode", "set_cache", "set_mode"),
@@ -60,8 +64,10 @@ __all__ = [
     "Copied",
     "CopyPlan",
     "DamagedEntryError",
+    "Diagnosis",
     "DownloadError",
     "Fetched",
+    "Finding",
     "Handle",
     "HandleError",
     "HubMagicError",
@@ -75,6 +81,7 @@ __all__ = [
     "SettingError",
     "check_bucket",
     "detect_runtime",
+    "diagnose",
     "fetch",
     "list_cache",
     "loading_for",
@@ -87,6 +94,7 @@ __all__ = [
     "scan_cache",
     "set_cache",
     "set_mode",
+    "use_legacy_keras",
 ]
 
 

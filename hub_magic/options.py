@@ -46,6 +46,11 @@ AUTOLOAD = option(
     "--autoload", action="store_true", help="with --persist: load hub_magic at every start as well"
 )
 FORGET = option("--forget", action="store_true", help="save the setting no longer")
+LEGACY_KERAS = option(
+    "--legacy-keras",
+    action="store_true",
+    help="make tf.keras Keras 2, whose models take hub.KerasLayer; before TensorFlow is imported",
+)
 
 LOCATION = option(
     "location",
@@ -198,9 +203,19 @@ STRATEGY = option(
 )
 NO_INIT = option("--no-init", action="store_true", help="neither connect to the TPU nor initialise it")
 
+ONLINE = option(
+    "--online", action="store_true", help="ask the hosts of the cached models, and the bucket, as well"
+)
+REPORT = option(
+    "--report",
+    action="store_true",
+    help="as text to paste into an issue, without home folders, tokens and account names",
+)
+
 # What each magic takes.
 MAGICS = {
-    "hub_mode": (MODE, PERSIST, AUTOLOAD, FORGET),
+    "hub_mode": (MODE, LEGACY_KERAS, PERSIST, AUTOLOAD, FORGET),
     "hub_cache": CACHE,
     "hub_tpu": (CELL, VIA, BUCKET, STRATEGY, NO_INIT, PERSIST),
+    "hub_doctor": (ONLINE, REPORT),
 }

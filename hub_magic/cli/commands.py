@@ -47,6 +47,11 @@ CACHE = option("--cache", metavar="LOCATION", help="use this cache instead of th
 SERVE = option(
     "serve", nargs="...", metavar="DIRECTORY ...", help="serve a folder of models; see serve --help"
 )
+DOCTOR = option(
+    "doctor",
+    action="store_true",
+    help="check everything that commonly goes wrong here, and say what mends it",
+)
 
 COMMANDS = (
     Command("list", options.LIST, (options.ALL,), "acts.list_models"),
@@ -71,7 +76,8 @@ COMMANDS = (
     Command("add", options.ADD, (options.ALL,), "transport.add"),
     Command("export", options.EXPORT, (options.ALL,), "transport.export"),
     Command("copy", options.COPY_TO, (options.DRY_RUN,), "copies.copy_to"),
-    Command("mode", options.MODE, (), "modes.show_mode"),
+    Command("mode", options.MODE, (options.LEGACY_KERAS,), "modes.show_mode"),
+    Command("doctor", DOCTOR, (options.ONLINE, options.REPORT), "doctor.examine"),
 )
 
 

@@ -51,7 +51,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Namespace) -> Any:
-    mend_environment()
+    if arguments.command != "doctor":  # which looks at what other programs will find
+        mend_environment()
     if arguments.cache:
         os.environ[CACHE_VARIABLE] = read_location(arguments.cache, os.environ)
     command = next(command for command in COMMANDS if command.name == arguments.command)
@@ -73,6 +74,8 @@ def _status(result: Any) -> int:
     """1 where something was not done, or is wrong; a plan is neither."""
     if not hasattr(result, "to_data") or hasattr(result, "execute"):
         return 0
+    if hasattr(result, "findings"):
+        return int(bool(result.problems))
     wrong = any(getattr(result, name, ()) for name in _SHORTFALLS)
     problems = getattr(result, "problems", ()) if hasattr(result, "checked") else ()
     return int(wrong or any(problem.kind != "no descriptor" for problem in problems))

@@ -12,7 +12,15 @@ from ..cache.scan import free_space
 from ..facts import Fact
 from ..loading import choose_mode
 from ..runtime import detect_runtime
-from ..settings import MODE_VARIABLE, OFFLINE_VARIABLE, ModeSetting, parse_mode, read_mode, set_mode
+from ..settings import (
+    KERAS_VARIABLE,
+    MODE_VARIABLE,
+    OFFLINE_VARIABLE,
+    ModeSetting,
+    parse_mode,
+    read_mode,
+    set_mode,
+)
 from .acts import location
 
 
@@ -21,7 +29,7 @@ class ShellLines(Fact):
     """Lines that make a setting in a shell: `eval "$(hub-magic mode offline)"`.
 
     Attributes:
-        mode: the mode that they set.
+        mode: the mode that they set; "" when they set none.
         reason: why it was chosen, for `auto`; else "".
         lines: to be run by a POSIX shell.
     """
@@ -36,9 +44,10 @@ class ShellLines(Fact):
 
 
 def show_mode(arguments: Namespace, _show: Callable[[Fact], object]) -> ModeSetting | ShellLines:
-    """`mode`: what is in force; `mode MODE`: the lines that set it."""
+    """`mode`: what is in force; `mode MODE`, `mode --legacy-keras`: the lines that set it."""
+    keras = (f"export {KERAS_VARIABLE}=1",) if arguments.legacy_keras else ()
     if not arguments.mode:
-        return read_mode()
+        return ShellLines("", "", keras) if keras else read_mode()
     mode, reason = parse_mode(arguments.mode), ""
     if mode == "auto":
         mode, reason = choose_mode(detect_runtime(), location(), free_space(location()))
@@ -49,4 +58,4 @@ def show_mode(arguments: Namespace, _show: Callable[[Fact], object]) -> ModeSett
         lines.append(f"export {OFFLINE_VARIABLE}={env[OFFLINE_VARIABLE]}")
     elif OFFLINE_VARIABLE in os.environ:
         lines.append(f"unset {OFFLINE_VARIABLE}")
-    return ShellLines(mode, reason, tuple(lines))
+    return ShellLines(mode, reason, (*lines, *keras))

@@ -1,4 +1,4 @@
-"""`%hub_mode`, `%hub_cache`, `%hub_tpu` and `%%hub_tpu`."""
+"""`%hub_mode`, `%hub_cache`, `%hub_tpu`, `%%hub_tpu` and `%hub_doctor`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from .saved import SavedSettings
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ..doctor import Diagnosis, Report
+    from ..keras import KerasSetting
     from ..loading import LoadPlan
 
 
@@ -45,6 +47,9 @@ class HubMagics(Magics):
     bucket = Unicode("", help="The gs:// location that `%%hub_tpu` caches in for a remote worker.").tag(
         config=True
     )
+    legacy_keras = Unicode(
+        "", help="1 makes tf.keras Keras 2 at every start; `%hub_mode --legacy-keras --persist` writes it."
+    ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell, parent=shell)
@@ -63,6 +68,10 @@ class HubMagics(Magics):
                     self._set_mode(self.mode)
                 if self.cache and read_cache().source == "default":
                     set_cache(self.cache)
+                if self.legacy_keras:
+                    from ..keras import use_legacy_keras
+
+                    use_legacy_keras()
             except HubMagicError as error:
                 # A disk that is not mounted today must not keep the magics away.
                 print(f"hub_magic: what was saved could not be set. {error}", file=sys.stderr)  # noqa: T201
@@ -77,10 +86,14 @@ class HubMagics(Magics):
 
     @line_magic
     @takes(*options.MAGICS["hub_mode"])
-    def hub_mode(self, line: str) -> ModeSetting:
+    def hub_mode(self, line: str) -> ModeSetting | KerasSetting | None:
         """How models are fetched: what is in force, or a new mode for every load from now on."""
         arguments = parse(self.hub_mode, line)
         check_keeping(arguments)
+        if arguments.legacy_keras:
+            from .doctor import choose_keras
+
+            return choose_keras(arguments, self)
         if arguments.forget:
             self.saved.forget("mode")
         with self.environment.recording():
@@ -124,3 +137,11 @@ class HubMagics(Magics):
         with context:
             exec(self.shell.transform_cell(cell), self.shell.user_ns)  # noqa: S102 - the body is the user's
         return None
+
+    @line_magic
+    @takes(*options.MAGICS["hub_doctor"])
+    def hub_doctor(self, line: str) -> Diagnosis | Report:
+        """Everything that commonly goes wrong here, each with its fix; .problems, .to_json(), .report()."""
+        from .doctor import examine
+
+        return examine(parse(self.hub_doctor, line), self.shell)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from typing import TypeAlias
 
+from ..keras import KerasSetting
 from ..locations import is_bucket
 from ..settings import (
     MODE_FORMATS,
@@ -15,6 +17,8 @@ from ..settings import (
     Setting,
 )
 from .tables import html_lines, plain
+
+Shown: TypeAlias = ModeSetting | CacheSetting | KerasSetting
 
 _MEANINGS = {
     "compressed": "archives are downloaded once, unpacked and cached",
@@ -46,6 +50,12 @@ def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
     return (setting.value, f"{_origin(setting)} {meaning}")
 
 
+def keras_lines(setting: KerasSetting) -> tuple[str, ...]:
+    """Which Keras tf.keras is, and who asked for it."""
+    meaning = "Models of tf.keras take hub.KerasLayer; `import keras` is Keras 3 still."
+    return ("tf.keras is Keras 2, as tf_keras has it.", f"{_origin(setting)} {meaning}")
+
+
 def export_line(setting: Setting) -> str:
     """The line that makes the same setting for programs outside IPython."""
     variables = {setting.name: setting.value}
@@ -57,18 +67,21 @@ def export_line(setting: Setting) -> str:
     return f"For other programs: export {words}"
 
 
-def setting_text(setting: ModeSetting | CacheSetting) -> str:
+def setting_text(setting: Shown) -> str:
     """A setting as text."""
     return "\n".join(plain(line) for line in _lines(setting))
 
 
-def setting_html(setting: ModeSetting | CacheSetting) -> str:
+def setting_html(setting: Shown) -> str:
     """A setting as HTML."""
     return f"<div>{html_lines(_lines(setting))}</div>"
 
 
-def _lines(setting: ModeSetting | CacheSetting) -> tuple[str, ...]:
-    lines = mode_lines(setting) if isinstance(setting, ModeSetting) else cache_lines(setting)
+def _lines(setting: Shown) -> tuple[str, ...]:
+    if isinstance(setting, KerasSetting):
+        lines = keras_lines(setting)
+    else:
+        lines = mode_lines(setting) if isinstance(setting, ModeSetting) else cache_lines(setting)
     return (*lines, export_line(setting)) if setting.source == "saved" and setting.name else lines
 
 

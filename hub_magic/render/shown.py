@@ -9,6 +9,9 @@ from typing import Any
 SHOWN = (
     ("hub_magic.settings.ModeSetting", "settings.setting_text", "settings.setting_html"),
     ("hub_magic.settings.CacheSetting", "settings.setting_text", "settings.setting_html"),
+    ("hub_magic.keras.KerasSetting", "settings.setting_text", "settings.setting_html"),
+    ("hub_magic.doctor.finding.Diagnosis", "doctor.diagnosis_text", "doctor.diagnosis_html"),
+    ("hub_magic.doctor.finding.Report", "doctor.report_text", "doctor.report_html"),
     ("hub_magic.loading.plan.LoadPlan", "plan.plan_text", "plan.plan_html"),
     ("hub_magic.cache.scan.CacheScan", "cache.scan_text", "cache.scan_html"),
     ("hub_magic.download.fetched_models.FetchedModels", "fetched.fetched_text", "fetched.fetched_html"),

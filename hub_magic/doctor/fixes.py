@@ -1,0 +1,94 @@
+"""The lines that mend: for a cell of a notebook, or for a shell."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+
+from ..settings import CACHE_VARIABLE, KERAS_VARIABLE, MODE_FORMATS, MODE_VARIABLE, OFFLINE_VARIABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Fixes:
+    """How things are done where the diagnosis is read.
+
+    Attributes:
+        in_notebook: whether lines go into a cell in which the magics are loaded; else into a shell.
+        cache: the cache that the command line names with `--cache`; "" for the one in force.
+    """
+
+    in_notebook: bool
+    cache: str = ""
+
+    def install(self, *words: str) -> str:
+        """Install these requirements, with pip's options."""
+        pip = "%pip" if self.in_notebook else f"{shlex.quote(sys.executable)} -m pip"
+        return " ".join((pip, "install", *(f'"{word}"' if _is_special(word) else word for word in words)))
+
+    def run(self, line: str) -> str:
+        """Run a line of a shell."""
+        return f"!{line}" if self.in_notebook else line
+
+    def set(self, name: str, value: str) -> str:
+        """Set a variable."""
+        if self.in_notebook:
+            return f"import os; os.environ[{name!r}] = {value!r}"
+        return f"export {name}={shlex.quote(value)}"
+
+    def unset(self, name: str) -> str:
+        """Remove a variable."""
+        return f"import os; del os.environ[{name!r}]" if self.in_notebook else f"unset {name}"
+
+    def rename(self, old: str, new: str) -> str:
+        """Give a variable its right name."""
+        if self.in_notebook:
+            return f"import os; os.environ[{new!r}] = os.environ.pop({old!r})"
+        return f'export {new}="${old}"; unset {old}'
+
+    def mode(self, mode: str) -> str:
+        """Set the mode."""
+        if self.in_notebook:
+            return f"%hub_mode {mode}"
+        return (
+            f"export {OFFLINE_VARIABLE}=1"
+            if mode == "offline"
+            else f"export {MODE_VARIABLE}={MODE_FORMATS[mode]}"
+        )
+
+    def cache_at(self, location: str, *, moving: bool = False) -> str:
+        """Cache elsewhere.
+
+        Args:
+            location: where.
+            moving: whether what is cached now is to go there as well, which a notebook does at once.
+        """
+        if self.in_notebook:
+            return f"%hub_cache {'--move-to ' if moving else ''}{_word(location)}"
+        path = os.path.expanduser(location)  # noqa: PTH111 - as the shell would
+        return f"export {CACHE_VARIABLE}={shlex.quote(path)}"
+
+    def care(self, verb: str, *words: str) -> str:
+        """Do something with the cache: "repair", "prune --duplicates"."""
+        rest = "".join(f" {_word(word) if self.in_notebook else shlex.quote(word)}" for word in words)
+        if self.in_notebook:
+            return f"%hub_cache --{verb}{rest}"
+        command = "hub-magic" if shutil.which("hub-magic") else f"{shlex.quote(sys.executable)} -m hub_magic"
+        cache = f" --cache {shlex.quote(self.cache)}" if self.cache else ""
+        return f"{command} {verb}{rest}{cache}"
+
+    def legacy_keras(self) -> str:
+        """Make tf.keras Keras 2."""
+        return "%hub_mode --legacy-keras" if self.in_notebook else f"export {KERAS_VARIABLE}=1"
+
+
+def _is_special(word: str) -> bool:
+    """Whether a shell would take some of a requirement's letters for itself."""
+    return any(letter in word for letter in "<>~*")
+
+
+def _word(text: str) -> str:
+    """A word on a magic's line, which IPython splits at blanks outside quotes."""
+    return f'"{text}"' if " " in text else text

@@ -1,0 +1,130 @@
+"""Variables that are misspelt, or hold what tensorflow_hub misreads without a word."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from difflib import SequenceMatcher, get_close_matches
+
+from ..errors import SettingError
+from ..keras import KERAS_2_WORDS
+from ..locations import is_bucket, read_location
+from ..settings import (
+    CACHE_VARIABLE,
+    KERAS_VARIABLE,
+    MODE_VARIABLE,
+    MODES,
+    OFFLINE_VARIABLE,
+    is_offline,
+    read_mode,
+)
+from .finding import Finding
+from .fixes import Fixes
+from .surroundings import Surroundings
+
+_CERTIFICATES = "TFHUB_DISABLE_CERT_VALIDATION"
+KNOWN = (
+    CACHE_VARIABLE,
+    MODE_VARIABLE,
+    "TFHUB_DOWNLOAD_PROGRESS",
+    _CERTIFICATES,
+    OFFLINE_VARIABLE,
+    KERAS_VARIABLE,
+)
+_CLOSE = 0.8
+# Other libraries have caches and hubs, too.
+_OTHERS = re.compile(r"(HF|HUGGING_?FACE|KAGGLE|PY_?TORCH|TORCH|JUPYTER|DOCKER|GIT)", re.IGNORECASE)
+_NO = ("", "0", "false", "False")
+
+
+def check_variables(here: Surroundings) -> Iterator[Finding]:
+    """Names first, then values."""
+    yield from _names(here.env, here.fixes)
+    yield _mode(here.env, here.fixes)
+    yield _cache(here.env, here.fixes)
+    yield from _others(here.env, here.fixes)
+
+
+def meant(name: str) -> str:
+    """The variable that a misspelt name is close to; "" for a right one, or one of somebody else."""
+    if name in KNOWN or _OTHERS.match(name) or not re.fullmatch(r"[A-Za-z_]\w*", name):
+        return ""
+    letters = _letters(name)
+    ratio, known = max((SequenceMatcher(None, letters, _letters(known)).ratio(), known) for known in KNOWN)
+    return known if ratio >= _CLOSE else ""
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", "").upper()
+
+
+def _names(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
+    found = [(name, known) for name in sorted(env) if (known := meant(name))]
+    for name, known in found:
+        if known in env:
+            words = f"{name} is read by nobody; {known} is set as well"
+            yield Finding("variables", "warning", words, fixes.unset(name))
+        else:
+            words = f"{name} is read by nobody; {known} is the name"
+            yield Finding("variables", "problem", words, fixes.rename(name, known))
+    if not found:
+        given = [name for name in KNOWN if name in env]
+        yield Finding(
+            "variables", "fine", f"set: {', '.join(given)}" if given else "none is set, or misspelt"
+        )
+
+
+def _mode(env: Mapping[str, str], fixes: Fixes) -> Finding:
+    setting = read_mode(env=env)
+    if setting.is_known:
+        where = f"by {setting.name}" if setting.name else "by default"
+        return Finding("mode", "fine", f"{setting.value}, {where}")
+    word = setting.value.strip().strip("\"'").lower()
+    close = get_close_matches(word, MODES, 1) or ["compressed"]
+    found = f"{setting.name}={setting.value!r} is no mode: tensorflow_hub would take every URL for a path"
+    return Finding("mode", "problem", found, fixes.mode(close[0]))
+
+
+def _cache(env: Mapping[str, str], fixes: Fixes) -> Finding:
+    """What the variable says; what is there is looked at elsewhere."""
+    name, raw = CACHE_VARIABLE, env.get(CACHE_VARIABLE, "")
+    if not raw:
+        return Finding(name, "fine", "not set, so models are cached in the library's own location")
+    quoted = raw.strip().strip("\"'")
+    try:
+        location = read_location(quoted, env)
+    except SettingError as error:
+        said = str(error).partition(". ")[0]
+        return Finding(name, "problem", said, fixes.cache_at("~/.cache/tfhub_modules"))
+    if is_bucket(location) or raw == location:
+        return Finding(name, "fine", raw)
+    if os.path.isabs(raw):  # noqa: PTH117 - the text counts
+        unlike = any(sign in raw for sign in "$\"'") or raw != raw.strip()
+        if not unlike:
+            return Finding(name, "fine", raw)
+        found = f"{raw!r} is taken as it stands, and not for {location}"
+    elif raw[0] in "~$\"' ":
+        found = f"{raw!r} is taken as it stands: a folder of that name in the working directory"
+    else:
+        found = f"{raw!r} is relative, so it is another cache in every working directory"
+        return Finding(name, "warning", found, fixes.cache_at(location))
+    return Finding(name, "problem", found, fixes.cache_at(location))
+
+
+def _others(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
+    certificates = env.get(_CERTIFICATES, "")
+    if certificates == "true":
+        found = "certificates are not checked: anybody on the way can give you another model"
+        yield Finding(_CERTIFICATES, "warning", found, fixes.unset(_CERTIFICATES))
+    elif certificates not in _NO:
+        found = f"{certificates!r} does nothing: tensorflow_hub takes the word true only"
+        yield Finding(_CERTIFICATES, "warning", found, fixes.unset(_CERTIFICATES))
+    offline = env.get(OFFLINE_VARIABLE, "")
+    if offline.lower() not in (*_NO, "no", "off") and not is_offline(env):
+        found = f"{offline!r} is neither yes nor no, so models are downloaded"
+        yield Finding(OFFLINE_VARIABLE, "warning", found, fixes.mode("offline"))
+    keras = env.get(KERAS_VARIABLE, "")
+    if keras not in (*_NO, *KERAS_2_WORDS):
+        found = f"{keras!r} does nothing: TensorFlow takes 1, true or True only"
+        yield Finding(KERAS_VARIABLE, "warning", found, fixes.set(KERAS_VARIABLE, "1"))
