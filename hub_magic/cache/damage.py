@@ -21,13 +21,14 @@ _MISSING = (
 )
 
 
-def explain_damage(error: BaseException, path: str, handle: str) -> str | None:
+def explain_damage(error: BaseException, path: str, handle: str, *, location: str = "") -> str | None:
     """What to tell the user whose `hub.load` failed at a damaged cached copy; None for other reasons.
 
     Args:
         error: what TensorFlow raised.
         path: the directory that was loaded.
         handle: the handle that the user gave.
+        location: the cache in force, which a repair looks into; the one that holds `path` when "".
     """
     text = str(error)
     reason = what_broke(text)
@@ -35,6 +36,9 @@ def explain_damage(error: BaseException, path: str, handle: str) -> str | None:
         reason = _missing_here(text, path)
     if not reason:
         return None
+    cache = os.path.dirname(path)  # noqa: PTH120 - a bucket's path keeps its slashes
+    if location and os.path.realpath(cache) != os.path.realpath(location):
+        reason += f" in {cache}, which `%hub_cache {cache}` sets"
     return f"{handle}: {reason}; this cached copy is damaged: run `%hub_cache --repair {handle}`"
 
 

@@ -26,11 +26,11 @@ class HubMagicResolver:
     """Resolves handles in place of tensorflow_hub's own HTTP resolver.
 
     Attributes:
-        given: the directories that it has given, which models were loaded from.
+        given: the directories that it has given, which models were loaded from, and the handle of each.
     """
 
     def __init__(self) -> None:
-        self.given: set[str] = set()
+        self.given: dict[str, str] = {}
 
     def is_supported(self, handle: str) -> bool:
         """Whether tensorflow_hub's own resolvers would take the handle, and we do it in their place."""
@@ -53,7 +53,7 @@ class HubMagicResolver:
         from .fetching import resolve_ours
 
         path = resolve_ours(parsed_handle(handle))
-        self.given.add(path)
+        self.given[path] = handle
         return path
 
 
@@ -65,20 +65,27 @@ def install() -> None:
 def uninstall() -> None:
     """Leave tensorflow_hub as it was."""
     _HOOK.uninstall()
-    for resolver in list(_registered()):
-        if isinstance(resolver, HubMagicResolver):
-            _registered().remove(resolver)
+    for resolver in _ours():
+        _registered().remove(resolver)
 
 
 def loaded_folders() -> tuple[str, ...]:
     """The directories that models have been loaded from since `install`: what must not be taken away."""
-    ours = (resolver for resolver in _registered() if isinstance(resolver, HubMagicResolver))
-    return tuple(path for resolver in ours for path in resolver.given)
+    return tuple(path for resolver in _ours() for path in resolver.given)
+
+
+def handle_given(path: str) -> str:
+    """The handle that this directory was given for since `install`; "" when it was given for none."""
+    return next((resolver.given[path] for resolver in _ours() if path in resolver.given), "")
 
 
 def _register() -> None:
-    if not any(isinstance(resolver, HubMagicResolver) for resolver in _registered()):
+    if not _ours():
         sys.modules["tensorflow_hub.registry"].resolver.add_implementation(HubMagicResolver())
+
+
+def _ours() -> list[HubMagicResolver]:
+    return [resolver for resolver in _registered() if isinstance(resolver, HubMagicResolver)]
 
 
 def _registered() -> list[Any]:

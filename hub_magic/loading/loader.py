@@ -1,24 +1,19 @@
-"""How a worker gets at a model's files, decided when they are loaded.
-
-Every way to load a SavedModel in TF2 ends in one function of TensorFlow, `load_partial`, which is looked up
-by name at each call. So it alone is replaced while a plan is in force, and names bound earlier
-(`from tensorflow_hub import load`) are covered.
-"""
+"""How a worker gets at a model's files, decided when they are loaded."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import RouteError
 from ..locations import is_bucket
 from .events import ModelLoaded, RouteLeft
+from .load_function import Load, load_function, replace_load
 from .model_files import ModelFiles, find_model_files
 from .plan import LoadPlan, Route
 from .relay import RelayReport, plan_relay, relay, worker_tasks
@@ -28,12 +23,6 @@ from .worker_files import worker_ops_at_once
 # This process. In full: a mere "/job:localhost", as the manual has it, is completed from the device in force,
 # and then fails on every task but the first.
 HERE = "/job:localhost/replica:0/task:0/device:CPU:0"
-
-
-class _Load(Protocol):
-    """TensorFlow's `load_partial`."""
-
-    def __call__(self, export_dir: Any, filters: Any, tags: Any = None, options: Any = None) -> Any: ...
 
 
 class ModelLoader:
@@ -59,25 +48,18 @@ class ModelLoader:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """TensorFlow's loads go through here inside the `with`."""
-        from tensorflow.python.saved_model import load as module
-
-        original: _Load = module.load_partial
+        original = load_function()
 
         def load_partial(export_dir: Any, filters: Any, tags: Any = None, options: Any = None) -> Any:
             return self.load(original, export_dir, filters, tags, options)
 
-        # Keras calls it by its other names, under `tf.__internal__` and `tf.compat.v2.__internal__`.
-        others = [found for name, found in sys.modules.items() if name.endswith("__internal__.saved_model")]
-        replaced = [one for one in (module, *others) if getattr(one, "load_partial", None) is original]
-        for one in replaced:
-            one.load_partial = load_partial
+        replace_load(original, load_partial)
         try:
             yield
         finally:
-            for one in replaced:
-                one.load_partial = original
+            replace_load(load_partial, original)
 
-    def load(self, original: _Load, export_dir: Any, filters: Any, tags: Any, options: Any) -> Any:
+    def load(self, original: Load, export_dir: Any, filters: Any, tags: Any, options: Any) -> Any:
         """Load a model, by the first route that works.
 
         Raises:
@@ -116,6 +98,7 @@ class ModelLoader:
         """Load a model that lies on this machine's disk, for a worker that cannot see it."""
         model = find_model_files(request.path)
         job = task.partition("/replica:")[0]
+        by_localhost = model.is_tf2
         if self._route(model, handle) == "localhost":
             try:
                 loaded = request.run(io_device=HERE)
@@ -123,14 +106,18 @@ class ModelLoader:
                 if self._plan.forced or not _is_about_files(error):
                     raise
                 self._tell(RouteLeft(handle, "localhost", "relay", first_line(error)))
+                by_localhost = False  # the worker gets all there is, and reads it itself
             else:
                 self._tell(ModelLoaded(handle, "localhost", job))
                 return loaded
-        report = relay(plan_relay(request.path, has_variables_by_localhost=model.is_tf2), worker_tasks())
+        whole = model.is_tf2 and not by_localhost
+        report = relay(
+            plan_relay(request.path, has_variables_by_localhost=by_localhost, whole=whole), worker_tasks()
+        )
         request = replace(request, path=report.directory_to_load)
-        if model.is_tf2:
+        if by_localhost:
             loaded = request.run(io_device=HERE)
-        elif device_in_scope():
+        elif model.is_tf2 or device_in_scope():
             loaded = request.run()
         else:
             loaded = request.run_for_strategy(task)
@@ -158,7 +145,7 @@ class ModelLoader:
 class _Request:
     """One load, as TensorFlow was asked for it."""
 
-    original: _Load
+    original: Load
     path: str
     filters: Any
     tags: Any

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import download
@@ -16,6 +18,11 @@ from .hub import HubMagics
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+# Where TensorFlow's function that loads a model is, and what brings in the one of tensorflow_hub.
+_LOADERS = {
+    "tensorflow.python.saved_model.load": "explain_loads",
+    "tensorflow_hub": "explain_hub_loads",
+}
 # The one instance of a shell hangs on its registry of magics, where IPython keeps it anyway.
 _REGISTRY_NAME = HubMagics.__name__
 
@@ -35,6 +42,7 @@ def load(shell: InteractiveShell) -> None:
         form = CellForm("hub_tpu")
         undo.callback(shell.input_transformers_cleanup.remove, form)
         shell.input_transformers_cleanup.append(form)
+        undo.callback(_explain_loads())
         undo.callback(magics.cells.uninstall)
         magics.cells.install()
         hook = ImportHook("tensorflow_hub", around=pkg_resources_stand_in, then=lambda: None)
@@ -50,6 +58,32 @@ def unload(shell: InteractiveShell) -> None:
     magics = shell.magics_manager.registry.get(_REGISTRY_NAME)
     if magics is not None:
         magics.undo.close()
+
+
+def _explain_loads() -> Callable[[], None]:
+    """Have failures at a damaged cached copy explained, once there is what they come from.
+
+    The function given back undoes it.
+    """
+    hooks = [
+        ImportHook(module, around=nullcontext, then=partial(_explain, name))
+        for module, name in _LOADERS.items()
+    ]
+    for hook in hooks:
+        hook.install()
+
+    def undo() -> None:
+        for hook in hooks:
+            hook.uninstall()
+        _explain("explain_no_more")
+
+    return undo
+
+
+def _explain(name: str) -> None:
+    from ..loading import damaged
+
+    getattr(damaged, name)()
 
 
 def _unregister(shell: InteractiveShell, magics: HubMagics) -> None:

@@ -1,0 +1,168 @@
+"""What TensorFlow says of a damaged cached copy, said in other words where the user meets it.
+
+Two functions are replaced for it. One is TensorFlow's `load_partial`, in which every load ends. The other is
+tensorflow_hub's `load`, which looks for the graph before that; it alone can have a model downloaded again
+that was taken away while it was being loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import update_wrapper, wraps
+from types import ModuleType
+from typing import Any
+
+from ..cache.damage import explain_absence, explain_damage, mark_of
+from ..cache.layout import DESCRIPTOR_SUFFIX, read_descriptor
+from ..cache.names import read_small
+from ..download.fetching import print_notice
+from ..download.resolver import handle_given
+from ..errors import DamagedEntryError, HandleError, HubMagicError, NotCachedError
+from ..handles import parse_handle
+from ..settings import read_cache
+from .load_function import MODULE, Load, load_function, replace_load
+
+# The function of tensorflow_hub that ours stands for, as an attribute of ours.
+_INNER = "_hub_magic_inner"
+_NO_GRAPH = re.compile(r"'(?P<path>.+)' contains neither 'saved_model\.pb'")
+
+
+class RemovedEntryError(NotCachedError):
+    """A cached copy that was taken away while it was being loaded."""
+
+
+class ExplainedLoad:
+    """TensorFlow's `load_partial`, whose failures at a cached model say what to do.
+
+    Attributes:
+        inner: the function that loads.
+    """
+
+    def __init__(self, inner: Load) -> None:
+        update_wrapper(self, inner)
+        self.inner = inner
+
+    def __call__(self, export_dir: Any, filters: Any, tags: Any = None, options: Any = None) -> Any:
+        """Load a model.
+
+        Raises:
+            RemovedEntryError: its entry was taken away meanwhile.
+            DamagedEntryError: its entry is damaged.
+        """
+        path = os.fsdecode(export_dir)
+        mark = mark_of(path)
+        try:
+            return self.inner(export_dir, filters, tags, options)
+        except Exception as error:  # of any kind; what is no damage goes on as it is
+            told = _explained(error, path, mark)
+            if told is None:
+                raise
+            raise told from error
+
+
+def explain_loads() -> None:
+    """From now on TensorFlow's loads explain themselves; its function is imported."""
+    original = load_function()
+    if not isinstance(sys.modules[MODULE].load_partial, ExplainedLoad):
+        replace_load(original, ExplainedLoad(original))
+
+
+def explain_hub_loads() -> None:
+    """From now on `hub.load` explains itself, too; tensorflow_hub is imported."""
+    original = sys.modules["tensorflow_hub.module_v2"].load
+    if hasattr(original, _INNER):
+        return
+    ours = _explained_hub_load(original)
+    setattr(ours, _INNER, original)
+    for module in _hub_modules():
+        if module.load is original:
+            module.load = ours  # type: ignore[attr-defined]
+
+
+def explain_no_more() -> None:
+    """Leave TensorFlow and tensorflow_hub as they were."""
+    outer = getattr(sys.modules.get(MODULE), "load_partial", None)
+    if isinstance(outer, ExplainedLoad):
+        replace_load(outer, outer.inner)
+    for module in _hub_modules():
+        module.load = getattr(module.load, _INNER, module.load)  # type: ignore[attr-defined]
+
+
+def _hub_modules() -> list[ModuleType]:
+    """Where tensorflow_hub's `load` stands; nothing before its import."""
+    names = ("tensorflow_hub", "tensorflow_hub.module_v2")
+    return [sys.modules[name] for name in names if hasattr(sys.modules.get(name), "load")]
+
+
+def _explained_hub_load(original: Callable[..., Any]) -> Callable[..., Any]:
+    def attempt(handle: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return original(handle, *arguments, **options)
+        except ValueError as error:
+            told = _explained_missing_graph(error)
+            if told is None:
+                raise
+            raise told from error
+
+    @wraps(original)
+    def load(handle: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return attempt(handle, *arguments, **options)
+        except RemovedEntryError as error:
+            print_notice(str(error).replace("Load it again.", "Loading it again."))
+        return attempt(handle, *arguments, **options)
+
+    return load
+
+
+def _explained(error: Exception, path: str, mark: tuple[int, int] | None) -> HubMagicError | None:
+    """What to raise in place of an error; None where it is about something else than a cached copy."""
+    handle = "" if isinstance(error, HubMagicError) else _handle_of(path)
+    if not handle:
+        return None
+    if gone := explain_absence(error, path, handle, mark):
+        return _of_both_kinds(RemovedEntryError, error, gone)
+    damage = explain_damage(error, path, handle, location=read_cache().value)
+    return _of_both_kinds(DamagedEntryError, error, damage) if damage else None
+
+
+def _explained_missing_graph(error: ValueError) -> HubMagicError | None:
+    """The same for what `hub.load` says when there is no graph to hand on to TensorFlow."""
+    found = _NO_GRAPH.search(str(error))
+    if found is None:
+        return None
+    path = found["path"]
+    is_here = os.path.isdir(path)  # noqa: PTH112
+    is_back = any(os.path.exists(f"{path}/saved_model.{suffix}") for suffix in ("pb", "pbtxt"))  # noqa: PTH110
+    mark = mark_of(path) if is_here and not is_back else None
+    return _explained(error, path, mark)
+
+
+def _handle_of(path: str) -> str:
+    """The handle of the entry at this path; "" when it is none, or nothing says which."""
+    path = os.path.normpath(path) if os.path.isabs(path) else path  # noqa: PTH117
+    descriptor = read_descriptor(read_small(path + DESCRIPTOR_SUFFIX).decode(errors="replace"))
+    handle = handle_given(path) or (descriptor.handle if descriptor else "")
+    try:
+        return handle if parse_handle(handle).folder == os.path.basename(path) else ""  # noqa: PTH119
+    except HandleError:
+        return ""
+
+
+def _of_both_kinds(kind: type[HubMagicError], error: Exception, text: str) -> HubMagicError:
+    """An error of ours that an `except` written for TensorFlow's own catches as well."""
+    methods = {"__init__": _keep_text, "__str__": lambda self: self.args[0]}
+    try:
+        both: HubMagicError = type(kind.__name__, (kind, type(error)), methods)(text)
+    except TypeError:  # kinds that no class can be of at once
+        return kind(text)
+    # What an error of TensorFlow tells beside its text, such as its code.
+    vars(both).update(vars(error))
+    return both
+
+
+def _keep_text(error: Exception, text: str) -> None:
+    Exception.__init__(error, text)
