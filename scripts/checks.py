@@ -40,10 +40,12 @@ STEPS = (
     Step("lint", "newest", ("-m", "ruff", "check", ".")),
     Step("lint", "newest", ("-m", "ruff", "format", "--check", ".")),
     Step("lint", "newest", ("-m", "mypy")),
+    Step("docs", "newest", ("-m", "mkdocs", "build", "--strict", "--quiet")),
     Step("newest", "newest", ("-m", "pytest")),
     Step("colab", "colab", ("-m", "pytest")),
     Step("py310", "py310", ("-m", "pytest", "-m", "not tensorflow")),
     Step("demo", "demo", ("scripts/demo_session.py", "--check")),
+    Step("binder", "binder", ("scripts/binder_session.py",)),
 )
 
 

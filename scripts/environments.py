@@ -34,6 +34,7 @@ class Environment:
         groups: dependency groups of pyproject.toml.
         tensorflow: with the extra of that name.
         pins: requirements on top.
+        file: a file of requirements on top, relative to the repository.
         without: distributions taken out in the end.
     """
 
@@ -44,6 +45,7 @@ class Environment:
     groups: tuple[str, ...]
     tensorflow: bool = True
     pins: tuple[str, ...] = ()
+    file: str = ""
     without: tuple[str, ...] = ()
 
     @property
@@ -71,7 +73,8 @@ class Environment:
         """What pip is asked to install, besides itself."""
         project = ".[tensorflow]" if self.tensorflow else "."
         groups = (option for group in self.groups for option in ("--group", group))
-        return ("--editable", project, *groups, *self.pins)
+        file = ("--requirement", self.file) if self.file else ()
+        return ("--editable", project, *groups, *self.pins, *file)
 
 
 ENVIRONMENTS = {
@@ -84,7 +87,7 @@ ENVIRONMENTS = {
             ".lanes/newest",
             "3.12",
             "newest",
-            ("test", "lint", "browser", "demo"),
+            ("test", "lint", "browser", "demo", "docs"),
             without=("setuptools",),
         ),
         # What Colab runs, as far as it matters to a notebook extension.
@@ -105,6 +108,17 @@ ENVIRONMENTS = {
             ),
         ),
         Environment("py310", ".lanes/py310", "3.10", "newest", ("test",), tensorflow=False),
+        # What Binder makes of the folder `binder`, on the JupyterLab that its image brings.
+        Environment(
+            "binder",
+            ".lanes/binder",
+            "3.12",
+            "newest",
+            (),
+            tensorflow=False,
+            pins=("jupyterlab",),
+            file="binder/requirements.txt",
+        ),
     )
 }
 
@@ -172,6 +186,7 @@ def _made_of(environment: Environment) -> str:
         (ROOT / "pyproject.toml").read_bytes(),
         environment.constraints_file.read_bytes(),
         repr(environment).encode(),
+        (ROOT / environment.file).read_bytes() if environment.file else b"",
     )
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 

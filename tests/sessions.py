@@ -15,6 +15,7 @@ VARIES = (
     (r"\d+ (second|minute|hour|day)s? ago|just now", "WHEN"),
     (r"\d+\.\d+ s\b", "T s"),
     (r"\b[0-9a-f]{40}\b", "HASH"),
+    (r" \(.*…", " …"),  # where a long text is cut depends on the lengths of names
     (r" +", " "),
 )
 

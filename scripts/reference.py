@@ -1,0 +1,146 @@
+"""The manual's reference, made from what the magics and commands say of themselves.
+
+mkdocs calls `on_files` while it builds (`hooks` in mkdocs.yml); the pages are never written to disk.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from argparse import SUPPRESS
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import hub_magic
+from hub_magic.cli.commands import COMMANDS, make_parser
+from hub_magic.options import MAGICS, Option
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, _SubParsersAction
+
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+_NUMBERS = {"+": "{0}...", "*": "[{0}...]", "?": "[{0}]", "...": "{0}"}
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add the pages to those that are written by hand."""
+    from mkdocs.structure.files import File
+
+    for path, text in pages().items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def pages() -> dict[str, str]:
+    """Path → text of each page."""
+    return {
+        "reference/magics.md": "\n\n".join(_magics()),
+        "reference/commands.md": "\n\n".join(_commands()),
+        "reference/python.md": "\n\n".join(_names(hub_magic)),
+    }
+
+
+def _magics() -> list[str]:
+    from hub_magic.magics.hub import HubMagics
+
+    parts = [
+        "# The magics and their options",
+        "What `%hub_cache?` and the others answer; this page is made from the same text.",
+    ]
+    for name, options in MAGICS.items():
+        parser = getattr(HubMagics, name).parser
+        usage = re.sub(r"^::\s*", "", parser.format_usage()).strip()
+        title = f"%{name} and %%{name}" if name in HubMagics.magics["cell"] else f"%{name}"
+        parts += [
+            f"## {title}",
+            inspect.cleandoc(parser.description),
+            f"```text\n{usage}\n```",
+            _table(options),
+        ]
+    parts += ["## What is saved", "`%config HubMagics` shows what `--persist` keeps in the IPython profile."]
+    traits = HubMagics.class_own_traits(config=True).items()
+    rows = [f"| `HubMagics.{name}` | {_words(trait.help)} |" for name, trait in sorted(traits)]
+    return [*parts, "\n".join(["| setting | meaning |", "| --- | --- |", *rows])]
+
+
+def _commands() -> list[str]:
+    from hub_magic.host.__main__ import _parser as host_parser
+
+    parser = make_parser()
+    inner = _subcommands(parser)
+    parts = [
+        "# The commands and their options",
+        "What `hub-magic --help` answers; this page is made from the same text.",
+        _block(parser),
+    ]
+    for command in COMMANDS:
+        parts += [f"## hub-magic {command.name}", _block(inner[command.name])]
+    parts += ["## hub-magic completion", _block(inner["completion"])]
+    # `hub-magic serve` hands its words to this one.
+    return [*parts, "## hub-magic serve", _block(host_parser())]
+
+
+def _names(package: ModuleType) -> list[str]:
+    parts = ["# The names in Python", "What `hub_magic` gives; every magic has its twin here."]
+    for name in package.__all__:
+        value = getattr(package, name)
+        signature = "" if inspect.isclass(value) else str(inspect.signature(value)).replace("'", "")
+        shown = f"hub_magic.{name}{signature}"
+        parts += [f"## {name}", f"```python\n{shown}\n```", _docstring(value)]
+    return parts
+
+
+def _docstring(value: Any) -> str:
+    """A docstring with its sections (`Args:`, `Raises:` ...) as lists."""
+    text = inspect.getdoc(value) or ""
+    lines = []
+    for line in text.splitlines():
+        if re.fullmatch(r"[A-Z][a-z]+:", line):
+            lines += [f"**{line[:-1]}**", ""]
+        elif entry := re.fullmatch(r"    (\w+): (.*)", line):
+            lines.append(f"- `{entry[1]}`: {entry[2]}")
+        else:
+            lines.append(re.sub(r"^ {4,}", "    ", line))
+    return "\n".join(lines)
+
+
+def _table(options: tuple[Option, ...]) -> str:
+    rows = [
+        f"| `{_form(option)}` | {_words(option.settings['help'])} |"
+        for option in options
+        if option.settings["help"] != SUPPRESS
+    ]
+    return "\n".join(["| option | meaning |", "| --- | --- |", *rows])
+
+
+def _form(option: Option) -> str:
+    """An option with what follows it: `--fetch HANDLE...`."""
+    settings = option.settings
+    names = ", ".join(option.names)
+    if settings.get("action") == "store_true":
+        return names
+    is_flag = names.startswith("-")
+    value = settings.get("metavar", option.key.upper())
+    following = _NUMBERS.get(settings.get("nargs", ""), "{0}").format(value)
+    return f"{names} {following}" if is_flag else following
+
+
+def _words(text: str) -> str:
+    """A help text as a sentence of a table."""
+    return (text[0].upper() + text[1:].rstrip(".") + ".").replace("%%", "%").replace("|", r"\|")
+
+
+def _block(parser: ArgumentParser) -> str:
+    return f"```text\n{parser.format_help().strip()}\n```"
+
+
+def _subcommands(parser: ArgumentParser) -> dict[str, ArgumentParser]:
+    found = next(action for action in parser._actions if isinstance(action.choices, dict))  # noqa: SLF001
+    inner: _SubParsersAction[ArgumentParser] = found  # type: ignore[assignment]
+    return dict(inner.choices)

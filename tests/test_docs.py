@@ -1,0 +1,140 @@
+"""The manual is true to the word: its sessions are run, and what it lists is complete."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import manual_rig
+import pytest
+from kernel import REPOSITORY
+from sessions import commands, replay, replay_commands, sessions
+
+import hub_magic
+from hub_magic import errors, options
+from hub_magic.cli.commands import CACHE, COMMANDS, JSON
+
+DOCS = REPOSITORY / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+# The kernel's pages that need no TensorFlow; the others have a test of their own.
+PLAIN = ("browser", "colab", "disk", "firewall", "jupyterhub")
+
+
+def load_reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference", REPOSITORY / "scripts" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, str]:
+    pages: dict[str, str] = load_reference().pages()
+    return pages
+
+
+@pytest.fixture(scope="module")
+def lookalikes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return manual_rig.make_lookalikes(tmp_path_factory.mktemp("lookalikes"))
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return manual_rig.make_real(tmp_path_factory.mktemp("real"))
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("name", PLAIN)
+def test_sessions(name: str, lookalikes: Path, tmp_path: Path) -> None:
+    with manual_rig.stage(tmp_path, lookalikes) as stage:
+        assert replay(DOCS / f"{name}.md", stage.kernel, stage.names) >= 1
+
+
+@pytest.mark.kernel
+def test_sessions_with_a_bucket(lookalikes: Path, tmp_path: Path) -> None:
+    with manual_rig.bucket_stage(tmp_path, lookalikes) as stage:
+        assert replay(DOCS / "bucket.md", stage.kernel, stage.names) >= 1
+
+
+@pytest.mark.kernel
+@pytest.mark.tensorflow
+@pytest.mark.worker
+def test_sessions_with_a_worker(real: Path, tmp_path: Path) -> None:
+    with manual_rig.worker_stage(tmp_path, real) as stage:
+        assert replay(DOCS / "tpu.md", stage.kernel, stage.names) >= 1
+
+
+@pytest.mark.kernel
+@pytest.mark.tensorflow
+def test_sessions_that_fail(real: Path, tmp_path: Path) -> None:
+    with manual_rig.stage(tmp_path, real) as stage:
+        assert replay(DOCS / "errors.md", stage.kernel, stage.names) >= 1
+
+
+def test_commands(lookalikes: Path, tmp_path: Path) -> None:
+    with manual_rig.shell(tmp_path, lookalikes) as shell:
+        assert replay_commands(DOCS / "commands.md", shell.folder, shell.env, shell.names) >= 1
+
+
+def test_every_session_is_run_by_one_of_these() -> None:
+    run = {*PLAIN, "bucket", "tpu", "errors"}
+    assert {page.stem for page in PAGES if sessions(page)} == run
+    assert {page.stem for page in PAGES if any(map(commands, sessions(page, "console")))} == {"commands"}
+
+
+def test_reference_holds_every_option(reference: dict[str, str]) -> None:
+    magics = reference["reference/magics.md"]
+    for name, taken in options.MAGICS.items():
+        section = re.search(rf"^## %{name}\b.*?(?=^## |\Z)", magics, re.DOTALL | re.MULTILINE)
+        assert section, name
+        shown = [option for option in taken if option is not options.CELL]
+        assert [option.names for option in shown if f"| `{_first_word(option)}" not in section[0]] == []
+        assert "--cell" not in section[0]
+    for command in COMMANDS:
+        section = _section(reference["reference/commands.md"], f"hub-magic {command.name}")
+        for option in (*command.modifiers, CACHE, JSON):
+            assert option.names[-1] in section, command.name
+    assert "--bind" in _section(reference["reference/commands.md"], "hub-magic serve")
+
+
+def test_reference_holds_every_public_name(reference: dict[str, str]) -> None:
+    for name in hub_magic.__all__:
+        assert f"hub_magic.{name}" in _section(reference["reference/python.md"], name)
+
+
+def test_errors_page_holds_every_class() -> None:
+    classes = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.HubMagicError)
+    }
+    headings = set(re.findall(r"^## `(\w+)`$", (DOCS / "errors.md").read_text(), re.MULTILINE))
+    assert classes - {"HubMagicError"} == headings
+
+
+def test_pages_are_in_the_navigation(reference: dict[str, str]) -> None:
+    listed = re.findall(r": (\S+\.md)$", (REPOSITORY / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted([*(page.name for page in PAGES), *reference])
+
+
+def test_citation_is_of_this_version() -> None:
+    cited = (REPOSITORY / "CITATION.cff").read_text()
+    assert f"\nversion: {hub_magic.__version__}\n" in cited
+    assert f'version = "{hub_magic.__version__}"' in (REPOSITORY / "pyproject.toml").read_text()
+    newest = re.search(r"^## \[(.+?)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == hub_magic.__version__
+
+
+def _section(page: str, title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}$.*?(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    assert found, title
+    return found[0]
+
+
+def _first_word(option: options.Option) -> str:
+    return option.names[0] if option.names[0].startswith("-") else f"[{option.key.upper()}"
