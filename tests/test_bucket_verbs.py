@@ -86,3 +86,36 @@ def test_added_and_exported(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path
     bucket_kernel.ok(f"%hub_cache --export mine {tmp_path / 'mine.tar.gz'}")
     with tarfile.open(tmp_path / "mine.tar.gz") as archive:
         assert "saved_model.pb" in {name.removeprefix("./") for name in archive.getnames()}
+
+
+def run_until_shown(kernel: Kernel, storage: GcsStandIn, code: str, words: str) -> None:
+    """Run a cell on a storage that does not answer until these words have been shown."""
+    shown: list[dict[str, object]] = []
+
+    def look(message: dict[str, object]) -> None:
+        shown.append(message)
+        if words in str(message):
+            storage.release()
+
+    reply = kernel.client.execute_interactive(code, output_hook=look, allow_stdin=False, timeout=60)
+    assert words in str(shown)
+    assert reply["content"]["status"] == "ok", shown
+
+
+def test_whatever_lasts_shows_a_bar(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
+    make_cache(tmp_path / "kernel" / "work" / "here", range(2))
+    storage.stall("permissions")
+    run_until_shown(bucket_kernel, storage, "%hub_cache gs://models/team", "Asking for gs://models/team")
+    bucket_kernel.ok("%hub_cache here")
+    for kind, code, words in (
+        ("list", "%hub_cache --copy-to gs://models/team --dry-run", "Listing gs://models/team"),
+        ("create", "%hub_cache --copy-to gs://models/team", "Copying"),
+        ("list", "%hub_cache gs://models/team\n%hub_cache", "Listing gs://models/team"),
+        ("list", "%hub_cache --list", "Listing gs://models/team"),
+        ("list", "%hub_cache --verify", "Listing gs://models/team"),
+        ("get", "%hub_cache --verify --deep", "Verifying"),
+        ("list", f"%hub_cache --resolve {handle_of(0)}", "Asking for gs://models/team"),
+        ("delete", f"%hub_cache --remove {handle_of(0)}", "Removing"),
+    ):
+        storage.stall(kind)
+        run_until_shown(bucket_kernel, storage, code, words)

@@ -8,11 +8,13 @@ goes last.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from ..gcs import LARGEST_BATCH, BucketFile, open_folder
 from .bucket_names import BucketEntry, group_files
 from .bucket_scan import model_of
 from .entry import CachedModel
+from .parallel import Tally, run_all
 
 
 def remove_from_bucket(
@@ -23,7 +25,7 @@ def remove_from_bucket(
     Args:
         location: the cache.
         models: the entries, as a scan showed them.
-        progress: told the bytes that are gone.
+        progress: told in this thread, again and again, how many more bytes are gone.
 
     Returns:
         The entries that stay and why, and the bytes freed.
@@ -31,6 +33,13 @@ def remove_from_bucket(
     Raises:
         SettingError: the bucket refuses.
     """
+    (done,) = run_all([partial(_remove, location, models)], progress, workers=1)
+    return done
+
+
+def _remove(
+    location: str, models: Sequence[CachedModel], tally: Tally
+) -> tuple[list[tuple[CachedModel, str]], int]:
     with open_folder(location) as folder:
         entries = group_files(folder.files())
         staying = []
@@ -43,7 +52,7 @@ def remove_from_bucket(
             else:
                 going.append(entry)
         for batch in _batches(going):
-            folder.delete(batch, progress)
+            folder.delete(batch, tally.add)
     return staying, sum(entry.size for entry in going)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from ..gcs import BucketFolder, open_folder
+from ..gcs import BucketFolder, Progress, no_progress, open_folder
 from .bucket_names import BucketEntry, descriptor_metadata, group_files
 from .entry import CachedModel, kind_of
 from .holders import holder_state
@@ -16,14 +16,18 @@ from .scan import CacheScan, Problem, in_order
 _READERS = 16
 
 
-def scan_bucket(location: str) -> CacheScan:
+def scan_bucket(location: str, progress: Progress = no_progress) -> CacheScan:
     """Everything about the entries of a cache in a bucket.
+
+    Args:
+        location: the cache.
+        progress: told how many more objects there are.
 
     Raises:
         SettingError: it may not be listed, or does not answer.
     """
     with open_folder(location) as folder:
-        return scan_of(location, group_files(folder.files()).values())
+        return scan_of(location, group_files(folder.files(progress=progress)).values())
 
 
 def scan_of(location: str, entries: Iterable[BucketEntry]) -> CacheScan:

@@ -8,7 +8,7 @@ every object's checksum is compared.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..gcs import BucketFile, BucketFolder, open_folder
@@ -17,10 +17,9 @@ from .bucket_names import BucketEntry, group_files
 from .bucket_scan import describe_unknown
 from .entry import CachedModel
 from .moving import from_bucket
+from .parallel import Progress, Tally, run_all
 from .scan import Problem, list_cache
 from .verify import Checked, verify
-
-Progress = Callable[[int], object]
 
 
 def check_in_bucket(
@@ -33,9 +32,14 @@ def check_in_bucket(
     """
     if not deep:
         return [_as_listed(model, progress) for model in models]
-    with open_folder(location) as folder:
-        entries = group_files(folder.files())
-        return [_check_deeply(folder, entries, model, progress) for model in models]
+
+    def check(tally: Tally) -> list[Checked | Problem]:
+        with open_folder(location) as folder:
+            entries = group_files(folder.files())
+            return [_check_deeply(folder, entries, model, tally.add) for model in models]
+
+    (checked,) = run_all([check], progress, workers=1)
+    return checked
 
 
 def sweep_bucket(

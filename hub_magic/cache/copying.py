@@ -16,7 +16,7 @@ from .bucket_lock import Patience
 from .bucket_names import group_files
 from .entry import CachedModel
 from .moving import between_buckets, from_bucket, to_bucket
-from .parallel import Tally, run_all
+from .parallel import Tally, run_all, run_aside
 from .removal import Choice
 from .scan import CacheScan
 
@@ -88,7 +88,7 @@ class CopyPlan(Fact):
             HubMagicError: a cache refuses; what is copied by then stays, and the next run goes on from there.
         """
         with ExitStack() as stack:
-            copy = _copier(self, stack, patience or Patience())
+            copy = _copier(self, stack, patience or Patience(), progress)
             reasons = run_all(
                 [partial(_copy_one, copy, model) for model in self.going], progress, workers=at_once
             )
@@ -127,12 +127,14 @@ def plan_copy(source: CacheScan, target: CacheScan) -> CopyPlan:
     return CopyPlan(source.location, target.location, tuple(going), tuple(kept), there)
 
 
-def _copier(plan: CopyPlan, stack: ExitStack, patience: Patience) -> Callable[[CachedModel, Progress], str]:
+def _copier(
+    plan: CopyPlan, stack: ExitStack, patience: Patience, progress: Progress
+) -> Callable[[CachedModel, Progress], str]:
     """What copies one entry; gives why it was not copied, or ""."""
     if not is_bucket(plan.source):
         return partial(to_bucket, stack.enter_context(open_folder(plan.target)), patience)
     source = stack.enter_context(open_folder(plan.source))
-    entries = group_files(source.files())
+    entries = run_aside(lambda _tally: group_files(source.files()), progress)
     if not is_bucket(plan.target):
         prepare_directory(plan.target)
         return partial(from_bucket, source, entries, plan.target)

@@ -60,3 +60,28 @@ def run_all(tasks: Iterable[Callable[[Tally], Result]], progress: Progress, *, w
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [one.result() for one in pending]
+
+
+def run_aside(look: Callable[[Tally], Result], progress: Progress) -> Result:
+    """What `look` gives, which an interrupt does not wait for: it must change nothing.
+
+    Args:
+        look: is called in a thread of its own, with the tally to add to.
+        progress: told in this thread, ten times a second, how many more there are.
+    """
+    tally = Tally()
+    found: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            found.set_result(look(tally))
+        except BaseException as error:  # noqa: BLE001 - whoever waits raises it
+            found.set_exception(error)
+
+    threading.Thread(target=work, name="hub_magic look", daemon=True).start()
+    try:
+        while not wait([found], timeout=0.1).done:
+            progress(tally.take())
+    finally:
+        tally.stopped.set()
+    return found.result()

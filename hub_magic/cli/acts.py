@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cache import CacheScan, list_cache, scan_cache
+from ..cache import CacheScan
 from ..cache.duplicates import find_duplicates
 from ..cache.prune import plan_prune
 from ..cache.quantities import parse_period, parse_size
@@ -22,6 +22,7 @@ from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import is_bucket
 from ..settings import read_cache
+from . import looks
 from .bars import byte_bar
 
 if TYPE_CHECKING:
@@ -117,13 +118,13 @@ def _check_path(text: str) -> None:
 
 
 def _scan() -> CacheScan:
-    return scan_cache(location())
+    return looks.scan(location())
 
 
 def _verify(words: Sequence[str], *, deep: bool) -> Verification:
     from ..cache.verify import verify
 
-    scan = _scan() if deep else list_cache(location())
+    scan = _scan() if deep else looks.names(location())
     chosen = select(scan, words) if words else scan.models
     if not deep:
         return verify(scan, chosen if words else None)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
+from ..cache.parallel import Progress, run_aside
 from ..download.progress import has_audience
+
+Result = TypeVar("Result")
+
+_DELAY = 0.5  # seconds, which is too short for a bar to be read
 
 
 @contextmanager
@@ -21,8 +27,27 @@ def byte_bar(what: str, total: int) -> Iterator[Callable[[int], object]]:
         desc=what,
         unit="B",
         unit_scale=True,
-        delay=0.5,
+        delay=_DELAY,
         leave=False,
         disable=not has_audience(),
     ) as bar:
         yield bar.update
+
+
+def with_bar(what: str, look: Callable[[Progress], Result], *, unit: str = "") -> Result:
+    """What `look` gives; when that takes long enough, a bar shows the time, and counts what `look` tells.
+
+    Args:
+        what: what is under way.
+        look: is told whom to tell how many more there are. It must change nothing: see `run_aside`.
+        unit: what these are, in the plural; "" where nothing is counted.
+    """
+    if not has_audience():
+        return look(lambda _count: None)
+    from tqdm.auto import tqdm
+
+    count = f": {{n_fmt}} {unit}" if unit else ""
+    with tqdm(
+        desc=what, bar_format=f"{{desc}}{count}, {{elapsed}}", miniters=0, delay=_DELAY, leave=False
+    ) as bar:
+        return run_aside(lambda tally: look(tally.add), bar.update)

@@ -6,11 +6,11 @@ import os
 from argparse import Namespace
 from collections.abc import Callable
 
-from ..cache import scan_cache
 from ..cache.copying import Copied, CopyPlan, plan_copy
 from ..facts import Fact
 from ..locations import is_bucket, read_location
 from ..settings import read_cache
+from . import looks
 from .bars import byte_bar
 
 
@@ -19,7 +19,7 @@ def copy_to(arguments: Namespace, show: Callable[[Fact], object]) -> CopyPlan | 
     target = read_location(arguments.copy_to, os.environ)
     value = read_cache().value
     source = value.rstrip("/") if is_bucket(value) else os.path.abspath(value)  # noqa: PTH100 - links stay
-    plan = plan_copy(scan_cache(source), scan_cache(target))
+    plan = plan_copy(looks.scan(source), looks.scan(target))
     if arguments.dry_run or not plan.going:
         return plan
     show(plan)

@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ..cache import CachedModel, CacheScan, scan_cache
+from ..cache import CachedModel, CacheScan
 from ..cache.copying import CopyPlan, plan_copy
 from ..errors import SettingError
 from ..locations import is_bucket
+from . import looks
 from .bars import byte_bar
 
 
@@ -25,7 +26,7 @@ def place_to_add(location: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
         yield here
-        plan = plan_copy(scan_cache(here), scan_cache(location))
+        plan = plan_copy(looks.scan(here), looks.scan(location))
         if plan.there:
             raise SettingError(
                 f"{location} holds {plan.there} of these already. Remove it first: %hub_cache --remove HANDLE"
@@ -52,4 +53,4 @@ def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[t
             raise SettingError(
                 f"{kept[0].model.handle or kept[0].model.folder}: {kept[0].reason}. Run it again."
             )
-        yield scan_cache(here).models
+        yield looks.scan(here).models

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from ..cache.bucket_entry import put_entry
 from ..cache.bucket_lock import Patience, look_at, wait_for_entry
 from ..cache.bucket_names import BucketEntry
 from ..cache.moving import new_entry
-from ..cache.parallel import run_all
-from ..gcs import open_folder
+from ..cache.parallel import Tally, run_all, run_aside
+from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
 from ..settings import is_offline
 from .new_entry import Manner, title_of
@@ -39,8 +41,14 @@ def have_in_bucket(
         DownloadError: the archive cannot be had.
     """
     path = f"{cache}/{handle.folder}"
-    with open_folder(cache) as folder:
-        found = look_at(folder, handle.folder)
+    with ExitStack() as stack:
+
+        def look(_tally: Tally) -> tuple[BucketFolder, BucketEntry]:
+            folder = stack.enter_context(open_folder(cache))
+            return folder, look_at(folder, handle.folder)
+
+        with manner.bar(f"Asking for {cache}", None) as bar:
+            folder, found = run_aside(look, adding(bar, quiet=1))
         if found.is_whole:
             return path, 0
         if is_offline():
@@ -58,9 +66,7 @@ def have_in_bucket(
                 local, received = download(here)
                 entry = new_entry(folder, local)
                 with manner.bar(f"Sending {title_of(handle)}", entry.size) as bar:
-                    run_all(
-                        [lambda tally: put_entry(lock, before, entry, tally.add)], _adding(bar), workers=1
-                    )
+                    run_all([lambda tally: put_entry(lock, before, entry, tally.add)], adding(bar), workers=1)
     return path, received
 
 
@@ -71,13 +77,20 @@ def _show_other(bar: Progress, handle: Handle, entry: BucketEntry) -> None:
     bar.show(sent, title=f"{who} is fetching {title_of(handle)}")
 
 
-def _adding(bar: Progress) -> Callable[[int], None]:
-    """A bar told of further bytes; the bar itself wants to know how many there are in all."""
+def adding(bar: Progress, *, quiet: float = 0) -> Callable[[int], None]:
+    """A bar told of further bytes; the bar itself wants to know how many there are in all.
+
+    Args:
+        bar: the bar.
+        quiet: seconds in which it does not show up yet.
+    """
     done = 0
+    began = time.monotonic()
 
     def add(count: int) -> None:
         nonlocal done
         done += count
-        bar.show(done)
+        if time.monotonic() - began >= quiet:
+            bar.show(done)
 
     return add

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..cache.aside import StaysError, delete_aside, set_aside
@@ -18,6 +19,7 @@ from ..handles import parse_handle
 from ..locations import is_bucket
 from .fetching import fetch
 from .new_entry import MakeBar
+from .progress import Progress, has_audience
 from .sweep import SWEPT, is_at_work, sweep
 
 
@@ -66,7 +68,7 @@ class Repair(Fact):
         Args:
             bar: makes the bars of the downloads; the usual ones when None.
         """
-        swept, freed = _sweep(self.location, self.sweeping)
+        swept, freed = _sweep(self.location, self.sweeping, bar)
         fetched, left = [], list(self.left)
         for one in self.fetching:
             why_not = _fetch_again(self.location, one, bar)
@@ -138,15 +140,23 @@ def _fetch_again(location: str, one: Checked, bar: MakeBar | None) -> str:
     return ""
 
 
-def _sweep(location: str, planned: tuple[Problem, ...]) -> tuple[tuple[Problem, ...], int]:
+def _sweep(
+    location: str, planned: tuple[Problem, ...], bar: MakeBar | None
+) -> tuple[tuple[Problem, ...], int]:
     """Take away what the dead left; in a bucket, also learn the handles that its listings do not tell."""
     if not is_bucket(location):
         return sweep(location, planned)
     from ..cache.bucket_lock import Patience
     from ..cache.bucket_verify import learn_handles, sweep_bucket
+    from ..cache.parallel import run_all
+    from .into_bucket import adding
 
-    learn_handles(location)
-    return sweep_bucket(location, planned, Patience())
+    def work(_tally: object) -> tuple[tuple[Problem, ...], int]:
+        learn_handles(location)
+        return sweep_bucket(location, planned, Patience())
+
+    with (bar or partial(Progress, shown=has_audience()))(f"Clearing {location}", None) as shown:
+        return run_all([work], adding(shown, quiet=1), workers=1)[0]
 
 
 def _fetch_into_bucket_again(location: str, one: Checked) -> str:

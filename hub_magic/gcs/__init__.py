@@ -5,7 +5,7 @@ google-cloud-storage takes a second to import, so it is imported when a bucket i
 
 from .access import BucketAccess, check_bucket, require_bucket
 from .connection import open_folder
-from .files import BucketFile, Copying, Progress
+from .files import BucketFile, Copying, Progress, no_progress
 from .folder import LARGEST_BATCH, BucketFolder
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Copying",
     "Progress",
     "check_bucket",
+    "no_progress",
     "open_folder",
     "require_bucket",
 ]

@@ -70,21 +70,28 @@ class BucketFolder:
         """The bucket as google-cloud-storage knows it."""
         return self.client.bucket(self.bucket_name)
 
-    def files(self, prefix: str = "") -> Iterator[BucketFile]:
+    def files(self, prefix: str = "", progress: Progress = no_progress) -> Iterator[BucketFile]:
         """All objects whose names in the folder begin so, 1000 with each request, in the order of names.
+
+        Args:
+            prefix: how the names begin.
+            progress: told with each answer how many more objects there are.
 
         Raises:
             BucketError: they may not be listed.
         """
         with self._in_words("listed"):
-            for blob in self.client.list_blobs(
+            found = self.client.list_blobs(
                 self.bucket_name,
                 prefix=self.prefix + prefix,
                 fields=_FIELDS,
                 timeout=self.timeout,
                 retry=self.retry,
-            ):
-                yield file_of(blob, self.prefix)
+            )
+            for page in found.pages:
+                progress(page.num_items)
+                for blob in page:
+                    yield file_of(blob, self.prefix)
 
     def read(self, name: str) -> bytes | None:
         """What is in a small object; None when it is not there."""

@@ -17,10 +17,12 @@ def check_location(text: str) -> None:
     """
     if text == "default" or not is_bucket(location := read_location(text, os.environ)):
         return
+    from ..cli.bars import with_bar
     from ..gcs import require_bucket
     from ..runtime import detect_runtime
 
-    access = require_bucket(location, runtime=detect_runtime())
+    runtime = detect_runtime()
+    access = with_bar(f"Asking for {location}", lambda _count: require_bucket(location, runtime=runtime))
     if access.reader:
         print(f"The worker reads {location} as {access.reader}; give it roles/storage.objectViewer.")  # noqa: T201
 

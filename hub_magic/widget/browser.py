@@ -51,16 +51,17 @@ class CacheBrowser:
 
     Args:
         location: the cache's directory; the one in force when None.
+        listed: what is in it, where somebody has just looked.
 
     Raises:
         SettingError: the location cannot be listed.
     """
 
-    def __init__(self, location: str | None = None) -> None:
+    def __init__(self, location: str | None = None, *, listed: CacheScan | None = None) -> None:
         given = read_cache().value if location is None else location
         # A variable may hold a relative path, and the kernel may change its directory.
         self.location = given if is_bucket(given) else os.path.abspath(given)  # noqa: PTH100 - links stay
-        listed = list_cache(self.location)
+        listed = listed or list_cache(self.location)
         self._survey = Survey(listed, (model for model in listed.models if not model.is_measured))
         self._selected: tuple[str, ...] = ()
         self._acting = threading.RLock()  # held while files change, and while what is known is replaced
