@@ -49,7 +49,7 @@ def main() -> int:
             os.environ |= {"HUB_MAGIC_DEMO_HOST": host.url, "TF_CPP_MIN_LOG_LEVEL": "3", "no_proxy": direct}
             if not given.check:
                 return open_notebook(folder / "quickstart", for_jupyter)
-            with _nobody(), tempfile.TemporaryDirectory(prefix="check_", dir=folder) as scratch:
+            with nobody(), tempfile.TemporaryDirectory(prefix="check_", dir=folder) as scratch:
                 return check_notebook(host, Path(scratch), log=folder / "check.log")
     except KeyboardInterrupt:
         print("Stopped.")
@@ -160,7 +160,7 @@ def _make_models(directory: Path) -> Path:
 
 
 @contextmanager
-def _nobody() -> Iterator[None]:
+def nobody() -> Iterator[None]:
     """Leave out the settings of whoever runs the check, in IPython, Jupyter and TensorFlow Hub."""
     for name in list(os.environ):
         if name.startswith(("TFHUB_", "JUPYTER_")) or name in {"TF_USE_LEGACY_KERAS", "PYTHONSTARTUP"}:

@@ -1,0 +1,56 @@
+"""The quickstart as a visitor of Binder finds it: with what `binder` installs, after its postBuild.
+
+Runs in an environment made of `binder/requirements.txt`. Nothing is written into the repository.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from demo_session import nobody
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = "hub_models_to_serve"  # beside the notebooks; where they look for them
+
+
+def main() -> int:
+    """The exit status: 0 when all went well."""
+    with nobody(), tempfile.TemporaryDirectory(prefix="binder_") as folder:
+        repository = copy_repository(Path(folder))
+        # As in Binder's image, `python` is the one that the requirements were installed for.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        os.environ |= {"PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "no_proxy": "127.0.0.1"}
+        subprocess.run([repository / "binder" / "postBuild"], cwd=repository, check=True)
+        made = sorted((repository / "notebooks" / MODELS).rglob("saved_model.pb"))
+        notebook = repository / "notebooks" / "quickstart.ipynb"
+        subprocess.run([sys.executable, "-m", "jupyter", "execute", "--inplace", notebook], check=True)
+        shown = outputs(notebook)
+    print(shown)
+    works = len(made) == 4 and shown.count("unseen digits are read correctly") == 2
+    print("Binder's quickstart " + ("works." if works else "shows something else than it should."))
+    return int(not works)
+
+
+def copy_repository(folder: Path) -> Path:
+    """A clone's worth of what the notebooks need; the package itself is installed editable."""
+    made = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "hub_models*")
+    for name in ("binder", "notebooks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=made)
+    return folder
+
+
+def outputs(notebook: Path) -> str:
+    """What the cells of a notebook print."""
+    cells = json.loads(notebook.read_text())["cells"]
+    found = (output for cell in cells for output in cell.get("outputs", ()))
+    return "".join("".join(output["text"]) for output in found if output.get("name") == "stdout")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
