@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from kernel import Kernel
+from kernel import Cell, Kernel
 
 # What differs from machine to machine, and from run to run.
 VARIES = (
@@ -64,12 +64,19 @@ def replay(page: Path, kernel: Kernel, names: Mapping[str, str]) -> int:
     count = 0
     for session in sessions(page):
         for code, expected in cells(session):
-            done = kernel.run(real(code, names))
+            done = _run(kernel, real(code, names))
             error = done.error.splitlines()[-1] if done.status == "error" else ""
             printed = f"{done.stdout}\n{done.text}\n{error}"
-            assert normal(printed, names) == normal(expected, {}), code
+            assert [code, normal(printed, names)] == [code, normal(expected, {})]
             count += 1
     return count
+
+
+def _run(kernel: Kernel, code: str) -> Cell:
+    """Run a cell; after one that failed, a kernel aborts what comes before it has told of the failure."""
+    while (done := kernel.run(code)).status == "aborted":
+        pass
+    return done
 
 
 def replay_commands(page: Path, folder: Path, env: Mapping[str, str], names: Mapping[str, str]) -> int:
@@ -81,6 +88,6 @@ def replay_commands(page: Path, folder: Path, env: Mapping[str, str], names: Map
                 real(command, names), shell=True, cwd=folder, env=dict(env), stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, check=False,
             )  # fmt: skip
-            assert normal(done.stdout, names) == normal(expected, {}), command
+            assert [command, normal(done.stdout, names)] == [command, normal(expected, {})]
             count += 1
     return count
