@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from archives import model_archive
 from faulty_host import FaultyHost
-from kernel import Kernel
+from kernel import Cell, Kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.tensorflow]
 
@@ -109,6 +109,14 @@ def resolved(notebook: Kernel, handle: str) -> str:
     return path
 
 
+def failed(notebook: Kernel, code: str) -> Cell:
+    """A cell that ends in an error; what comes next is run again, as it may be aborted with it."""
+    cell = notebook.run(code)
+    assert cell.status == "error"
+    notebook.value("None")
+    return cell
+
+
 def test_each_damage_says_what_mends_it(notebook: Kernel, host: FaultyHost) -> None:
     handle = f"{host.url}/google/model/1"
     path = resolved(notebook, handle)
@@ -117,7 +125,7 @@ def test_each_damage_says_what_mends_it(notebook: Kernel, host: FaultyHost) -> N
         if way is keras_layer and not notebook.value("'tf_keras' in __import__('sys').modules"):
             continue
         change(Path(path, name))
-        cell = notebook.run(way(handle, path))
+        cell = failed(notebook, way(handle, path))
         (error,) = cell.errors
         assert error["ename"] == "DamagedEntryError", case
         (line,) = error["traceback"]
@@ -146,7 +154,7 @@ def test_what_an_except_catches(notebook: Kernel, host: FaultyHost) -> None:
 
 def test_what_is_no_damage_goes_on_as_it_is(notebook: Kernel, host: FaultyHost) -> None:
     handle = f"{host.url}/google/model/1"
-    cell = notebook.run(f"hub.load({handle!r}, tags=['nobody'])")
+    cell = failed(notebook, f"hub.load({handle!r}, tags=['nobody'])")
     assert cell.errors[0]["ename"] in {"RuntimeError", "ValueError"}
     assert len(cell.errors[0]["traceback"]) > 1
     path = notebook.value(f"hub.resolve({handle!r})")
@@ -154,7 +162,7 @@ def test_what_is_no_damage_goes_on_as_it_is(notebook: Kernel, host: FaultyHost) 
     notebook.ok(f"import shutil; shutil.copytree({path!r}, {str(copy)!r})")
     flip(copy / DATA)
     # A model that is in no cache is nobody's to repair.
-    cell = notebook.run(f"hub.load({str(copy)!r})")
+    cell = failed(notebook, f"hub.load({str(copy)!r})")
     assert cell.errors[0]["ename"] in {"OpError", "DataLossError"}
     assert "repair" not in cell.error
     # Files of another sort are no damaged model.
@@ -165,7 +173,7 @@ def test_what_is_no_damage_goes_on_as_it_is(notebook: Kernel, host: FaultyHost) 
     (copy / "tfhub_module.pb").unlink(missing_ok=True)
     other = "https://tfhub.dev/google/lite/1"
     entry = notebook.ok(f"%hub_cache --add {other} {copy}\npath = %hub_cache --resolve {other}\npath").text
-    cell = notebook.run(f"hub.load({other!r})")
+    cell = failed(notebook, f"hub.load({other!r})")
     assert "contains neither" in cell.error
     assert cell.errors[0]["ename"] == "ValueError", entry
 
@@ -175,7 +183,7 @@ def test_of_another_cache_than_the_one_in_force(notebook: Kernel, host: FaultyHo
     path = resolved(notebook, handle)
     flip(Path(path, DATA))
     notebook.ok("%hub_cache elsewhere")
-    line = notebook.run(f"tf.saved_model.load({path!r}, tags=tags)").error
+    line = failed(notebook, f"tf.saved_model.load({path!r}, tags=tags)").error
     assert f" in {Path(path).parent}, which `%hub_cache {Path(path).parent}` sets; this cached" in line
     for command in re.findall(r"`(%.+?)`", line):
         notebook.ok(command)
@@ -206,7 +214,7 @@ def test_taken_away_while_it_is_loaded(notebook: Kernel, host: FaultyHost) -> No
     )
     assert notebook.value("times") == [path, path]
     notebook.ok("most = 9")
-    cell = notebook.run(f"hub.load({handle!r})")
+    cell = failed(notebook, f"hub.load({handle!r})")
     assert cell.error == (
         f"RemovedEntryError: {handle} was removed by another process while it was being loaded. Load it again."
     )

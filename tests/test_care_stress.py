@@ -59,7 +59,9 @@ NAMES = st.one_of(
     FOLDERS,
     FOLDERS.map(str.upper),
     st.builds(
-        "{}{}".format, FOLDERS, st.sampled_from([".bak", ".lock", ".lock.old", ".descriptor.txt", ".tmp"])
+        "{}{}".format,
+        FOLDERS,
+        st.sampled_from([".bak", ".lock", ".lock.old", ".descriptor.txt", ".files.json", ".tmp"]),
     ),
     st.builds("{}.{}.tmp".format, FOLDERS, st.sampled_from(["cd" * 16, "CD" * 16, "cd" * 15])),
     st.sampled_from(
@@ -67,7 +69,7 @@ NAMES = st.one_of(
     ),
 )
 CONTENTS = st.sampled_from(
-    ["file", "folder", "cache", "model", "damaged", "link out", "link in", "link nowhere", "pipe"]
+    ["file", "folder", "cache", "model", "damaged", "piped", "link out", "link in", "link nowhere", "pipe"]
 )
 PLANTS = st.lists(st.tuples(NAMES, CONTENTS), max_size=12)
 ACTS = st.lists(
@@ -101,8 +103,6 @@ def fill(path: Path, content: str, root: Path) -> None:
     """Make something of that name, unless there is something or it would lie elsewhere."""
     if path.name in {"", ".."} or os.path.lexists(path):
         return
-    if content == "pipe" and path.suffix == ".lock":  # a scan reads locks, and would wait for a writer
-        return
     if content == "file":
         path.write_text("Module: https://x/y/1\nDownload Time: x\nDownloader Hostname: h (PID:1)")
     elif content == "pipe":
@@ -115,11 +115,15 @@ def fill(path: Path, content: str, root: Path) -> None:
         path.mkdir()
         if content == "cache":
             plant(path, "https://tfhub.dev/p/nested/1")
-        elif content in {"model", "damaged"}:
+        elif content in {"model", "damaged", "piped"}:
             for name, data in WHOLE.items():
                 (path / name).parent.mkdir(exist_ok=True)
                 (path / name).write_bytes(b"" if content == "damaged" else data)
             (path / "link").symlink_to(root / "outside")
+        if content == "piped":
+            os.mkfifo(path / "pipe")
+            (path / "saved_model.pb").unlink()
+            os.mkfifo(path / "saved_model.pb")
 
 
 def is_ours(cache: Path, path: Path) -> bool:

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from .plain_files import open_plain
+
 _BLOCK = 1 << 20
 
 
@@ -36,14 +38,13 @@ def open_quietly(path: str) -> BinaryIO:
     """The file opened for reading, where the system allows it without a new time of access; never a link.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it is no plain file, or cannot be read.
     """
-    # Should it have become a pipe meanwhile, opening it must not wait for a writer.
-    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        number = os.open(path, flags | getattr(os, "O_NOATIME", 0))
+        number = open_plain(path, flags | getattr(os, "O_NOATIME", 0))
     except PermissionError:  # only a file's owner may ask for that
-        number = os.open(path, flags)
+        number = open_plain(path, flags)
     return os.fdopen(number, "rb")
 
 

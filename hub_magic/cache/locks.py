@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .layout import LOCK_SUFFIX, Holder, lock_text
+from .names import read_small
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,10 +40,9 @@ class EntryLock:
 
     def release(self) -> None:
         """Give the lock back, unless somebody took it over."""
-        path = Path(self.entry + LOCK_SUFFIX)
-        with suppress(FileNotFoundError):
-            if path.read_text(encoding="utf-8", errors="replace") == lock_text(self.holder):
-                path.unlink()
+        path = self.entry + LOCK_SUFFIX
+        if read_small(path).decode(errors="replace") == lock_text(self.holder):
+            Path(path).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ from .entry import CachedModel, damage_in, kind_of
 _HAS_BLOCKS = hasattr(os.stat_result, "st_blocks")
 # Through an open folder the system need not walk the whole path to each file again; not on Windows.
 _BY_NUMBER = os.scandir in os.supports_fd
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 
 
 def measure(model: CachedModel) -> CachedModel:
@@ -30,7 +31,7 @@ def measure(model: CachedModel) -> CachedModel:
     pending = [""]
     for prefix in pending:  # grows while it is read
         folder = f"{model.path}/{prefix}"
-        number = os.open(folder, os.O_RDONLY) if _BY_NUMBER else -1
+        number = os.open(folder, _FOLDER) if _BY_NUMBER else -1
         try:
             with os.scandir(number if _BY_NUMBER else folder) as found:
                 for item in found:

@@ -16,6 +16,7 @@ from .bucket_names import BucketEntry
 from .entry import CachedModel
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from .locks import take_lock
+from .plain_files import open_plain
 
 
 def to_bucket(target: BucketFolder, patience: Patience, model: CachedModel, progress: Progress) -> str:
@@ -133,7 +134,7 @@ def new_entry(target: BucketFolder, path: str) -> NewEntry:
         path: the entry's directory.
 
     Raises:
-        OSError: it cannot be read, or holds a link.
+        OSError: it cannot be read, or holds what is neither a file nor a folder.
     """
     files = []
     pending = [""]
@@ -145,8 +146,10 @@ def new_entry(target: BucketFolder, path: str) -> NewEntry:
                     raise OSError(0, f"{name} is a link")
                 if item.is_dir():
                     pending.append(f"{name}/")
-                else:
+                elif item.is_file():
                     files.append((name, item.stat().st_size, item.path))
+                else:
+                    raise OSError(0, f"{name} is no plain file")
     return NewEntry(
         tuple(
             NewFile(name, size, partial(target.upload, place), partial(local_checksum, place))
@@ -175,7 +178,8 @@ def _text(folder: BucketFolder, file: BucketFile | None) -> str:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+        with open(path, encoding="utf-8", errors="surrogateescape", opener=open_plain) as file:
+            return file.read()
     except FileNotFoundError:
         return ""
 

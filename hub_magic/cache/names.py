@@ -15,7 +15,8 @@ from .layout import DESCRIPTOR_SUFFIX, Part, Role, read_name
 # Longer than any descriptor or lock that tensorflow_hub writes; most fit the first read.
 _SMALL_FILE = 64 * 1024
 _FIRST_READ = 1024
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
+# No link is followed, and no pipe waited for.
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _DIGITS = "0123456789abcdef"
 
 
@@ -83,9 +84,9 @@ def _place(names: Names, item: os.DirEntry[str]) -> None:
         return
     if item.is_symlink():
         names.links.append(item.name)
-    elif part.role in {Role.ENTRY, Role.DESCRIPTOR} or item.is_dir(follow_symlinks=False) != (
-        part.role is Role.DOWNLOAD
-    ):
+    elif part.role in {Role.ENTRY, Role.DESCRIPTOR} or not (
+        item.is_dir if part.role is Role.DOWNLOAD else item.is_file
+    )(follow_symlinks=False):
         names.impostors.append(item.name)
     elif part.role is Role.DOWNLOAD:
         names.downloads[item.name] = part

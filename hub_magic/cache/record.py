@@ -16,6 +16,7 @@ from functools import lru_cache
 from .entry import CachedModel
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from .measure import measure
+from .plain_files import open_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def _mark(path: str) -> tuple[int, ...]:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+        with open(path, encoding="utf-8", errors="surrogateescape", opener=open_plain) as file:
             return file.read()
     except OSError:
         return ""

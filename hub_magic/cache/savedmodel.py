@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..errors import DamagedEntryError
 from ..facts import Fact
+from .plain_files import open_plain
 from .protobuf import NotReadableError, Span, Walk
 
 # `DataType` in types.proto, from 1 on.
@@ -125,7 +126,7 @@ def read_graphs(path: str) -> SavedModelFacts:
         NotReadableError: it is truncated, or holds something else.
         OSError: it cannot be read.
     """
-    with Path(path).open("rb") as file:
+    with open(path, "rb", opener=open_plain) as file:
         walk = Walk(file)
         graphs = [_graph(walk, span) for span in walk.messages(walk.whole, _META_GRAPHS)]
     if not graphs:
@@ -163,7 +164,7 @@ def read_outline(path: str) -> Outline:
     """
     has_variables = False
     assets = []
-    with open(path, "rb", buffering=512) as file:  # noqa: PTH123 - asked for thousands of entries in a row
+    with open(path, "rb", buffering=512, opener=open_plain) as file:
         walk = Walk(file)
         for graph in islice(walk.messages(walk.whole, _META_GRAPHS), _FIRST):
             for number, value in islice(walk.fields(graph), _FIRST):

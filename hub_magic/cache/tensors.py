@@ -40,6 +40,9 @@ def read_tensors(entry: str, prefix: str, tick: Callable[[], object]) -> tuple[i
     import tensorflow as tf
 
     name = Path(prefix).relative_to(entry).as_posix()
+    for path in sorted(Path(prefix).parent.iterdir()):
+        if not path.is_file() and not path.is_dir():  # a pipe would be waited for
+            return 0, f"{path.relative_to(entry).as_posix()} is no plain file"
     # IndexError and RuntimeError are what the reader's C++ part raises for a shard that ends too early.
     failures = (tf.errors.OpError, IndexError, RuntimeError)
     try:

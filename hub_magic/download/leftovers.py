@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..cache.holders import holder_state
 from ..cache.layout import DESCRIPTOR_SUFFIX, LOCK_SUFFIX, RECORD_SUFFIX, Holder, Role, read_lock, read_name
+from ..cache.plain_files import open_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def growth(file: str, folder: str) -> tuple[float, float, int]:
 def read(path: str) -> str | None:
     """A small file's text; None when it is gone."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - five times a second
+        with open(path, encoding="utf-8", errors="replace", opener=open_plain) as file:
             return file.read(1 << 16)
     except FileNotFoundError:
         return None

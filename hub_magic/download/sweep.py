@@ -7,6 +7,7 @@ would wait for them. All but locks is taken away under the lock of its entry.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -147,6 +148,8 @@ def _sweep_entry(location: str, folder: str) -> int:
 
 def _is_litter(path: str, role: Role, *, is_gone: bool) -> bool:
     """Whether a file beside an entry, whose lock is ours, belongs to nobody."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return False  # not what its name says
     if role in {Role.DESCRIPTOR, Role.RECORD}:
         return is_gone
     if role is not Role.LEFTOVER:
