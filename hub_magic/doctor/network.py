@@ -53,13 +53,13 @@ def _fault_of_proxy(value: str) -> str:
     if value != value.strip() or any(letter in value for letter in " \"'"):
         return f"there are blanks or quotation marks in {shown!r}"
     # Without a scheme, all who read it take http.
-    url = urlsplit(value if "://" in value else f"http://{value}")
+    try:
+        url = urlsplit(value if "://" in value else f"http://{value}")
+        _ = url.port
+    except ValueError as error:
+        return f"{shown!r}: {error}"
     if url.scheme not in _SCHEMES:
         return f"{shown!r} starts with {url.scheme}://"
-    try:
-        _ = url.port
-    except ValueError:
-        return f"{shown!r} has no number for a port"
     return "" if url.hostname else f"{shown!r} names no host"
 
 

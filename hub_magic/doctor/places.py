@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 # As systemd-tmpfiles reads them (`man tmpfiles.d`): a file hides those of its name in later folders.
@@ -57,7 +58,8 @@ def file_system(location: str, root: Path) -> str:
 def cleaner_of(location: str, root: Path) -> Cleaner | None:
     """Who cleans the location; None where nobody is known to."""
     here = os.path.realpath(location)
-    rules = [rule for rule in _rules(root) if is_below(here, rule[1])]
+    folders = (here, *map(str, Path(here).parents))
+    rules = [rule for rule in _rules(root) if any(fnmatchcase(folder, rule[1]) for folder in folders)]
     longest = max(rules, key=lambda rule: len(rule[1]), default=None)
     if longest:
         kind, path, age, said_by = longest
@@ -75,7 +77,7 @@ def is_below(path: str, folder: str) -> bool:
 
 
 def _rules(root: Path) -> list[tuple[str, str, str, str]]:
-    """The lines about directories that are cleaned or spared: type, path, age, and the file."""
+    """The lines about directories that are cleaned or spared: type, pattern of paths, age, and the file."""
     files: dict[str, Path] = {}
     for folder in reversed(_FOLDERS):
         files.update((path.name, path) for path in (root / folder).glob("*.conf"))
@@ -90,5 +92,5 @@ def _rules(root: Path) -> list[tuple[str, str, str, str]]:
             if len(fields) > 1 and fields[0][:1] in _CLEANED | _SPARED and fields[1].startswith("/"):
                 age = fields[5] if len(fields) > 5 and fields[5] != "-" else ""
                 name = f"/{path.relative_to(root)}"
-                found.append((fields[0][0], fields[1].rstrip("*").rstrip("/") or "/", age, name))
+                found.append((fields[0][0], fields[1].rstrip("/") or "/", age, name))
     return found

@@ -13,6 +13,7 @@ from ..locations import is_bucket, read_location
 from ..settings import (
     CACHE_VARIABLE,
     KERAS_VARIABLE,
+    MODE_FORMATS,
     MODE_VARIABLE,
     MODES,
     OFFLINE_VARIABLE,
@@ -56,7 +57,7 @@ def meant(name: str) -> str:
 
 
 def _letters(name: str) -> str:
-    return name.replace("_", "").upper()
+    return name.replace("_", "").upper().replace("TENSORFLOW", "TF")
 
 
 def _names(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
@@ -77,12 +78,13 @@ def _names(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
 
 def _mode(env: Mapping[str, str], fixes: Fixes) -> Finding:
     setting = read_mode(env=env)
-    if setting.is_known:
+    raw = env.get(MODE_VARIABLE, "")
+    if setting.name == OFFLINE_VARIABLE or not raw or raw in MODE_FORMATS.values():
         where = f"by {setting.name}" if setting.name else "by default"
         return Finding("mode", "fine", f"{setting.value}, {where}")
-    word = setting.value.strip().strip("\"'").lower()
+    word = raw.strip().strip("\"'").lower()
     close = get_close_matches(word, MODES, 1) or ["compressed"]
-    found = f"{setting.name}={setting.value!r} is no mode: tensorflow_hub would take every URL for a path"
+    found = f"{MODE_VARIABLE}={raw!r} is no mode: tensorflow_hub would take every URL for a path"
     return Finding("mode", "problem", found, fixes.mode(close[0]))
 
 
