@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gcs_rig
 import pytest
 from gcs_rig import run
-from gcs_stand_in import ACCOUNT, GcsStandIn
+from gcs_stand_in import ACCOUNT, TOKEN, GcsStandIn
 from kernel import Kernel
 
 from hub_magic.errors import HubMagicError, SettingError
@@ -93,10 +96,78 @@ def test_nobody_answers(gcs: GcsStandIn, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "https_proxy" in refused("gs://models")
 
 
-def test_a_worker_elsewhere_reads_as_somebody_else(gcs: GcsStandIn) -> None:
-    runtime = detect_runtime(env={"COLAB_TPU_ADDR": "10.0.0.2:8470"}, modules={})
-    assert runtime.is_remote
-    assert "@cloud-tpu.iam.gserviceaccount.com" in check_bucket("gs://models", runtime=runtime).reader
+def test_a_worker_elsewhere_reads_as_somebody_else(gcs: GcsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reader_of(**env: str) -> tuple[str, str]:
+        runtime = detect_runtime(env=env, modules={})
+        assert runtime.is_remote
+        access = check_bucket("gs://models/team", runtime=runtime)
+        return access.reader, access.reader_remedy
+
+    node = {"TPU_NAME": "grpc://10.0.0.2:8470"}
+    reader, remedy = reader_of(**node)
+    assert "service-NUMBER@cloud-tpu.iam.gserviceaccount.com" in reader
+    assert "services identity create --service=tpu.googleapis.com --project=project" in remedy
+    monkeypatch.setenv("CLOUD_ML_PROJECT_ID", "1234")
+    reader, remedy = reader_of(**node)
+    assert reader == "service-1234@cloud-tpu.iam.gserviceaccount.com"
+    assert f"add-iam-policy-binding gs://models --member=serviceAccount:{reader} --role=roles" in remedy
+    monkeypatch.setenv("COLAB_TPU_ADDR", "10.0.0.2:8470")
+    assert reader_of(COLAB_TPU_ADDR="10.0.0.2:8470")[0].startswith("service-495559152420@")
+    assert "worker at a, b" in reader_of(TPU_WORKER_HOSTNAMES="a,b", TPU_ACCELERATOR_TYPE="v4-16")[0]
+
+
+MACHINE = {
+    "/": "",
+    "/computeMetadata/v1/project/project-id": "the-project",
+    "/computeMetadata/v1/project/numeric-project-id": "987654",
+    "/computeMetadata/v1/universe/universe-domain": "googleapis.com",
+    "/computeMetadata/v1/instance/service-accounts/default/": json.dumps(
+        {"email": "machine@project.iam.gserviceaccount.com", "scopes": [], "aliases": ["default"]}
+    ),
+    "/computeMetadata/v1/instance/service-accounts/default/token": json.dumps(
+        {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}
+    ),
+}
+
+
+class MachineServer(BaseHTTPRequestHandler):
+    """What a machine of Google Cloud tells the processes on it."""
+
+    def do_GET(self) -> None:
+        body = MACHINE.get(
+            urlsplit(self.path).path.replace("machine@project.iam.gserviceaccount.com", "default")
+        )
+        self.send_response(404 if body is None else 200)
+        self.send_header("Metadata-Flavor", "Google")
+        self.send_header("Content-Type", "application/json" if (body or "").startswith("{") else "text/plain")
+        self.end_headers()
+        self.wfile.write((body or "").encode())
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def test_on_a_machine_of_google_cloud(storage: GcsStandIn, tmp_path: Path) -> None:
+    code = """
+        from hub_magic.gcs import check_bucket
+        from hub_magic.runtime import detect_runtime
+        for env in ({"TPU_NAME": "grpc://10.0.0.2:8470"}, {"TPU_WORKER_HOSTNAMES": "a,b"}):
+            access = check_bucket("gs://models", runtime=detect_runtime(env=env, modules={}))
+            print(access.identity.kind, access.identity.account, access.reader)
+    """
+    with ThreadingHTTPServer(("127.0.0.1", 0), MachineServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment = {
+            **storage.environment(tmp_path, token=""),
+            "NO_GCE_CHECK": "false",
+            "GCE_METADATA_HOST": f"127.0.0.1:{server.server_port}",
+            "GCE_METADATA_IP": f"127.0.0.1:{server.server_port}",
+        }
+        first, second = run(code, environment).splitlines()
+        server.shutdown()
+    machine = "machine machine@project.iam.gserviceaccount.com"
+    assert first == f"{machine} service-987654@cloud-tpu.iam.gserviceaccount.com"
+    assert second == f"{machine} machine@project.iam.gserviceaccount.com"
 
 
 CHECK = """

@@ -14,6 +14,7 @@ from .connection import open_folder
 from .folder import BucketFolder
 from .identity import Identity, first_line
 from .refusals import ASK_OWNER, BucketError, refusals_in_words
+from .worker_account import find_reader
 
 # What each is needed for; to replace an object one must be allowed to delete it.
 _PERMISSIONS = {
@@ -33,6 +34,7 @@ class BucketAccess(Fact):
         identity: who asks.
         can_list, can_read, can_write, can_delete: what that identity may do.
         reader: who must be able to read it besides, where a worker elsewhere reads for itself; else "".
+        reader_remedy: how to let them.
         problem: why TensorFlow in this process cannot use it, and what to do; "" when nothing speaks against.
     """
 
@@ -43,6 +45,7 @@ class BucketAccess(Fact):
     can_write: bool
     can_delete: bool
     reader: str = ""
+    reader_remedy: str = ""
     problem: str = ""
     derived: ClassVar[tuple[str, ...]] = ("refusal",)
 
@@ -70,6 +73,7 @@ def check_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAcce
     location = read_location(location, {})
     with open_folder(location, brief=True) as folder:
         granted = _granted(folder)
+        reader = find_reader(runtime, location, folder.who, folder.project)
         return BucketAccess(
             location,
             folder.who,
@@ -77,7 +81,8 @@ def check_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAcce
             can_read="storage.objects.get" in granted,
             can_write="storage.objects.create" in granted,
             can_delete="storage.objects.delete" in granted,
-            reader=_reader(runtime),
+            reader=reader.name,
+            reader_remedy=reader.remedy,
             problem=_why_not_here(location, folder.who) or _why_not_tensorflow(location),
         )
 
@@ -109,22 +114,6 @@ def _granted(folder: BucketFolder) -> frozenset[str]:
                 f"gcloud storage buckets create gs://{folder.bucket_name}"
             ) from error
         raise
-
-
-def _reader(runtime: Runtime | None) -> str:
-    """Who reads a bucket for a worker that is not this process.
-
-    Source: cloud.google.com/tpu/docs/storage-buckets; a TPU Node reads as the service agent of its project.
-    """
-    if runtime is None or not runtime.is_remote:
-        return ""
-    if runtime.accelerator.kind == "tpu":
-        return (
-            "service-PROJECT_NUMBER@cloud-tpu.iam.gserviceaccount.com, with the number of the TPU's project"
-        )
-    return (
-        f"the account that the worker at {', '.join(runtime.worker.endpoints) or runtime.worker.job} runs as"
-    )
 
 
 def _why_not_here(location: str, identity: Identity) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .folder import BucketFolder
-from .identity import find_credentials, google_imports, identify
+from .identity import find_credentials, google_imports, identify, project_of
 from .refusals import refusals_in_words
 
 CONNECTIONS = 64
@@ -35,7 +35,9 @@ def open_folder(location: str, *, brief: bool = False) -> BucketFolder:
         with requests.Session() as asking:
             credentials.refresh(_Brief(Request(asking)))
         client = storage.Client(project="hub_magic", credentials=credentials, _http=session)
-        return BucketFolder(location, client, identify(credentials, session), brief=brief)
+        return BucketFolder(
+            location, client, identify(credentials, session), project=project_of(credentials), brief=brief
+        )
 
 
 class _Brief:

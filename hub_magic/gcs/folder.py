@@ -36,10 +36,13 @@ _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 class BucketFolder:
     """A `gs://bucket/path` that is open; leave its `with` to end the connections."""
 
-    def __init__(self, location: str, client: Any, who: Identity, *, brief: bool) -> None:
+    def __init__(
+        self, location: str, client: Any, who: Identity, *, project: str = "", brief: bool = False
+    ) -> None:
         bucket, _, path = location.removeprefix("gs://").partition("/")
         self.location = location
         self.who = who
+        self.project = project
         self.bucket_name = bucket
         self.prefix = f"{path.rstrip('/')}/" if path.strip("/") else ""
         self.client = client

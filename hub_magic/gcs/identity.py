@@ -110,6 +110,12 @@ def identify(credentials: Any, session: Any) -> Identity:
     return Identity(getattr(credentials, "account", "") or _ask_address(credentials, session), "user", source)
 
 
+def project_of(credentials: Any) -> str:
+    """The id of the project that is worked in, where variables or the credentials tell it; else ""."""
+    named = (os.environ.get(name) for name in ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"))
+    return next(filter(None, named), "") or str(getattr(credentials, "project_id", "") or "")
+
+
 def _ask_address(credentials: Any, session: Any) -> str:
     import requests
 

@@ -24,7 +24,7 @@ def check_location(text: str) -> None:
     runtime = detect_runtime()
     access = with_bar(f"Asking for {location}", lambda _count: require_bucket(location, runtime=runtime))
     if access.reader:
-        print(f"The worker reads {location} as {access.reader}; give it roles/storage.objectViewer.")  # noqa: T201
+        print(f"The worker reads {location} as {access.reader}. {access.reader_remedy}")  # noqa: T201
 
 
 def keep_bucket(text: str | None, saved: SavedSettings) -> str:
