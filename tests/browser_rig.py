@@ -54,6 +54,10 @@ class Lab:
         theme: "Light" or "Dark".
     """
 
+    module = "jupyterlab"
+    ready = "/lab"  # what it says of its address once it listens
+    page = "lab/tree/{name}?reset"
+
     def __init__(self, home: Path, theme: str = "Light") -> None:
         self.home = home
         self.notebooks = home / "notebooks"
@@ -69,7 +73,7 @@ class Lab:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self.command = [
-            *(sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--expose-app-in-browser"),
+            *(sys.executable, "-m", self.module, "--allow-root", "--no-browser", "--expose-app-in-browser"),
             *(f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
             *(f"--ServerApp.root_dir={self.notebooks}", "--IdentityProvider.token=", "--ServerApp.password="),
         ]
@@ -104,10 +108,10 @@ class Lab:
         said = []
         for line in self.process.stderr:
             said.append(line)
-            if f"{self.url}/lab" in line:
+            if f"{self.url}{self.ready}" in line:
                 break
         else:
-            raise AssertionError("JupyterLab has not started:\n" + "".join(said))
+            raise AssertionError(f"{self.module} has not started:\n" + "".join(said))
         # Its log must be read on, or it waits for the reader.
         self.reader = threading.Thread(target=self.process.stderr.read)
         self.reader.start()
@@ -132,6 +136,14 @@ class Lab:
         """A saved notebook."""
         found: dict[str, Any] = json.loads((self.notebooks / name).read_text())
         return found
+
+
+class Notebook7(Lab):
+    """A Jupyter Notebook 7 server, which has JupyterLab's parts and a shell of its own."""
+
+    module = "notebook"
+    ready = "/tree"
+    page = "notebooks/{name}"
 
 
 def code_cell(code: str, outputs: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -165,7 +177,7 @@ class NotebookPage:
         self.page.route(lambda url: not url.startswith((lab.url, "data:", "blob:")), self._refuse)
         self.page.on("dialog", self._dismiss)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(f"{lab.url}/lab/tree/{name}?reset")
+        self.page.goto(f"{lab.url}/{lab.page.format(name=name)}")
         self.page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
         )

@@ -1,0 +1,37 @@
+# ruff: noqa: F401, F811 - fixtures are imported, and asked for by name
+"""The cache browser in Jupyter Notebook 7."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser_fixtures import MODELS, Open, cache, chromium, notebook, page
+from browser_rig import Lab, Notebook7, NotebookPage
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Notebook7(tmp_path_factory.mktemp("notebook")) as server:
+        yield server
+
+
+def test_finding_and_removing(page: NotebookPage, cache: Path):
+    assert len(page.names()) == len(MODELS)
+    page.view.get_by_role("searchbox").fill("elmo")
+    assert page.names() == ["elmo"]
+    page.row("elmo").click()
+    page.selection("elmo")
+    page.button("Remove…").click()
+    page.view.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    page.said("Removed 1 model")
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == len(MODELS) - 1
+    assert page.foreign == []
+
+
+def test_the_dark_theme(notebook: Open):
+    page = notebook(theme="Dark")
+    page.measured(len(MODELS))
+    colour = page.view.evaluate("view => getComputedStyle(view).color")
+    assert min(int(part) for part in colour.strip("rgba()").split(",")[:3]) > 180, colour
