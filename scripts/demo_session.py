@@ -57,10 +57,16 @@ def main() -> int:
 
 
 def open_notebook(folder: Path, options: list[str]) -> int:
-    """Open a fresh copy of the notebook in JupyterLab, with an empty cache, until Ctrl-C."""
+    """Open a fresh copy of the notebook in JupyterLab, with an empty cache, until Ctrl-C.
+
+    The other lessons are beside it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / "hub_models", ignore_errors=True)
-    copy = Path(shutil.copy(NOTEBOOK, folder))
+    for cache in folder.glob("hub_models*"):
+        shutil.rmtree(cache)
+    for lesson in NOTEBOOK.parent.glob("*.ipynb"):
+        shutil.copy(lesson, folder)
+    copy = folder / NOTEBOOK.name
     print(f"Opening {copy}, a fresh copy of notebooks/{NOTEBOOK.name}. Ctrl-C stops everything.", flush=True)
     # Not the file as an argument: the URL in the log, for who has no browser here, would not name it then.
     shown = (f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{copy.name}")

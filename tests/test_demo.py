@@ -111,6 +111,7 @@ def test_demo_opens_a_copy_in_jupyterlab_and_stops_at_ctrl_c(
     process, url = opened
     assert url.partition("?")[0].endswith("/lab/tree/quickstart.ipynb")
     assert (folder / "quickstart" / "quickstart.ipynb").read_bytes() == NOTEBOOK.read_bytes()
+    assert (folder / "quickstart" / "offline.ipynb").exists()  # the other lessons are beside it
     process.send_signal(signal.SIGINT)
     # Everything that was started shares this pipe: its end shows that all of it is gone.
     rest, _ = process.communicate(timeout=60)
