@@ -184,6 +184,19 @@ def test_a_model_that_is_being_downloaded_stays(page: FrontEnd, cache: Path):
     assert f"held by process {os.getpid()}" in plan["kept"][0][1]
 
 
+@pytest.mark.tensorflow
+def test_a_model_that_this_kernel_uses_stays(page: FrontEnd, kernel: Kernel, cache: Path):
+    page.measured()
+    kernel.ok(f"import tensorflow_hub as hub\npath = hub.resolve('{HOST}/elmo/3')")
+    page.act("refresh")
+    plan = page.ask("plan remove", rows=[page.number("elmo"), page.number("nnlm-en-dim128")])["plan"]
+    assert [name for name, _ in plan["going"]] == [f"{HOST}/nnlm-en-dim128/2"]
+    assert plan["kept"] == [[f"{HOST}/elmo/3", "loaded in this kernel"]]
+    page.act("carry out", plan=plan["number"])
+    assert Path(kernel.value("path")).is_dir()
+    assert "elmo" in page.names
+
+
 def test_pruning(page: FrontEnd):
     page.measured()
     assert "is not a size" in page.ask("plan prune", size="much")["error"]
