@@ -13,8 +13,10 @@ from care_cache import GRAPH, NOBODY, WHOLE, lock, plant, tree
 from test_care_savedmodel import model
 
 from hub_magic import list_cache, scan_cache
+from hub_magic.cache.duplicates import find_duplicates
 from hub_magic.cache.record import EntryRecord, FileRecord, record_text
 from hub_magic.cache.removal import plan_removal
+from hub_magic.cache.savedmodel import read_saved_model
 from hub_magic.cache.verify import Verification, verify
 from hub_magic.download.repair import plan_repair
 
@@ -275,3 +277,18 @@ def test_a_damaged_model_can_be_removed_by_its_folder(cache: Path) -> None:
     entry = plant(cache, NNLM, {"saved_model.pb": b""}, descriptor=False)
     assert plan_removal(scan_cache(str(cache)), [entry.name]).execute().removed
     assert list(cache.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOATIME"), reason="this system marks every reading as use")
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_check_does_not_count_as_use(cache: Path, tmp_path: Path, *, recorded: bool) -> None:
+    entry = plant(cache, NNLM, used=50)
+    plant(cache, "https://www.kaggle.com/models/google/nnlm/tensorFlow2/en-dim50/2", used=50)
+    if recorded:
+        record(entry)
+    before = [one.last_used for one in scan_cache(str(cache)).models]
+    verify(list_cache(str(cache)))
+    verify(scan_cache(str(cache)), deep=True)
+    find_duplicates(scan_cache(str(cache)))
+    read_saved_model(entry)
+    assert [one.last_used for one in scan_cache(str(cache)).models] == before

@@ -41,11 +41,7 @@ def open_quietly(path: str) -> BinaryIO:
         OSError: it is no plain file, or cannot be read.
     """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        number = open_plain(path, flags | getattr(os, "O_NOATIME", 0))
-    except PermissionError:  # only a file's owner may ask for that
-        number = open_plain(path, flags)
-    return os.fdopen(number, "rb")
+    return os.fdopen(open_plain(path, flags), "rb")
 
 
 def digest(path: str, progress: Callable[[int], object] = lambda _bytes: None) -> str:
