@@ -198,10 +198,10 @@ class GcsStandIn:
         folder = Path(self._folder.name)
         self.certificates = folder / "ca.pem"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(_make_certificates(folder))
+        context.load_cert_chain(make_certificates(folder))
         inner = type("InnerHandler", (Handler,), {"stand_in": self})
-        proxy = type("Proxy", (_ProxyHandler,), {"context": context, "inner": inner})
-        self._server = _Server(("127.0.0.1", 0), proxy)
+        proxy = type("Proxy", (ProxyHandler,), {"context": context, "inner": inner})
+        self._server = Server(("127.0.0.1", 0), proxy)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         return self
@@ -245,7 +245,7 @@ class GcsStandIn:
         return found
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
@@ -258,16 +258,17 @@ class _Server(socketserver.ThreadingTCPServer):
             traceback.print_exception(error)
 
 
-class _ProxyHandler(BaseHTTPRequestHandler):
+class ProxyHandler(BaseHTTPRequestHandler):
     """Answers CONNECT by being the host itself."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     context: ssl.SSLContext
-    inner: type[Handler]
+    inner: type[BaseHTTPRequestHandler]
+    hosts = HOSTS
 
     def do_CONNECT(self) -> None:
-        if self.path.partition(":")[0] not in HOSTS:
+        if self.path.partition(":")[0] not in self.hosts:
             self.send_error(502, f"The stand-in is not {self.path}")
             return
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -279,7 +280,7 @@ class _ProxyHandler(BaseHTTPRequestHandler):
         pass
 
 
-def _make_certificates(folder: Path) -> Path:
+def make_certificates(folder: Path, hosts: tuple[str, ...] = HOSTS) -> Path:
     """Write `ca.pem`, and give the file with the hosts' certificate and key."""
     now = dt.datetime.now(dt.timezone.utc)
 
@@ -313,7 +314,7 @@ def _make_certificates(folder: Path) -> Path:
         authority_key,
         ((x509.BasicConstraints(ca=True, path_length=0), True), (usage, True)),
     )
-    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS])
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
     host = make("stand-in", host_key, "hub_magic tests", authority_key, ((names, False),))
     (folder / "ca.pem").write_bytes(authority)
     pem = folder / "host.pem"

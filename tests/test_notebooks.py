@@ -12,6 +12,7 @@ import pytest
 from gcs_rig import storage  # noqa: F401 - the fixture
 from gcs_stand_in import GcsStandIn
 from kernel import REPOSITORY, Kernel
+from tfhub_stand_in import MOVED, TfhubStandIn
 from worker_rig import Cluster
 
 from hub_magic.host import ModelHost
@@ -132,3 +133,12 @@ def test_migrate_to_kaggle_without_internet(host: ModelHost, tmp_path: Path) -> 
     assert "Other caches on this machine hold 1 model" in shown
     assert "\nTrue\n" in shown
     assert "the same model as https://www.kaggle.com/models/demo/words/tensorFlow2/default/1" in shown
+
+
+def test_migrate_to_kaggle_with_internet(host: ModelHost, tmp_path: Path) -> None:
+    with TfhubStandIn() as internet:
+        shown = in_kernel("migrate_to_kaggle", host, tmp_path / "kernel", **internet.environment)
+    for path, model in MOVED.items():
+        assert f"https://tfhub.dev{path} leads to {model}" in shown
+    assert "It was withdrawn from tfhub.dev in March 2024" in shown
+    assert "iris" in shown
