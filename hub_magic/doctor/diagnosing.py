@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -53,7 +54,12 @@ def diagnose(
         root=Path(root),
         is_online=online,
     )
-    return Diagnosis(tuple(_findings(here)))
+    return Diagnosis(tuple(map(_on_one_line, _findings(here))))
+
+
+def _on_one_line(finding: Finding) -> Finding:
+    """The finding without a fix that could not be copied: a path may hold line ends."""
+    return finding if finding.fix.isprintable() else replace(finding, fix="")
 
 
 def _findings(here: Surroundings) -> Iterator[Finding]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
 from dataclasses import dataclass
 
 from ..settings import CACHE_VARIABLE, KERAS_VARIABLE, MODE_FORMATS, MODE_VARIABLE, OFFLINE_VARIABLE
+
+# What IPython leaves alone on a line: it splits at quotation marks, and fills in $NAME and {NAME}.
+_PLAIN = r"[\w/.~:@%+=, -]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class Fixes:
             moving: whether what is cached now is to go there as well, which a notebook does at once.
         """
         if self.in_notebook:
+            if not re.fullmatch(_PLAIN, location):
+                return f"import hub_magic; hub_magic.set_cache({location!r})"
             return f"%hub_cache {'--move-to ' if moving else ''}{_word(location)}"
         path = os.path.expanduser(location)  # noqa: PTH111 - as the shell would
         return f"export {CACHE_VARIABLE}={shlex.quote(path)}"

@@ -68,4 +68,6 @@ def _versions(here: Surroundings) -> Finding:
     if build.libtpu:
         named.append(f"libtpu {build.libtpu}")
     named += [f"{package} {version}" for package in _PACKAGES if (version := here.version_of(package))]
-    return Finding("versions", "fine", ", ".join([*named, platform.platform(terse=True)]))
+    # Not `platform.platform()`, which starts a process.
+    named.append(f"{platform.system()} {platform.release()} {platform.machine()}")
+    return Finding("versions", "fine", ", ".join(named))

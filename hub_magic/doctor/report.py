@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from .finding import Finding, Report
@@ -19,8 +20,8 @@ def report_on(findings: Sequence[Finding]) -> Report:
 
 def _fix(finding: Finding) -> str:
     # A longer fence than any in the text, as Markdown has it.
-    fence = "`" * (1 + max((len(run) for run in _readable(finding.fix).split("`") if not run), default=0))
-    return f"\n  fix: {fence}{_readable(finding.fix)}{fence}" if finding.fix else ""
+    fence = "`" * (1 + max(map(len, re.findall("`+", finding.fix)), default=0))
+    return f"\n  fix: {fence}{finding.fix}{fence}" if finding.fix else ""
 
 
 def _readable(text: str) -> str:
