@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import textwrap
 from argparse import SUPPRESS
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +56,12 @@ def _magics() -> list[str]:
     ]
     for name, options in MAGICS.items():
         parser = getattr(HubMagics, name).parser
-        usage = re.sub(r"^::\s*", "", parser.format_usage()).strip()
+        usage = textwrap.fill(
+            " ".join(parser.format_usage().removeprefix("::").split()),
+            width=88,
+            subsequent_indent="    ",
+            break_on_hyphens=False,
+        )
         title = f"%{name} and %%{name}" if name in HubMagics.magics["cell"] else f"%{name}"
         parts += [
             f"## {title}",
@@ -90,10 +96,47 @@ def _names(package: ModuleType) -> list[str]:
     parts = ["# The names in Python", "What `hub_magic` gives; every magic has its twin here."]
     for name in package.__all__:
         value = getattr(package, name)
-        signature = "" if inspect.isclass(value) else str(inspect.signature(value)).replace("'", "")
-        shown = f"hub_magic.{name}{signature}"
-        parts += [f"## {name}", f"```python\n{shown}\n```", _docstring(value)]
+        parts += [f"## {name}", f"```python\nhub_magic.{name}{_signature(value)}\n```", _docstring(value)]
+        if inspect.isclass(value):
+            parts.append(_members(value))
     return parts
+
+
+def _signature(value: Any) -> str:
+    """What it is called with; nothing for a class that people are given and do not make."""
+    if inspect.isclass(value):
+        return ""
+    signature = inspect.signature(value)
+    given: list[str] = []
+    for one in signature.parameters.values():
+        if one.kind is one.KEYWORD_ONLY and "*" not in given:
+            given.append("*")
+        given.append(_parameter(one))
+    returned = f" -> {signature.return_annotation}"
+    short = f"({', '.join(given)}){returned}"
+    if len(short) < 60:
+        return short
+    lines = "".join(f"    {one},\n" for one in given)
+    return f"(\n{lines}){returned}"
+
+
+def _parameter(one: inspect.Parameter) -> str:
+    """A parameter as it stands in the code; annotations are text already."""
+    prefix = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+    default = "" if one.default is one.empty else f" = {getattr(one.default, '__name__', repr(one.default))}"
+    return f"{prefix}{one.name}: {one.annotation}{default}"
+
+
+def _members(value: type) -> str:
+    """The methods and properties of a class, ours among those it inherits too."""
+    lines = []
+    for name, member in inspect.getmembers(value):
+        is_ours = any(name in vars(one) for one in value.__mro__ if one.__module__.startswith("hub_magic"))
+        if name.startswith("_") or not is_ours or not (callable(member) or isinstance(member, property)):
+            continue
+        call = "()" if callable(member) else ""
+        lines.append(f"- `.{name}{call}`: {(inspect.getdoc(member) or '').partition(chr(10))[0]}")
+    return "\n".join(["**Members**", "", *lines]) if lines else ""
 
 
 def _docstring(value: Any) -> str:
@@ -103,7 +146,7 @@ def _docstring(value: Any) -> str:
     for line in text.splitlines():
         if re.fullmatch(r"[A-Z][a-z]+:", line):
             lines += [f"**{line[:-1]}**", ""]
-        elif entry := re.fullmatch(r"    (\w+): (.*)", line):
+        elif entry := re.fullmatch(r"    (\w+(?:, \w+)*): (.*)", line):
             lines.append(f"- `{entry[1]}`: {entry[2]}")
         else:
             lines.append(re.sub(r"^ {4,}", "    ", line))

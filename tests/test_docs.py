@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +23,7 @@ from hub_magic.cli.commands import CACHE, COMMANDS, JSON
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 # The kernel's pages that need no TensorFlow; the others have a test of their own.
-PLAIN = ("browser", "colab", "disk", "firewall", "jupyterhub")
+PLAIN = ("browser", "colab", "disk", "doctor", "firewall", "jupyterhub")
 
 
 def load_reference() -> ModuleType:
@@ -116,9 +120,30 @@ def test_errors_page_holds_every_class() -> None:
     assert classes - {"HubMagicError"} == headings
 
 
+@pytest.mark.parametrize("name", ["errors", "bucket"])
+def test_messages_quoted_are_those_of_the_code(name: str) -> None:
+    text = (DOCS / f"{name}.md").read_text().partition("## What TensorFlow")[0]
+    quoted = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
+    parts = [part for message in quoted for part in re.split(r"`, `|`|\.\.\.|\b[A-Z]{3,}\b", message)]
+    wanted = [part.strip(" .,()") for part in parts]
+    said = "\n".join(_texts_of(Path(hub_magic.__file__).parent))
+    assert [words for words in wanted if words not in said] == []
+
+
 def test_pages_are_in_the_navigation(reference: dict[str, str]) -> None:
     listed = re.findall(r": (\S+\.md)$", (REPOSITORY / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted([*(page.name for page in PAGES), *reference])
+
+
+def test_the_built_manual_asks_nobody_else(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="mkdocs is not in this environment")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    built = {path: path.read_text() for path in tmp_path.rglob("*.html")}
+    assert {tmp_path / "errors/index.html", tmp_path / "reference/magics/index.html"} <= set(built)
+    foreign = r"""<(?:link|script|img|iframe)\b[^>]*\b(?:src|href)=["']?(https?:)?//"""
+    assert [path for path, text in built.items() if re.search(foreign, text)] == []
 
 
 def test_citation_is_of_this_version() -> None:
@@ -128,6 +153,17 @@ def test_citation_is_of_this_version() -> None:
     newest = re.search(r"^## \[(.+?)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest[1] == hub_magic.__version__
+
+
+def _texts_of(package: Path) -> Iterator[str]:
+    """Every text in the code, with a mark where a value is put into it."""
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                parts = (one.value if isinstance(one, ast.Constant) else "\0" for one in node.values)
+                yield "".join(map(str, parts))
 
 
 def _section(page: str, title: str) -> str:
