@@ -21,6 +21,8 @@ ADDRESS = re.search(
 )
 OWNED = ADDRESS[1] if ADDRESS else ""
 
+LESSONS = [path for path in NOTEBOOKS if not path.name.startswith("quickstart.")]
+
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -51,6 +53,12 @@ def test_badges_lead_to_the_notebook_itself(path: Path) -> None:
 def test_all_begin_with_the_same_cell() -> None:
     (first,) = {sources(path, "code")[0] for path in NOTEBOOKS}
     assert f" https://github.com/{OWNED} " in first
+
+
+def test_lessons_take_their_models_from_the_same_host() -> None:
+    found = {one for path in LESSONS for one in sources(path, "code") if "make_models" in one}
+    assert len(found) == 1
+    assert all(any("make_models" in one for one in sources(path, "code")) for path in LESSONS)
 
 
 @pytest.mark.kernel

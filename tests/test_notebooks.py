@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,9 +80,16 @@ def test_tpu_where_there_is_none(host: ModelHost, tmp_path: Path) -> None:
     assert "['iris', 'diabetes'] on /job:localhost/replica:0/task:0/device:CPU:0" in shown
 
 
-def test_cache_browser(host: ModelHost, tmp_path: Path) -> None:
-    shown = in_kernel("cache_browser", host, tmp_path / "kernel")
-    assert f'hub.load("{host.url}/demo/words/1")' in shown
+def test_cache_browser_with_a_host_of_its_own(host: ModelHost, tmp_path: Path) -> None:
+    beside = tmp_path / "kernel" / "work"
+    beside.mkdir(parents=True)
+    shutil.copy(NOTEBOOKS / "demo_models.py", beside)
+    (beside / "hub_models_to_serve").symlink_to(host.directory)  # made already, as on Binder
+    with Kernel(tmp_path / "kernel", **NO_INTERNET) as kernel:
+        shown = run("cache_browser", kernel)
+        own = kernel.value("HOST")
+    assert own != host.url
+    assert f'hub.load("{own}/demo/words/1")' in shown
     assert "iris" in shown
     assert "4 models read to the end, none damaged" in shown
     assert "4 models checked by names and sizes, 1 damaged" in shown
