@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 
 from ..facts import Fact
 from ..locations import is_bucket
+from .collector import without_collector
 from .entry import CachedModel
 from .holders import holder_state
 from .layout import Holder, read_descriptor, read_lock
@@ -71,6 +72,7 @@ class CacheScan(Fact):
         return sum(model.size for model in self.models if model.is_measured)
 
 
+@without_collector
 def list_cache(location: str) -> CacheScan:
     """The entries by name, handle and lock alone; their files have not been looked at.
 
@@ -117,6 +119,7 @@ def listed(
     return CacheScan(names.location, tuple(models), in_order(problems), free_space(names.location), taken)
 
 
+@without_collector
 def scan_cache(location: str) -> CacheScan:
     """Everything about the entries of a cache: names, sizes, kinds, ages, and what is wrong.
 

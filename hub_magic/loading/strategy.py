@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from typing import Any
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass
 
 from ..errors import RouteError, SettingError
 from ..runtime import Runtime
@@ -84,7 +84,7 @@ def _check_answers(address: str) -> None:
 def _goes_by_proxy(host: str) -> bool:
     """Whether gRPC asks a proxy for the connection, so that this machine need not reach the host itself."""
     proxies = ("grpc_proxy", "https_proxy", "http_proxy")
-    return any(os.environ.get(name) for name in proxies) and not proxy_bypass_environment(host)
+    return any(os.environ.get(name) for name in proxies) and not proxy_bypass(host)
 
 
 def named_strategy(name: str, names: dict[str, Any]) -> Any:
