@@ -180,6 +180,32 @@ def test_a_mistake_is_one_line_on_stderr(shell: Shell, words: list[str], message
     assert "\n" not in told
 
 
+def test_advice_is_in_the_shells_words(shell: Shell) -> None:
+    (plant(shell.cache, NNLM) / "saved_model.pb").unlink()
+    assert "\nhub-magic repair takes away what the dead left" in shell.run("verify", status=1)
+    told = shell.run("resolve", "https://tfhub.dev/p/m/1", status=2, HUB_MAGIC_OFFLINE="1")
+    assert 'eval "$(hub-magic mode compressed)"' in told
+    told = shell.run("export", "nnlm", "it.tar", status=2)
+    assert told.endswith(f"Mend it first: hub-magic repair {NNLM}")
+    assert "Set another with --cache LOCATION." in shell.run("list", "--cache", __file__, status=2)
+
+
+def test_a_reader_that_has_gone_ends_nothing(shell: Shell) -> None:
+    plant(shell.cache, NNLM)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "hub_magic", "remove", "nnlm"],
+        env=shell.env,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert list(shell.cache.iterdir()) == []
+
+
 def test_usage(shell: Shell) -> None:
     assert "usage: hub-magic" in shell.run(status=2)
     assert "invalid choice: 'nonsense'" in shell.run("nonsense", status=2)

@@ -16,6 +16,7 @@ from ..locations import read_location
 from ..render.shown import text_of
 from ..settings import CACHE_VARIABLE, mend_environment
 from .commands import COMMANDS, make_parser
+from .printing import for_shell, write_out
 
 # Attributes of results that hold what was not done, or is wrong.
 _SHORTFALLS = ("damaged", "kept", "left", "failed")
@@ -41,12 +42,12 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         result = _run(arguments)
     except HubMagicError as error:
-        sys.stderr.write(f"hub-magic: {error}\n")
+        sys.stderr.write(f"hub-magic: {for_shell(str(error))}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("hub-magic: interrupted\n")
         return 130
-    sys.stdout.write(f"{_as_json(result) if arguments.json else text_of(result)}\n")
+    write_out(f"{_as_json(result) if arguments.json else for_shell(text_of(result))}\n")
     return _status(result)
 
 
@@ -60,8 +61,7 @@ def _run(arguments: Namespace) -> Any:
 
     def show(fact: Fact) -> None:
         if not arguments.json:
-            sys.stdout.write(f"{text_of(fact)}\n\n")
-            sys.stdout.flush()
+            write_out(f"{for_shell(text_of(fact))}\n\n")
 
     return getattr(import_module(f"{__package__}.{module}"), function)(arguments, show)
 
