@@ -27,12 +27,14 @@ def main() -> int:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         os.environ |= {"PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "no_proxy": "127.0.0.1"}
         subprocess.run([repository / "binder" / "postBuild"], cwd=repository, check=True)
-        made = sorted((repository / "notebooks" / MODELS).rglob("saved_model.pb"))
+        models = repository / "notebooks" / MODELS
+        made = models.stat().st_ino
         notebook = repository / "notebooks" / "quickstart.ipynb"
         subprocess.run([sys.executable, "-m", "jupyter", "execute", "--inplace", notebook], check=True)
         shown = outputs(notebook)
+        was_ready = models.stat().st_ino == made  # else the notebook has put its own in their place
     print(shown)
-    works = len(made) == 4 and shown.count("unseen digits are read correctly") == 2
+    works = was_ready and shown.count("unseen digits are read correctly") == 2
     print("Binder's quickstart " + ("works." if works else "shows something else than it should."))
     return int(not works)
 

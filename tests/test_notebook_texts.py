@@ -16,10 +16,10 @@ import pytest
 from kernel import REPOSITORY, Kernel
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
-ADDRESS = re.search(
+FOUND = re.search(
     r'^Repository = "https://github\.com/(.+)"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE
 )
-OWNED = ADDRESS[1] if ADDRESS else ""
+ON_GITHUB = FOUND[1] if FOUND else ""
 
 LESSONS = [path for path in NOTEBOOKS if not path.name.startswith("quickstart.")]
 
@@ -45,14 +45,14 @@ def test_badges_lead_to_the_notebook_itself(path: Path) -> None:
     place = path.relative_to(REPOSITORY).as_posix()
     found = re.findall(r"\[!\[[^]]+\]\([^)]+\)\]\(([^)]+)\)", sources(path, "markdown")[0])
     assert found == [
-        f"https://colab.research.google.com/github/{OWNED}/blob/main/{place}",
-        f"https://mybinder.org/v2/gh/{OWNED}/main?labpath={quote(place, safe='')}",
+        f"https://colab.research.google.com/github/{ON_GITHUB}/blob/main/{place}",
+        f"https://mybinder.org/v2/gh/{ON_GITHUB}/main?labpath={quote(place, safe='')}",
     ]
 
 
 def test_all_begin_with_the_same_cell() -> None:
     (first,) = {sources(path, "code")[0] for path in NOTEBOOKS}
-    assert f" https://github.com/{OWNED} " in first
+    assert f" https://github.com/{ON_GITHUB} " in first
 
 
 def test_lessons_take_their_models_from_the_same_host() -> None:
@@ -71,7 +71,7 @@ def test_opened_alone_it_brings_hub_magic_and_the_models(tmp_path: Path) -> None
     elsewhere = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{published.as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": f"https://github.com/{OWNED}",
+        "GIT_CONFIG_VALUE_0": f"https://github.com/{ON_GITHUB}",
         "PIP_NO_BUILD_ISOLATION": "0",  # pip's word for none: hatchling is here already
         "PIP_NO_DEPS": "1",
         "PYTHONPATH": "",
@@ -95,7 +95,7 @@ def _publish(folder: Path) -> Path:
         )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, folder)
-    who = ("-c", "user.name=hub_magic", "-c", "user.email=hub_magic@host.test")
+    who = ("-c", "user.name=hub_magic", "-c", "user.email=hub_magic@host.test", "-c", "commit.gpgsign=false")
     for command in (("init", "--quiet"), ("add", "."), (*who, "commit", "--quiet", "--message", "All")):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
