@@ -20,7 +20,7 @@ from doctor_rig import REPOSITORY, Notebook, Shell, mended, prepare, start_noteb
 from faulty_host import FaultyHost
 from kernel import Kernel
 
-from hub_magic import parse_handle
+from hub_magic import diagnose, parse_handle
 from hub_magic.doctor.location import better_place
 from hub_magic.doctor.places import cleaner_of, file_system
 from hub_magic.doctor.variables import KNOWN, meant
@@ -290,6 +290,14 @@ def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
     assert f"problem  cache: {theirs} belongs to root and may not be written: what it holds loads" in found
     fix = next(line for line in found.splitlines() if str(mine) in line).partition("fix: ")[2]
     assert f"fine     cache: {mine}/.cache/tfhub_modules" in look(fix)
+    closed = mine / "closed"
+    closed.mkdir(mode=0o500)
+    os.chown(closed, 65534, 65534)
+    env["TFHUB_CACHE_DIR"] = str(closed)
+    found = look()
+    assert f"problem  cache: {closed} may not be written" in found
+    assert f"fix: chmod u+rwx {closed}\n" in found
+    assert f"fine     cache: {closed}, which is yours" in look(f"chmod u+rwx {closed}")
 
 
 @needs_root
@@ -387,3 +395,27 @@ def test_the_rules_of_a_cleaner(tmp_path: Path) -> None:
     assert (found.path, found.age, found.said_by) == ("/data/tmp", "10d", "/etc/tmpfiles.d/tmp.conf")
     assert cleaner_of("/data/tmp/models-of-mine/x", tmp_path) is None
     assert cleaner_of("/none/x", tmp_path) is None
+
+
+def test_a_cleaner_that_leaves_models_half_empty(tmp_path: Path) -> None:
+    rules = tmp_path / "root/etc/tmpfiles.d/tmp.conf"
+    rules.parent.mkdir(parents=True)
+    rules.write_text(f"q {tmp_path}/scratch 1777 root root 10d\n")
+    found = diagnose(env={"TFHUB_CACHE_DIR": f"{tmp_path}/scratch/models"}, root=tmp_path / "root")
+    (lasts,) = (one for one in found.warnings if one.name == "cache lasts")
+    assert "loses what nobody used for 10d (/etc/tmpfiles.d/tmp.conf)" in lasts.found
+    assert lasts.fix == f"export TFHUB_CACHE_DIR={Path.home()}/.cache/tfhub_modules"
+
+
+def test_machines_that_are_thrown_away(tmp_path: Path) -> None:
+    found = diagnose(env={"COLAB_RELEASE_TAG": "release"}, root=tmp_path).findings
+    (lasts,) = (one for one in found if one.name == "cache lasts")
+    assert (lasts.state, lasts.found) == ("fine", "it lasts as long as this Colab session")
+
+
+def test_a_worker_elsewhere(tmp_path: Path) -> None:
+    found = diagnose(env={"TPU_NAME": "grpc://10.0.0.2:8470"}, root=tmp_path).findings
+    (runtime,) = (one for one in found if one.name == "runtime")
+    assert runtime.found == (
+        "script, TPU, worker remote; its worker reads no file of this machine: %%hub_tpu takes models there"
+    )

@@ -96,11 +96,16 @@ def test_legacy_keras_before_tensorflow(tmp_path: Path) -> None:
         kernel.ok("%load_ext hub_magic")
         assert "Set by the variable TF_USE_LEGACY_KERAS" in kernel.ok("%hub_mode --legacy-keras").text
         assert "are two things" in kernel.run("%hub_mode offline --legacy-keras").error
+        kernel.ok("import os")
         shown = kernel.ok("%hub_mode --legacy-keras --persist").text
         assert "For other programs: export TF_USE_LEGACY_KERAS=1" in shown
         assert "HubMagics.legacy_keras" in kernel.ok("%config HubMagics").stdout
+        kernel.ok("%unload_ext hub_magic\nos.environ['TF_USE_LEGACY_KERAS'] = '0'\n%load_ext hub_magic")
+        assert kernel.value("os.environ['TF_USE_LEGACY_KERAS']") == "0"  # which beats what is saved
+        kernel.ok("del os.environ['TF_USE_LEGACY_KERAS']\n%reload_ext hub_magic")
+        assert kernel.value("os.environ['TF_USE_LEGACY_KERAS']") == "1"
         kernel.ok("%unload_ext hub_magic")
-        assert kernel.value("'TF_USE_LEGACY_KERAS' in __import__('os').environ") is False
+        assert kernel.value("'TF_USE_LEGACY_KERAS' in os.environ") is False
 
 
 def test_legacy_keras_for_a_shell() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def _place(here: Surroundings) -> Finding:
     name, location = "cache", here.cache
     elsewhere = here.fixes.cache_at(better_place(location))
     existing = nearest(location)
-    if not existing.is_dir():
-        what = "is a file" if existing.exists() else "is a link that leads nowhere"
+    if not os.path.isdir(existing):  # noqa: PTH112 - Path raises where it may not look
+        what = "is a file" if os.path.exists(existing) else "is a link that leads nowhere"  # noqa: PTH110
         return Finding(name, "problem", f"{location} cannot be the cache: {existing} {what}", elsewhere)
     owner = owner_of(str(existing))
     whose = f" belongs to {owner} and" if owner else ""
@@ -64,9 +65,11 @@ def _place(here: Surroundings) -> Finding:
         return Finding(name, "fine", f"{location}, which the first download will make")
     if owner:
         found = f"{location} belongs to {owner}; you may write there, too"
-        if os.stat(location).st_mode & 0o1000:  # noqa: PTH116
+        if not _is_shared(existing):
+            return Finding(name, "warning", found, elsewhere)
+        if existing.stat().st_mode & stat.S_ISVTX:
             found += ", but not take away what is not yours"
-        return Finding(name, "warning" if not _is_shared(existing) else "fine", found, elsewhere)
+        return Finding(name, "fine", found)
     return Finding(name, "fine", f"{location}, which is yours")
 
 

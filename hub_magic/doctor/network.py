@@ -27,7 +27,7 @@ _LONGEST = 1 << 20
 def check_network(here: Surroundings) -> Iterator[Finding]:
     """Proxies, then certificates; no host is asked."""
     yield from _proxies(here.env, here.fixes)
-    yield from _certificates(here.env, here.fixes)
+    yield from _certificates(here.env, here.fixes, is_late="tensorflow_hub" in here.modules)
 
 
 def _proxies(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
@@ -63,12 +63,14 @@ def _fault_of_proxy(value: str) -> str:
     return "" if url.hostname else f"{shown!r} names no host"
 
 
-def _certificates(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
+def _certificates(env: Mapping[str, str], fixes: Fixes, *, is_late: bool) -> Iterator[Finding]:
     given = [name for name in (*_FILES, *_FOLDERS) if env.get(name)]
     faults = [(name, fault) for name in given if (fault := _fault_of_trust(name, env[name]))]
     for name, fault in faults:
         reader = _FILES.get(name) or _FOLDERS[name]
         found = f"{name}={env[name]!r}, which {reader} reads, {fault}"
+        if is_late and reader == "tensorflow_hub":
+            found += "; it was read at the import: restart the kernel after the fix"
         yield Finding("certificates", "problem", found, fixes.unset(name))
     if not faults:
         shown = [f"{name}={env[name]}" for name in given]
@@ -79,11 +81,12 @@ def _fault_of_trust(name: str, value: str) -> str:
     path = Path(value)
     if not os.path.lexists(path):
         return "is not there"
-    if name in _FOLDERS or path.is_dir():
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - Path raises where it may not look
+    if name in _FOLDERS or is_folder:
         # requests takes a folder, too; OpenSSL and curl want a file here.
         if name not in {*_FOLDERS, "REQUESTS_CA_BUNDLE"}:
             return "is a folder, not a file"
-        return "" if path.is_dir() and os.access(path, os.R_OK | os.X_OK) else "is no folder that can be read"
+        return "" if is_folder and os.access(path, os.R_OK | os.X_OK) else "is no folder that can be read"
     try:
         with path.open("rb") as file:
             return "" if _BEGINNING in file.read(_LONGEST) else "holds no certificate"

@@ -64,8 +64,8 @@ def _pkg_resources(here: Surroundings) -> Finding:
     missing = f"setuptools {setuptools} has no pkg_resources" if setuptools else "setuptools is not installed"
     fix = here.fixes.install("setuptools<82")
     if any(isinstance(one, ImportHook) and one.name == "tensorflow_hub" for one in sys.meta_path):
-        found = f"{missing}; hub_magic lends tensorflow_hub what it needs in this session, and only here"
-        return Finding(name, "fine", found, fix)
+        found = f"{missing}; hub_magic lends tensorflow_hub what it needs in this session"
+        return Finding(name, "fine", f"{found}, and programs without it need setuptools<82")
     return Finding(name, "problem", f"{missing}, which `import tensorflow_hub` needs", fix)
 
 

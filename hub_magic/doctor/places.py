@@ -73,7 +73,7 @@ def cleaner_of(location: str, root: Path) -> Cleaner | None:
 
 def is_below(path: str, folder: str) -> bool:
     """Whether a path is the folder, or in it."""
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _rules(root: Path) -> list[tuple[str, str, str, str]]:

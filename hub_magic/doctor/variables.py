@@ -117,7 +117,7 @@ def _cache(env: Mapping[str, str], fixes: Fixes) -> Finding:
 def _others(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
     certificates = env.get(_CERTIFICATES, "")
     if certificates == "true":
-        found = "certificates are not checked: anybody on the way can give you another model"
+        found = "certificates are not checked, so anybody on the way can give you another model"
         yield Finding(_CERTIFICATES, "warning", found, fixes.unset(_CERTIFICATES))
     elif certificates not in _NO:
         found = f"{certificates!r} does nothing: tensorflow_hub takes the word true only"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,6 +14,7 @@ from traitlets import Unicode
 from .. import options
 from ..errors import HubMagicError
 from ..settings import (
+    KERAS_VARIABLE,
     EnvironmentRecord,
     ModeSetting,
     mend_environment,
@@ -68,7 +70,7 @@ class HubMagics(Magics):
                     self._set_mode(self.mode)
                 if self.cache and read_cache().source == "default":
                     set_cache(self.cache)
-                if self.legacy_keras:
+                if self.legacy_keras and KERAS_VARIABLE not in os.environ:
                     from ..keras import use_legacy_keras
 
                     use_legacy_keras()
