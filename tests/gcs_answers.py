@@ -199,15 +199,15 @@ def _list(stand_in: GcsStandIn, request: Request, parts: dict[str, str]) -> Answ
 def _get(stand_in: GcsStandIn, request: Request, parts: dict[str, str]) -> Answer:
     found = stand_in.objects.get(parts["bucket"], parts["name"], request.conditions())
     if request.query.get("alt") == "media":
-        return _content(found, request)
+        return _content(stand_in, found, request)
     return Answer.of(chosen(found.resource(), request.query.get("fields", "")))
 
 
 def _read(stand_in: GcsStandIn, request: Request, parts: dict[str, str]) -> Answer:
-    return _content(stand_in.objects.get(parts["bucket"], parts["name"]), request)
+    return _content(stand_in, stand_in.objects.get(parts["bucket"], parts["name"]), request)
 
 
-def _content(found: Stored, request: Request) -> Answer:
+def _content(stand_in: GcsStandIn, found: Stored, request: Request) -> Answer:
     facts = found.resource()
     headers = {
         "Content-Type": found.content_type,
@@ -219,6 +219,7 @@ def _content(found: Stored, request: Request) -> Answer:
     asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
     if asked is None:
         return Answer(200, found.data, headers)
+    stand_in.ranges.append(asked[1])
     first, last = int(asked[1]), int(asked[2] or len(found.data) - 1)
     if first >= len(found.data):
         return Answer(416, b"", {"Content-Range": f"bytes */{len(found.data)}"})

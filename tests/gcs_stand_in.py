@@ -71,6 +71,7 @@ class GcsStandIn:
         tokens: the account that each bearer token belongs to.
         seen: the accounts that asked, by kind.
         created: the names of the objects that were sent, in order.
+        ranges: where the parts of objects that were asked for began, in order.
         last: the part of a batch whose path holds this is carried out last.
     """
 
@@ -84,6 +85,7 @@ class GcsStandIn:
         self.seen: dict[str, set[str]] = {}
         self.created: list[str] = []
         self.last = ""
+        self.ranges: list[str] = []
         self.sessions: dict[str, Session] = {}
         self.stalled = threading.Event()
         self._released = threading.Event()
@@ -141,6 +143,11 @@ class GcsStandIn:
         """Wait until somebody has asked for this object in this way."""
         with self._asked:
             assert self._asked.wait_for(lambda: (kind, name) in self._names, seconds), (kind, name)
+
+    def asked(self, kind: str, times: int, *, seconds: float = 0.02) -> bool:
+        """Whether a kind of request comes to have been made so often within a moment."""
+        with self._asked:
+            return self._asked.wait_for(lambda: self.calls[kind] >= times, seconds)
 
     def settle(self) -> None:
         """Wait until every request that has arrived is answered; its client may be dead by then."""
@@ -272,7 +279,10 @@ class ProxyHandler(BaseHTTPRequestHandler):
             self.send_error(502, f"The stand-in is not {self.path}")
             return
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        with self.context.wrap_socket(self.connection, server_side=True) as tunnel:
+        with self.context.wrap_socket(
+            self.connection, server_side=True, do_handshake_on_connect=False
+        ) as tunnel:
+            tunnel.do_handshake()  # inside, so that a client that is killed meanwhile leaves no open socket
             self.inner(tunnel, self.client_address, self.server)
         self.close_connection = True
 

@@ -245,3 +245,48 @@ def test_links_are_not_followed(gcs: GcsStandIn, tmp_path: Path) -> None:
     (folder / "assets").symlink_to(tmp_path)
     assert "assets is a link" in copy(tmp_path / "here", TEAM).kept[0].reason
     shutil.rmtree(folder)
+
+
+def test_a_copy_goes_on_in_the_middle_of_a_large_file(gcs: GcsStandIn, tmp_path: Path) -> None:
+    make_cache(tmp_path / "here", range(1))
+    folder = parse_handle(handle_of(0)).folder
+    name = "variables/variables.data-00000-of-00001"
+    data = os.urandom(1 << 20) * 80  # sent in three pieces
+    (tmp_path / "here" / folder / name).write_bytes(data)
+    gcs.fail("create", status=403, name="piece2of3")
+    with pytest.raises(HubMagicError, match="may not be written"):
+        copy(tmp_path / "here", TEAM)
+    assert scan(TEAM).models == ()
+    gcs.created.clear()
+    told = []
+    copy(tmp_path / "here", TEAM, progress=told.append)
+    assert sum(told) == scan(TEAM).size
+    assert [one.partition(".tmp/")[2] for one in gcs.created if "piece" in one] == [f"{name}.piece2of3"]
+    assert objects(gcs, TEAM) == tree(tmp_path / "here")
+
+    # And on the way back, where the disk keeps what has come.
+    told.clear()
+
+    def interrupt(count: int) -> None:
+        told.append(count)
+        if sum(told) > 10 << 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copy(TEAM, tmp_path / "back", progress=interrupt)
+    assert scan(tmp_path / "back").models == ()
+    gcs.ranges.clear()
+    told.clear()
+    copy(TEAM, tmp_path / "back", progress=told.append)
+    assert [int(start) > 10 << 20 for start in gcs.ranges] == [True]
+    assert sum(told) == scan(TEAM).size
+    assert tree(tmp_path / "back") == tree(tmp_path / "here")
+
+
+def test_a_damaged_copy_is_replaced(gcs: GcsStandIn, tmp_path: Path) -> None:
+    make_cache(tmp_path / "here", range(1))
+    copy(tmp_path / "here", TEAM)
+    whole = tree(tmp_path / "here")
+    (tmp_path / "here" / parse_handle(handle_of(0)).folder / "saved_model.pb").unlink()
+    assert len(copy(TEAM, tmp_path / "here").copied) == 1
+    assert tree(tmp_path / "here") == whole

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..errors import DownloadError
-from ..gcs import LARGEST_BATCH, BucketFile, BucketFolder, Copying, Progress
+from ..gcs import LARGEST_BATCH, BucketFile, BucketFolder, Copying, Progress, join
 from .bucket_lock import BucketLock, look_at
 from .bucket_names import GRAPHS, BucketEntry, descriptor_metadata
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, read_descriptor
@@ -40,12 +40,14 @@ class NewFile:
         size: in bytes.
         send: sends it.
         checksum: gives its crc32c in base64; asked only where an earlier attempt left a file of that size.
+        pieces: what it is sent in where it is large, so that the next attempt need not begin anew.
     """
 
     name: str
     size: int
     send: Send
     checksum: Callable[[], str]
+    pieces: tuple[NewFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +115,34 @@ def _bring(
     lock: BucketLock, before: BucketEntry, entry: NewEntry, progress: Progress
 ) -> tuple[list[Copying], list[BucketFile]]:
     """Have all files in folders of unfinished things: how to copy them from there, and what we sent."""
+    sent: list[BucketFile] = []
 
-    def bring(file: NewFile) -> tuple[Copying, BucketFile | None]:
-        target = f"{lock.entry}/{file.name}"
+    def bring(file: NewFile) -> str:
         known = _found_before(before, file)
         if known:
             progress(file.size)
-            return Copying(known, target), None
-        sent = file.send(f"{lock.scratch}/{file.name}", progress)
-        return Copying(sent.name, target), sent
+            return known
+        found = file.send(f"{lock.scratch}/{file.name}", progress)
+        sent.append(found)
+        return found.name
 
-    if len(entry.files) <= 2:
-        results = [bring(file) for file in entry.files]
+    whole = [file for file in entry.files if not file.pieces or _found_before(before, file)]
+    pieces = [piece for file in entry.files if file not in whole for piece in file.pieces]
+    going = [*whole, *pieces]
+    if len(going) <= 2:
+        names = [bring(file) for file in going]
     else:
-        with ThreadPoolExecutor(min(_SENDERS, len(entry.files)), "hub_magic send") as pool:
-            results = list(pool.map(bring, entry.files))
-    return [copying for copying, _ in results], [sent for _, sent in results if sent]
+        with ThreadPoolExecutor(min(_SENDERS, len(going)), "hub_magic send") as pool:
+            names = list(pool.map(bring, going))
+    brought = dict(zip((file.name for file in going), names, strict=True))
+    for file in entry.files:
+        if file.name not in brought:
+            joined = join(
+                lock.folder, [brought[one.name] for one in file.pieces], f"{lock.scratch}/{file.name}"
+            )
+            sent.append(joined)
+            brought[file.name] = joined.name
+    return [Copying(brought[file.name], f"{lock.entry}/{file.name}") for file in entry.files], sent
 
 
 def _found_before(before: BucketEntry, file: NewFile) -> str:
@@ -149,16 +163,3 @@ def _describe(folder: BucketFolder, name: str, entry: NewEntry) -> None:
         metadata = descriptor_metadata(described, len(entry.files), entry.size) if described else None
         text = entry.descriptor.encode(errors="surrogateescape")
         folder.write(name + DESCRIPTOR_SUFFIX, text, metadata=metadata, replaces=None)
-
-
-def local_checksum(path: str) -> str:
-    """The crc32c of a file of this machine in base64, as a bucket's listing gives it."""
-    import base64
-
-    import google_crc32c
-
-    checksum = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-    with open(path, "rb") as file:  # noqa: PTH123
-        for block in iter(lambda: file.read(1 << 20), b""):
-            checksum.update(block)  # type: ignore[no-untyped-call]
-    return base64.b64encode(checksum.digest()).decode()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from .bucket_lock import Patience, release_dead_lock
 from .bucket_names import BucketEntry, group_files
 from .bucket_scan import describe_unknown
 from .entry import CachedModel
-from .moving import from_bucket
+from .into_directory import from_bucket
 from .parallel import Progress, Tally, run_all
 from .scan import Problem, list_cache
 from .verify import Checked, verify

@@ -15,7 +15,8 @@ from ..locations import is_bucket, prepare_directory
 from .bucket_lock import Patience
 from .bucket_names import group_files
 from .entry import CachedModel
-from .moving import between_buckets, from_bucket, to_bucket
+from .into_directory import from_bucket
+from .moving import between_buckets, to_bucket
 from .parallel import Tally, run_all, run_aside
 from .removal import Choice
 from .scan import CacheScan

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .layout import LOCK_SUFFIX, Holder, lock_text
+from .holders import holder_state
+from .layout import LOCK_SUFFIX, Holder, lock_text, read_lock
 from .names import read_small
 
 if TYPE_CHECKING:
@@ -53,18 +55,19 @@ class EntryLock:
         self.release()
 
 
-def take_lock(entry: str) -> EntryLock | None:
+def take_lock(entry: str, uid: str = "") -> EntryLock | None:
     """The lock of an entry; None when somebody holds it.
 
     Args:
         entry: the path of the entry, CACHE/FOLDER, which need not exist.
+        uid: 32 hexadecimal digits by which a later attempt finds what this one has left; any when "".
 
     Raises:
         OSError: the cache cannot be written.
     """
-    holder = Holder(socket.gethostname(), os.getpid(), uuid.uuid4().hex)
+    holder = Holder(socket.gethostname(), os.getpid(), uid or uuid.uuid4().hex)
     path = entry + LOCK_SUFFIX
-    written = Path(f"{path}.tmp{holder.uid}")
+    written = Path(f"{path}.tmp{uuid.uuid4().hex if uid else holder.uid}")  # nobody else's
     try:
         written.write_text(lock_text(holder), encoding="utf-8")
         _put_in_place(written, path)
@@ -73,6 +76,30 @@ def take_lock(entry: str) -> EntryLock | None:
     finally:
         written.unlink(missing_ok=True)
     return EntryLock(entry, holder)
+
+
+def take_lock_away(entry: str) -> bool:
+    """Remove the lock of an entry if its holder is dead; whether nobody holds it now.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    path = Path(entry + LOCK_SUFFIX)
+    aside = path.with_name(f"{path.name}.tmp{uuid.uuid4().hex}")
+    try:
+        text = read_small(str(path))
+        holder = read_lock(text.decode(errors="replace"))
+        if holder is None or holder_state(holder, path.lstat().st_mtime) != "dead":
+            return not os.path.lexists(path)
+        path.rename(aside)  # only one of many gets it
+    except FileNotFoundError:
+        return True
+    is_the_same = read_small(str(aside)) == text
+    if not is_the_same:  # another has come in its place
+        with suppress(OSError):
+            os.link(aside, path)
+    aside.unlink()
+    return is_the_same
 
 
 def _put_in_place(written: Path, path: str) -> None:

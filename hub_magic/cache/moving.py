@@ -1,22 +1,22 @@
-"""One entry on its way between two caches. Each function gives why the entry was not copied, or ""."""
+"""One entry on its way into a bucket. Each function gives why the entry was not copied, or ""."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from ..gcs import BucketFile, BucketFolder, Progress
-from .bucket_entry import NewEntry, NewFile, local_checksum, put_entry
+from ..gcs import MOST_PIECES, BucketFile, BucketFolder, Progress, copy_between, local_checksum, upload
+from .bucket_entry import NewEntry, NewFile, put_entry
 from .bucket_lock import Patience, wait_for_entry
 from .bucket_names import BucketEntry
 from .entry import CachedModel
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
-from .locks import take_lock
 from .plain_files import open_plain
+
+# A larger file is sent in pieces, several at once; what is interrupted goes on with those that are missing.
+_PIECE = 32 << 20
 
 
 def to_bucket(target: BucketFolder, patience: Patience, model: CachedModel, progress: Progress) -> str:
@@ -52,7 +52,7 @@ def between_buckets(
         return "it has changed since the plan was made"
 
     def send(file: BucketFile, name: str, progress: Progress) -> BucketFile:
-        sent = target.copy_from(source, file, name)
+        sent = copy_between(source, file, target, name)
         progress(file.size)
         return sent
 
@@ -60,55 +60,11 @@ def between_buckets(
         return file.crc32c
 
     files = tuple(
-        NewFile(name, file.size, partial(send, _in_entry(entry, file)), partial(checksum, file))
+        NewFile(name, file.size, partial(send, in_entry(entry, file)), partial(checksum, file))
         for name, file in entry.files.items()
     )
-    texts = (_text(source, entry.descriptor), _text(source, entry.record))
+    texts = (text_of(source, entry.descriptor), text_of(source, entry.record))
     return put(target, model.folder, NewEntry(files, *texts), patience, progress)
-
-
-def from_bucket(
-    source: BucketFolder,
-    entries: Mapping[str, BucketEntry],
-    target: str,
-    model: CachedModel,
-    progress: Progress,
-) -> str:
-    """Copy an entry of a bucket into a directory.
-
-    Raises:
-        HubMagicError: the bucket refuses.
-    """
-    entry = entries.get(model.folder)
-    if entry is None or not entry.is_whole:
-        return "it has changed since the plan was made"
-    if not all(is_plain(name) for name in entry.files):
-        return "it holds an object whose name is none for a file"
-    path = os.path.join(target, model.folder)  # noqa: PTH118 - strings, as everywhere in a cache
-    try:
-        lock = take_lock(path)
-        if lock is None:
-            return "somebody else is downloading it there"
-        with lock:
-            if os.path.isdir(path) and os.listdir(path):  # noqa: PTH112, PTH208
-                return ""
-            try:
-                for name, file in entry.files.items():
-                    place = Path(lock.scratch) / name
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    source.download(_in_entry(entry, file), str(place), progress)
-                # As tensorflow_hub does, first the descriptor: an entry is there when its folder is.
-                for suffix, beside in ((DESCRIPTOR_SUFFIX, entry.descriptor), (RECORD_SUFFIX, entry.record)):
-                    if text := _text(source, beside):
-                        _write(path + suffix, text, lock.holder.uid)
-                Path(lock.scratch).replace(path)
-            finally:
-                shutil.rmtree(lock.scratch, ignore_errors=True)
-    except InterruptedError:
-        raise
-    except OSError as error:
-        return f"it cannot be written: {error.strerror or error}"
-    return ""
 
 
 def put(target: BucketFolder, folder: str, entry: NewEntry, patience: Patience, progress: Progress) -> str:
@@ -152,7 +108,13 @@ def new_entry(target: BucketFolder, path: str) -> NewEntry:
                     raise OSError(0, f"{name} is no plain file")
     return NewEntry(
         tuple(
-            NewFile(name, size, partial(target.upload, place), partial(local_checksum, place))
+            NewFile(
+                name,
+                size,
+                partial(upload, target, place),
+                partial(local_checksum, place),
+                _pieces(target, place, name, size),
+            )
             for name, size, place in files
         ),
         _read(path + DESCRIPTOR_SUFFIX),
@@ -160,18 +122,31 @@ def new_entry(target: BucketFolder, path: str) -> NewEntry:
     )
 
 
-def is_plain(name: str) -> bool:
-    """Whether an object's name is that of a file below a folder, on any system."""
-    parts = name.split("/")
-    return not {"", ".", ".."}.intersection(parts) and not set("\\:\0").intersection(name)
+def _pieces(target: BucketFolder, place: str, name: str, size: int) -> tuple[NewFile, ...]:
+    """What a large file is sent in."""
+    if size <= _PIECE:
+        return ()
+    length = max(_PIECE, -(-size // MOST_PIECES))
+    starts = range(0, size, length)
+    return tuple(
+        NewFile(
+            f"{name}.piece{number}of{len(starts)}",
+            part,
+            partial(upload, target, place, start=start, size=part),
+            partial(local_checksum, place, start, part),
+        )
+        for number, start in enumerate(starts, 1)
+        for part in [min(length, size - start)]
+    )
 
 
-def _in_entry(entry: BucketEntry, file: BucketFile) -> BucketFile:
+def in_entry(entry: BucketEntry, file: BucketFile) -> BucketFile:
     """The object under its name in the cache."""
     return replace(file, name=f"{entry.folder}/{file.name}")
 
 
-def _text(folder: BucketFolder, file: BucketFile | None) -> str:
+def text_of(folder: BucketFolder, file: BucketFile | None) -> str:
+    """The text of a small object; "" where there is none."""
     content = folder.read(file.name) if file else None
     return (content or b"").decode(errors="surrogateescape")
 
@@ -182,10 +157,3 @@ def _read(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
-
-
-def _write(path: str, text: str, uid: str) -> None:
-    """Write a small file in one step; what a crash leaves has the name of a leftover."""
-    written = Path(f"{path}.tmp{uid}")
-    written.write_text(text, encoding="utf-8", errors="surrogateescape")
-    written.replace(path)

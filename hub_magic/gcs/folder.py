@@ -6,12 +6,11 @@ generation), so two machines that write the same name cannot both believe that t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from .files import BucketFile, Copying, Progress, Watched, file_of, no_progress
+from .files import BucketFile, Copying, Progress, file_of, no_progress
 from .identity import Identity
 from .refusals import BucketError, refusals_in_words
 
@@ -26,8 +25,6 @@ _TIMEOUT = (10, 60)
 _PERSISTENCE = 90
 _FIRST_TIMEOUT = (5, 10)
 _FIRST_PERSISTENCE = 8
-# A larger object is sent in pieces, each of which can be sent again.
-_PIECE = 16 << 20
 LARGEST_BATCH = 100  # by the manual's "Batch requests"
 _BATCHES = 8  # sent at once
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -83,7 +80,7 @@ class BucketFolder:
         Raises:
             BucketError: they may not be listed.
         """
-        with self._in_words("listed"):
+        with self.in_words("listed"):
             found = self.client.list_blobs(
                 self.bucket_name,
                 prefix=self.prefix + prefix,
@@ -99,8 +96,8 @@ class BucketFolder:
     def read(self, name: str) -> bytes | None:
         """What is in a small object; None when it is not there."""
         try:
-            with self._in_words("read"):
-                content: bytes = self._blob(name).download_as_bytes(
+            with self.in_words("read"):
+                content: bytes = self.blob(name).download_as_bytes(
                     timeout=self.timeout, retry=self.retry, raw_download=True
                 )
                 return content
@@ -125,12 +122,12 @@ class BucketFolder:
             metadata: what listings shall give with it.
             replaces: the generation that it may replace, 0 for nothing; None for whatever is there.
         """
-        blob = self._blob(name)
+        blob = self.blob(name)
         if metadata:
             blob.metadata = dict(metadata)
         options = {} if replaces is None else {"if_generation_match": replaces}
         try:
-            with self._in_words("written"):
+            with self.in_words("written"):
                 blob.upload_from_string(
                     content, timeout=self.timeout, retry=self.retry, checksum="crc32c", **options
                 )
@@ -140,49 +137,12 @@ class BucketFolder:
             raise
         return int(blob.generation)
 
-    def upload(self, path: str, name: str, progress: Progress = no_progress) -> BucketFile:
-        """Send a file of this machine; gives the object that it is now."""
-        size = os.stat(path).st_size  # noqa: PTH116 - for each of thousands
-        blob = self.bucket.blob(self.prefix + name, chunk_size=_PIECE if size > _PIECE else None)
-        with open(path, "rb") as file, self._in_words("written"):  # noqa: PTH123
-            blob.upload_from_file(
-                Watched(file, progress),
-                size=size,
-                content_type="application/octet-stream",
-                timeout=self.timeout,
-                retry=self.retry,
-                checksum="crc32c",
-            )
-        return BucketFile(name, size, int(blob.generation))
-
-    def download(self, file: BucketFile, path: str, progress: Progress = no_progress) -> None:
-        """Fetch an object into a file of this machine, its checksum compared; this very generation."""
-        blob = self.bucket.blob(self.prefix + file.name, generation=file.generation)
-        with open(path, "wb") as target, self._in_words("read"):  # noqa: PTH123
-            blob.download_to_file(
-                Watched(target, progress),
-                timeout=self.timeout,
-                retry=self.retry,
-                checksum="crc32c",
-                raw_download=True,
-            )
-
-    def copy_from(self, other: BucketFolder, file: BucketFile, name: str) -> BucketFile:
-        """Copy an object of another folder, within the storage; gives the object that it is now."""
-        source = other.bucket.blob(other.prefix + file.name, generation=file.generation)
-        target, token = self._blob(name), None
-        with self._in_words("written"):
-            while True:
-                token, _, _ = target.rewrite(source, token=token, timeout=self.timeout, retry=self.retry)
-                if token is None:
-                    return BucketFile(name, file.size, int(target.generation))
-
     def describe(self, name: str, metadata: Mapping[str, str], *, generation: int) -> bool:
         """Write what listings give with an object; whether it was still the one of that generation."""
-        blob = self._blob(name)
+        blob = self.blob(name)
         blob.metadata = dict(metadata)
         try:
-            with self._in_words("written"):
+            with self.in_words("written"):
                 blob.patch(if_generation_match=generation, timeout=self.timeout, retry=self.retry)
         except BucketError as error:
             if error.status in {404, 412}:
@@ -196,8 +156,8 @@ class BucketFolder:
         if file.updated is not None:  # it comes from a listing
             options["if_metageneration_match"] = file.metageneration
         try:
-            with self._in_words("deleted"):
-                self._blob(file.name).delete(timeout=self.timeout, retry=self.retry, **options)
+            with self.in_words("deleted"):
+                self.blob(file.name).delete(timeout=self.timeout, retry=self.retry, **options)
         except BucketError as error:
             if error.status in {404, 412}:
                 return False
@@ -216,7 +176,7 @@ class BucketFolder:
 
             def ask(batch: Sequence[BucketFile] = batch) -> None:
                 for file in batch:
-                    self._blob(file.name).delete(if_generation_match=file.generation, timeout=self.timeout)
+                    self.blob(file.name).delete(if_generation_match=file.generation, timeout=self.timeout)
 
             self._batch(ask, passing={404, 412}, act="deleted")
             progress(sum(file.size for file in batch))
@@ -275,12 +235,14 @@ class BucketFolder:
                 )
             return sum(one in passing for one in statuses)
 
-        with self._in_words(act):
+        with self.in_words(act):
             passed: int = self.retry(send)()
             return passed
 
-    def _blob(self, name: str) -> Any:
+    def blob(self, name: str) -> Any:
+        """The object of that name in the folder as google-cloud-storage knows it."""
         return self.bucket.blob(self.prefix + name)
 
-    def _in_words(self, act: str) -> Any:
+    def in_words(self, act: str) -> Any:
+        """Inside this `with`, what the storage refuses becomes a line; `act` is what was done: "read"."""
         return refusals_in_words(self.location, act, str(self.who))

@@ -1,0 +1,109 @@
+"""An entry of a bucket on its way into a directory, where it appears whole or not at all.
+
+Files come to a folder whose name is made of the bucket's and the entry's. So when a copy is interrupted or
+killed, the next one finds what is there, and goes on in the middle of a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..gcs import BucketFolder, Progress, download
+from .bucket_names import BucketEntry
+from .entry import CachedModel
+from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
+from .locks import EntryLock, take_lock, take_lock_away
+from .measure import measure
+from .moving import in_entry, text_of
+
+
+def from_bucket(
+    source: BucketFolder,
+    entries: Mapping[str, BucketEntry],
+    target: str,
+    model: CachedModel,
+    progress: Progress,
+) -> str:
+    """Copy an entry of a bucket into a directory; gives why it was not copied, or "".
+
+    Raises:
+        HubMagicError: the bucket refuses; the next copy goes on from there.
+    """
+    entry = entries.get(model.folder)
+    if entry is None or not entry.is_whole:
+        return "it has changed since the plan was made"
+    if not all(is_plain(name) for name in entry.files):
+        return "it holds an object whose name is none for a file"
+    path = os.path.join(target, model.folder)  # noqa: PTH118 - strings, as everywhere in a cache
+    try:
+        lock = _take_lock(path, f"{source.location}/{model.folder}")
+        if lock is None:
+            return "somebody else is downloading it there"
+        with lock:
+            if _is_whole(path):
+                progress(entry.size)
+                return ""
+            try:
+                _bring(source, entry, lock, progress)
+            except InterruptedError:
+                raise
+            except OSError:  # the disk, which may be full
+                shutil.rmtree(lock.scratch, ignore_errors=True)
+                raise
+    except InterruptedError:
+        raise
+    except OSError as error:
+        return f"it cannot be written: {error.strerror or error}"
+    return ""
+
+
+def is_plain(name: str) -> bool:
+    """Whether an object's name is that of a file below a folder, on any system."""
+    parts = name.split("/")
+    return not {"", ".", ".."}.intersection(parts) and not set("\\:\0").intersection(name)
+
+
+def _take_lock(path: str, source: str) -> EntryLock | None:
+    """The lock of an entry, taken away from a holder that is dead; None when somebody may hold it."""
+    uid = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
+    lock = take_lock(path, uid)
+    if lock is None and take_lock_away(path):
+        lock = take_lock(path, uid)
+    return lock
+
+
+def _is_whole(path: str) -> bool:
+    if not os.path.isdir(path) or not os.listdir(path):  # noqa: PTH112, PTH208
+        return False
+    return not measure(CachedModel(os.path.basename(path), path)).damage  # noqa: PTH119
+
+
+def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: Progress) -> None:
+    scratch = Path(lock.scratch)
+    for left in [left for left in scratch.rglob("*") if not left.is_dir() or left.is_symlink()]:
+        if left.is_symlink() or left.relative_to(scratch).as_posix() not in entry.files:
+            left.unlink()
+    for name, file in entry.files.items():
+        place = scratch / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        download(source, in_entry(entry, file), str(place), progress)
+    # As tensorflow_hub does, first the descriptor: an entry is there when its folder is.
+    for suffix, beside in ((DESCRIPTOR_SUFFIX, entry.descriptor), (RECORD_SUFFIX, entry.record)):
+        if text := text_of(source, beside):
+            _write(lock.entry + suffix, text, lock.holder.uid)
+    damaged = Path(f"{lock.entry}.{lock.holder.uid[::-1]}.tmp")
+    if os.path.lexists(lock.entry):
+        Path(lock.entry).rename(damaged)
+    scratch.rename(lock.entry)
+    shutil.rmtree(damaged, ignore_errors=True)
+
+
+def _write(path: str, text: str, uid: str) -> None:
+    """Write a small file in one step; what a crash leaves has the name of a leftover."""
+    written = Path(f"{path}.tmp{uid}")
+    written.write_text(text, encoding="utf-8", errors="surrogateescape")
+    written.replace(path)

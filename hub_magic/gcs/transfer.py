@@ -1,0 +1,99 @@
+"""Files on their way to a bucket, from one, and between two."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from .files import BucketFile, Part, Progress, Watched, local_checksum, no_progress
+from .folder import BucketFolder
+
+MOST_PIECES = 32  # of which one object can be made, by the manual's "Composite objects"
+# A larger object is sent in chunks, each of which can be sent again.
+_CHUNK = 16 << 20
+
+
+def upload(
+    folder: BucketFolder,
+    path: str,
+    name: str,
+    progress: Progress = no_progress,
+    *,
+    start: int = 0,
+    size: int = -1,
+) -> BucketFile:
+    """Send a file of this machine; gives the object that it is now.
+
+    Args:
+        folder: where to.
+        path: the file's.
+        name: of the object.
+        progress: told how many more bytes are sent.
+        start: where the part that is to be sent begins.
+        size: how long that part is; to the file's end by default.
+    """
+    if size < 0:
+        size = os.stat(path).st_size - start  # noqa: PTH116 - for each of thousands
+    blob = folder.blob(name)
+    blob.chunk_size = _CHUNK if size > _CHUNK else None
+    with open(path, "rb") as file, folder.in_words("written"):  # noqa: PTH123
+        blob.upload_from_file(
+            Watched(Part(file, start, size), progress),
+            size=size,
+            content_type="application/octet-stream",
+            timeout=folder.timeout,
+            retry=folder.retry,
+            checksum="crc32c",
+        )
+    return BucketFile(name, size, int(blob.generation))
+
+
+def join(folder: BucketFolder, pieces: Sequence[str], name: str) -> BucketFile:
+    """Make one object of several, which stay; gives the object that it is now."""
+    blob = folder.blob(name)
+    blob.content_type = "application/octet-stream"
+    with folder.in_words("written"):
+        blob.compose([folder.blob(piece) for piece in pieces], timeout=folder.timeout, retry=folder.retry)
+    return BucketFile(name, int(blob.size), int(blob.generation))
+
+
+def download(folder: BucketFolder, file: BucketFile, path: str, progress: Progress = no_progress) -> None:
+    """Fetch an object into a file of this machine, its checksum compared; this very generation.
+
+    What an earlier attempt has left in the file stays, if it is how the object begins.
+    """
+    had = os.stat(path).st_size if os.path.isfile(path) else 0  # noqa: PTH113, PTH116
+    if 0 < had <= file.size and file.crc32c:
+        if had < file.size:
+            _fetch(folder, file, path, progress, had)
+        else:
+            progress(had)
+        if local_checksum(path) == file.crc32c:
+            return
+        progress = no_progress  # its bytes have been told
+    _fetch(folder, file, path, progress)
+
+
+def _fetch(folder: BucketFolder, file: BucketFile, path: str, progress: Progress, start: int = 0) -> None:
+    """Fetch an object from a place on, into a file that holds what comes before it."""
+    blob = folder.bucket.blob(folder.prefix + file.name, generation=file.generation)
+    with open(path, "ab" if start else "wb") as target, folder.in_words("read"):  # noqa: PTH123
+        blob.download_to_file(
+            Watched(target, progress),
+            start=start or None,
+            timeout=folder.timeout,
+            retry=folder.retry,
+            checksum=None if start else "crc32c",
+            raw_download=True,
+        )
+
+
+def copy_between(source: BucketFolder, file: BucketFile, folder: BucketFolder, name: str) -> BucketFile:
+    """Copy an object of another folder, within the storage; gives the object that it is now."""
+    original = source.bucket.blob(source.prefix + file.name, generation=file.generation)
+    target, token = folder.blob(name), None
+    with folder.in_words("written"):
+        while True:
+            token, _, _ = target.rewrite(original, token=token, timeout=folder.timeout, retry=folder.retry)
+            if token is None:
+                return BucketFile(name, file.size, int(target.generation))
