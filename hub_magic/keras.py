@@ -33,10 +33,10 @@ def imported_keras(modules: Mapping[str, ModuleType]) -> int:
     tensorflow = modules.get("tensorflow")
     if tensorflow is None:
         return 0
-    chosen = vars(tensorflow).get("_tf_uses_legacy_keras")
-    if chosen is None:  # before TensorFlow 2.16, whose only Keras is 2
+    if vars(tensorflow).get("_tf_uses_legacy_keras", True):  # missing before there was a choice
         return 2
-    return 2 if chosen else 3
+    # TensorFlow 2.15 has the choice already, and Keras 2 in any case.
+    return 2 if getattr(modules.get("keras"), "__version__", "3").startswith("2.") else 3
 
 
 def use_legacy_keras(

@@ -261,6 +261,26 @@ def test_a_full_disk_in_memory(place: Shell | Notebook) -> None:
 
 
 @needs_root
+def test_a_full_disk_with_no_other(home: Path) -> None:
+    """The home folder is on the same disk, so that models have to go."""
+    small = home / "other"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "none", str(small)], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        place = Shell(small)
+        place.set({"TFHUB_CACHE_DIR": str(small / "models")})
+        for days in (1, 2, 3):
+            plant(small / "models", f"https://tfhub.dev/p/m/{days}", size=2_000_000, used=days)
+        found = place.look().the("free disk")
+        assert found.state == "problem"
+        place.do(found.fix)
+        assert place.look().the("models").found.startswith("1 model, 2.0 MB")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@needs_root
 def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
     """As user 65534, whose home is elsewhere, in a directory of root's."""
     theirs, mine = tmp_path / "theirs", tmp_path / "mine"

@@ -62,9 +62,11 @@ def test_a_line_for_each_host(shell: Shell, tmp_path: Path) -> None:
         FaultyHost(model_archive(WHOLE)) as plain,
         FaultyHost(b"", then=Fault(status=403, body=b"<Error><Code>AccessDenied</Code></Error>")) as closed,
         FaultyHost(b"", then=Fault(hang_up=True)) as dumb,
+        FaultyHost(model_archive(WHOLE), then=Fault(drop_at=0)) as breaking,
     ):
-        hosts = [host.url.partition("://")[2] for host in (both, plain, closed, dumb)]
-        for url in (both.url, plain.url, closed.url, dumb.url):
+        urls = [host.url for host in (both, plain, closed, dumb, breaking)]
+        hosts = [url.partition("://")[2] for url in urls]
+        for url in urls:
             plant(tmp_path / "cache", f"{url}/team/model/1")
             plant(tmp_path / "cache", f"{url}/team/other/1")
         found = shell.look("--online")
@@ -78,7 +80,7 @@ def test_a_line_for_each_host(shell: Shell, tmp_path: Path) -> None:
         assert found.the(f"host {hosts[1]}").found.endswith("uncompressed is not offered")
         assert found.the(f"host {hosts[2]}").state == "problem"
         assert "403" in found.the(f"host {hosts[2]}").found
-        assert found.the(f"host {hosts[3]}").state == "problem"
+        assert found.the(f"host {hosts[3]}").state == found.the(f"host {hosts[4]}").state == "problem"
     assert "accepts no connection" in shell.look("--online").the(f"host {hosts[1]}").found
 
 

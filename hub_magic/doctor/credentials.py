@@ -73,8 +73,8 @@ def _well_known(env: Mapping[str, str]) -> Path:
 def _bucket(here: Surroundings) -> Finding:
     name, location = "bucket", here.cache
     if not here.is_online:
-        ask = "%hub_doctor --online" if here.fixes.in_notebook else "hub-magic doctor --online"
-        return Finding(name, "unknown", f"{location} has not been asked; --online does", ask)
+        found = f"{location} has not been asked; --online does"
+        return Finding(name, "unknown", found, here.fixes.ask_others())
     from ..gcs import check_bucket
 
     try:

@@ -51,9 +51,8 @@ def _models(fixes: Fixes, checked: Verification) -> Finding:
 
 def _locks(fixes: Fixes, stale: Sequence[Problem], left: Sequence[Problem]) -> Finding:
     if stale:
-        found = (
-            f"{plural(len(stale), 'stale lock')}: the next load waits 20 minutes for a process that is gone"
-        )
+        count = plural(len(stale), "stale lock")
+        found = f"{count}: tensorflow_hub waits 20 minutes for a process that is gone"
         return Finding(
             "locks", "problem", f"{found} ({_some([one.reason for one in stale])})", fixes.care("repair")
         )

@@ -81,13 +81,19 @@ class Fixes:
         rest = "".join(f" {_word(word) if self.in_notebook else shlex.quote(word)}" for word in words)
         if self.in_notebook:
             return f"%hub_cache --{verb}{rest}"
-        command = "hub-magic" if shutil.which("hub-magic") else f"{shlex.quote(sys.executable)} -m hub_magic"
-        cache = f" --cache {shlex.quote(self.cache)}" if self.cache else ""
-        return f"{command} {verb}{rest}{cache}"
+        return self._command(f"{verb}{rest}")
+
+    def ask_others(self) -> str:
+        """Ask the doctor again, who may ask hosts and buckets."""
+        return "%hub_doctor --online" if self.in_notebook else self._command("doctor --online")
 
     def legacy_keras(self) -> str:
         """Make tf.keras Keras 2."""
         return "%hub_mode --legacy-keras" if self.in_notebook else f"export {KERAS_VARIABLE}=1"
+
+    def _command(self, words: str) -> str:
+        command = "hub-magic" if shutil.which("hub-magic") else f"{shlex.quote(sys.executable)} -m hub_magic"
+        return f"{command} {words}{f' --cache {shlex.quote(self.cache)}' if self.cache else ''}"
 
 
 def _is_special(word: str) -> bool:

@@ -52,6 +52,7 @@ def _host(handle: Handle) -> str:
 
 def _ask(handle: Handle) -> Finding:
     import requests
+    from urllib3.exceptions import HTTPError  # which reading a body raises
 
     name = f"host {_host(handle)}"
     web = Web(_PATIENCE, connections=1)
@@ -63,10 +64,8 @@ def _ask(handle: Handle) -> Finding:
             first = answer.raw.read(1)
             took = time.monotonic() - began
             rest = answer.raw.read(1 << 12) if answer.status_code >= 400 else b""
-    except (requests.RequestException, OSError) as error:
+    except (requests.RequestException, HTTPError, OSError) as error:
         return Finding(name, "problem", explain_silence(handle.text, error, 1))
-    except ImportError as error:  # a SOCKS proxy without its package
-        return Finding(name, "problem", str(error))
     finally:
         web.close()
     if answer.status_code >= 400:
