@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
+import pkgutil
 import re
 import subprocess
 import sys
@@ -17,8 +19,9 @@ from kernel import REPOSITORY
 from sessions import commands, replay, replay_commands, sessions
 
 import hub_magic
-from hub_magic import errors, options
+from hub_magic import options
 from hub_magic.cli.commands import CACHE, COMMANDS, JSON
+from hub_magic.errors import HubMagicError
 
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -111,13 +114,15 @@ def test_reference_holds_every_public_name(reference: dict[str, str]) -> None:
 
 
 def test_errors_page_holds_every_class() -> None:
-    classes = {
-        name
-        for name, value in vars(errors).items()
-        if isinstance(value, type) and issubclass(value, errors.HubMagicError)
-    }
-    headings = set(re.findall(r"^## `(\w+)`$", (DOCS / "errors.md").read_text(), re.MULTILINE))
-    assert classes - {"HubMagicError"} == headings
+    page = (DOCS / "errors.md").read_text()
+    for module in pkgutil.walk_packages(hub_magic.__path__, "hub_magic."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    classes = HubMagicError.__subclasses__()
+    assert {f"`{one.__name__}`" for one in classes} == set(re.findall(r"^## (`\w+`)$", page, re.MULTILINE))
+    for one in classes:
+        section = _section(page, f"`{one.__name__}`")
+        assert [kind for kind in _kinds_of(one) if f"`{kind}`" not in section] == []
 
 
 @pytest.mark.parametrize("name", ["errors", "bucket"])
@@ -153,6 +158,12 @@ def test_citation_is_of_this_version() -> None:
     newest = re.search(r"^## \[(.+?)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest[1] == hub_magic.__version__
+
+
+def _kinds_of(error: type) -> Iterator[str]:
+    for kind in error.__subclasses__():
+        yield kind.__name__
+        yield from _kinds_of(kind)
 
 
 def _texts_of(package: Path) -> Iterator[str]:
