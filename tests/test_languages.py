@@ -38,14 +38,11 @@ def pairs(document: Document, language: str) -> list[tuple]:
 
 def switch(document: Document, language: str) -> str:
     """The line at the top that leads to the other languages."""
-    here = document(language).parent
-    quickstarts = (
-        document is translations.quickstart
-    )  # opened elsewhere, too: in Colab, or as the demo's copy
+    # The quickstarts are opened elsewhere, too: in Colab, or as copies that the demo makes.
+    lonely = document is translations.quickstart
+    top, begin = (REPOSITORY, FILES) if lonely else (document(language).parent, "")
     links = (
-        f"**{name}**"
-        if other == language
-        else f"[{name}]({FILES if quickstarts else ''}{os.path.relpath(document(other), REPOSITORY if quickstarts else here)})"
+        f"**{name}**" if other == language else f"[{name}]({begin}{os.path.relpath(document(other), top)})"
         for other, name in translations.LANGUAGES.items()
     )
     return " ·\n".join(links)
@@ -153,12 +150,19 @@ def test_nothing_is_left_in_english(document: Document, language: str) -> None:
                 assert language not in ALPHABETS or ALPHABETS[language].search(words), text
 
 
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The documents in a folder of their own, to be changed."""
+    for document in translations.DOCUMENTS:
+        for language in translations.LANGUAGES:
+            document(language, tmp_path).parent.mkdir(exist_ok=True)
+            shutil.copy(document(language), document(language, tmp_path))
+    return tmp_path
+
+
 @each_document
-def test_a_change_of_the_english_is_noticed_and_named(document: Document, tmp_path: Path) -> None:
-    for folder in ("translations", "notebooks"):
-        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    shutil.copy(REPOSITORY / "README.md", tmp_path)
-    english, translation = document("en", tmp_path), document("ko", tmp_path)
+def test_a_change_of_the_english_is_noticed_and_named(document: Document, copy: Path) -> None:
+    english, translation = document("en", copy), document("ko", copy)
     section, here = (translations.sections(path)[1] for path in (english, translation))
     text = english.read_text(encoding="utf-8")
     name = section.name
@@ -173,13 +177,12 @@ def test_a_change_of_the_english_is_noticed_and_named(document: Document, tmp_pa
 
 
 @each_document
-def test_code_of_the_english_is_copied(document: Document, tmp_path: Path) -> None:
-    for folder in ("translations", "notebooks"):
-        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    shutil.copy(REPOSITORY / "README.md", tmp_path)
-    english, translation = document("en", tmp_path), document("ja", tmp_path)
+def test_code_of_the_english_is_copied(document: Document, copy: Path) -> None:
+    english, translation = document("en", copy), document("ja", copy)
     text = translation.read_text(encoding="utf-8")
     translation.write_text(text.replace("hub.load(", "hub.open("), encoding="utf-8")
-    assert all("its code is not that of" in line for line in translations.behind(english, translation))
+    told = translations.behind(english, translation)
+    assert told
+    assert all("its code is not that of" in line for line in told)
     translations.stamp(english, translation)
     assert translation.read_text(encoding="utf-8") == text
