@@ -190,6 +190,15 @@ def test_of_another_cache_than_the_one_in_force(notebook: Kernel, host: FaultyHo
     notebook.ok(f"tf.saved_model.load({path!r}, tags=tags)")
 
 
+def test_a_loaded_model_is_kept_whoever_resolved_it(kernel: Kernel, host: FaultyHost) -> None:
+    kernel.ok("%load_ext hub_magic\n%hub_cache models\nimport tensorflow as tf")
+    kernel.ok(f"path = %hub_cache --resolve {host.url}/google/model/1")
+    tags = "tags=[] if tf.io.gfile.exists(path + '/tfhub_module.pb') else None"
+    kernel.ok(f"model = tf.saved_model.load(path, {tags})")
+    assert kernel.value("'tensorflow_hub' in __import__('sys').modules") is False
+    assert "loaded in this kernel" in kernel.ok("%hub_cache --remove google/model").text
+
+
 def test_taken_away_while_it_is_loaded(notebook: Kernel, host: FaultyHost) -> None:
     """Another process removes the entry after it was resolved: it is downloaded again, and loaded."""
     handle = f"{host.url}/google/model/1"

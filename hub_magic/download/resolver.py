@@ -65,27 +65,29 @@ def install() -> None:
 def uninstall() -> None:
     """Leave tensorflow_hub as it was."""
     _HOOK.uninstall()
-    for resolver in _ours():
-        _registered().remove(resolver)
+    _RESOLVER.given.clear()
+    if _RESOLVER in _registered():
+        _registered().remove(_RESOLVER)
+
+
+def note_loaded(path: str) -> None:
+    """Take down that a model was loaded from this directory, whoever gave it."""
+    _RESOLVER.given.setdefault(path, "")
 
 
 def loaded_folders() -> tuple[str, ...]:
     """The directories that models have been loaded from since `install`: what must not be taken away."""
-    return tuple(path for resolver in _ours() for path in resolver.given)
+    return tuple(_RESOLVER.given)
 
 
 def handle_given(path: str) -> str:
     """The handle that this directory was given for since `install`; "" when it was given for none."""
-    return next((resolver.given[path] for resolver in _ours() if path in resolver.given), "")
+    return _RESOLVER.given.get(path, "")
 
 
 def _register() -> None:
-    if not _ours():
-        sys.modules["tensorflow_hub.registry"].resolver.add_implementation(HubMagicResolver())
-
-
-def _ours() -> list[HubMagicResolver]:
-    return [resolver for resolver in _registered() if isinstance(resolver, HubMagicResolver)]
+    if _RESOLVER not in _registered():
+        sys.modules["tensorflow_hub.registry"].resolver.add_implementation(_RESOLVER)
 
 
 def _registered() -> list[Any]:
@@ -95,4 +97,5 @@ def _registered() -> list[Any]:
     return registry.resolver._impls if registry else []  # noqa: SLF001
 
 
+_RESOLVER = HubMagicResolver()
 _HOOK = ImportHook("tensorflow_hub", around=nullcontext, then=_register)

@@ -19,7 +19,7 @@ from ..cache.damage import explain_absence, explain_damage, mark_of
 from ..cache.layout import DESCRIPTOR_SUFFIX, read_descriptor
 from ..cache.names import read_small
 from ..download.fetching import print_notice
-from ..download.resolver import handle_given
+from ..download.resolver import handle_given, note_loaded
 from ..errors import DamagedEntryError, HandleError, HubMagicError, NotCachedError
 from ..handles import parse_handle
 from ..settings import read_cache
@@ -55,12 +55,14 @@ class ExplainedLoad:
         path = os.fsdecode(export_dir)
         mark = mark_of(path)
         try:
-            return self.inner(export_dir, filters, tags, options)
+            loaded = self.inner(export_dir, filters, tags, options)
         except Exception as error:  # of any kind; what is no damage goes on as it is
             told = _explained(error, path, mark)
             if told is None:
                 raise
             raise told from error
+        note_loaded(path)
+        return loaded
 
 
 def explain_loads() -> None:
