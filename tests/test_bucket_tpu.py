@@ -145,6 +145,34 @@ def test_every_kind_by_both_routes(notebook: Kernel, hidden: Path, host: ModelHo
         assert notebook.value("value") == wanted["plain"]
 
 
+def test_the_full_path(notebook: Kernel, hidden: Path, host: ModelHost, gcs: GcsStandIn) -> None:
+    """One cache for a team: filled, looked at, read by kernel and worker, cleared up, and taken home."""
+    kind, how = "vocabulary", KINDS["vocabulary"]
+    url, other = f"{host.url}/test/{kind}/1", f"{host.url}/test/plain/1"
+    notebook.ok("%hub_cache gs://models/team")
+    notebook.ok(f"%hub_cache --fetch {url} {other}")
+    assert "gs://models/team: 2 models" in notebook.ok("%hub_cache --list").text
+    notebook.ok(f"url = '{url}'\nvalue = {how}.numpy().tolist()")
+    wanted = notebook.value("value")
+    with Cluster(hidden=hidden) as cluster:
+        notebook.ok(CONNECT.format(addresses=json.dumps(cluster.addresses)))
+        archives = len(host.requests)
+        cell = notebook.ok(f"%%hub_tpu\n{ON_WORKER.format(how=how)}")
+        assert cell.stdout.splitlines()[-1].startswith("1 model loaded on /job:worker (bucket)"), cell.stdout
+        assert notebook.value("value") == wanted
+        assert notebook.value("device").startswith("/job:worker/")
+        assert len(host.requests) == archives, "it was in the bucket"
+    assert "1 model removed" in notebook.ok(f"%hub_cache --prune --older-than 0d --keep {kind}").text
+    assert "1 model copied" in notebook.ok("%hub_cache --copy-to home").text
+    notebook.ok("%hub_cache home\n%hub_mode offline")
+    gcs.reset_counts()
+    notebook.ok(f"with tf.device('/job:localhost/device:CPU:0'):\n    value = {how}.numpy().tolist()")
+    assert notebook.value("value") == wanted
+    assert "home" in notebook.ok(f"hub.resolve('{url}')").text
+    assert (len(host.requests), gcs.requests.total()) == (archives, 0)
+    assert "is not in the cache" in notebook.run(f"hub.resolve('{other}')").error
+
+
 def test_a_worker_that_may_not_read_the_bucket(
     notebook: Kernel, hidden: Path, host: ModelHost, gcs: GcsStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
