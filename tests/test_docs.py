@@ -25,6 +25,7 @@ from hub_magic.errors import HubMagicError
 
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+PAPERS = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "SECURITY.md")
 # The kernel's pages that need no TensorFlow; the others have a test of their own.
 PLAIN = ("browser", "colab", "disk", "doctor", "firewall", "jupyterhub")
 
@@ -138,6 +139,23 @@ def test_messages_quoted_are_those_of_the_code(name: str) -> None:
 def test_pages_are_in_the_navigation(reference: dict[str, str]) -> None:
     listed = re.findall(r": (\S+\.md)$", (REPOSITORY / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted([*(page.name for page in PAGES), *reference])
+
+
+def test_papers_name_what_is_there() -> None:
+    """The files beside the README: what they link and name exists, and the repository has one address."""
+    papers = {name: (REPOSITORY / name).read_text() for name in PAPERS}
+    for name, text in papers.items():
+        named = {
+            *re.findall(r"\]\((?!https?:|#)([^)#]+)", text),
+            *re.findall(r"`((?:tests|scripts|docs)/\S+\.\w+)`", text),
+        }
+        assert [path for path in named if not (REPOSITORY / path).exists()] == [], name
+    address = re.search(r'^Repository = "(.+)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    assert address
+    texts = (*papers.values(), *(page.read_text() for page in PAGES), (REPOSITORY / "mkdocs.yml").read_text())
+    links = {link for text in texts for link in re.findall(r"https://github\.com/[\w/-]*", text)}
+    assert links
+    assert [link for link in links if not f"{link}/".startswith(f"{address[1]}/")] == []
 
 
 def test_the_built_manual_asks_nobody_else(tmp_path: Path) -> None:
