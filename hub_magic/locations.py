@@ -14,7 +14,8 @@ from pathlib import Path
 from .errors import SettingError
 
 # Source: "Bucket names" and "Object names" in the manual of Google Cloud Storage.
-_BUCKET = r"gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^\r\n]*)?"
+_LABEL = r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
+_BUCKET = rf"gs://(?=[^/]{{3,222}}(/|$)){_LABEL}(\.{_LABEL})*(/(?!\.{{0,2}}/|\.{{1,2}}$)[^/\r\n]*)*"
 
 
 def is_bucket(location: str) -> bool:
@@ -35,7 +36,7 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
     expanded = re.sub(
         r"\$(?:\{(\w+)\}|(\w+))", lambda found: _variable(found[1] or found[2], text, env), text
     )
-    if is_bucket(expanded):
+    if expanded.startswith("gs:"):
         if not re.fullmatch(_BUCKET, expanded):
             raise SettingError(
                 f"{expanded!r} is not a bucket's address. Write it as gs://BUCKET/PATH, in lower case."

@@ -40,7 +40,7 @@ def test_a_bucket_that_may_be_used(gcs: GcsStandIn) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "word"), [("list", "listed"), ("get", "read"), ("create", "written"), ("delete", "deleted from")]
+    ("kind", "word"), [("list", "listed"), ("get", "read"), ("create", "written"), ("delete", "cleared")]
 )
 def test_what_is_lacking_is_named(gcs: GcsStandIn, kind: str, word: str) -> None:
     gcs.deny(kind)
@@ -54,7 +54,14 @@ def test_no_such_bucket(gcs: GcsStandIn) -> None:
 
 
 def test_not_well_formed(gcs: GcsStandIn) -> None:
-    assert "gs://BUCKET/PATH" in refused("gs://Capital/path")
+    for location in (
+        "gs://Capital/path",
+        "gs:/models",
+        "gs://it",
+        "gs://models//team",
+        "gs://models/../team",
+    ):
+        assert "gs://BUCKET/PATH" in refused(location), location
     assert not gcs.requests
 
 

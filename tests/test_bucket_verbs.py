@@ -84,6 +84,16 @@ def test_added_and_exported(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path
     assert f"team/{parse_handle(handle).folder}/saved_model.pb" in storage.names("models")
     assert "already" in bucket_kernel.run(f"%hub_cache --add {handle} {tmp_path / 'mine'}").error
     bucket_kernel.ok(f"%hub_cache --export mine {tmp_path / 'mine.tar.gz'}")
+    bucket_kernel.ok("%hub_cache --export --all exported")
+    listed = "added = %hub_cache --add --all exported"
+    bucket_kernel.ok(listed)
+    assert bucket_kernel.value("(len(added.added), added.there)") == (0, 1)
+    bucket_kernel.ok(f"%hub_cache --remove {handle}")
+    bucket_kernel.ok(listed)
+    assert bucket_kernel.value("([one.path for one in added.added], added.there)") == (
+        [f"gs://models/team/{parse_handle(handle).folder}"],
+        0,
+    )
     with tarfile.open(tmp_path / "mine.tar.gz") as archive:
         assert "saved_model.pb" in {name.removeprefix("./") for name in archive.getnames()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ..cache import CachedModel, CacheScan
 from ..cache.copying import CopyPlan, plan_copy
@@ -14,22 +15,43 @@ from . import looks
 from .bars import byte_bar
 
 
+@dataclass
+class Place:
+    """A directory to add models to.
+
+    Attributes:
+        path: the directory's.
+        there: folder names of models that turned out, at the end, to be in the cache already.
+    """
+
+    path: str
+    there: frozenset[str] = frozenset()
+
+
 @contextmanager
-def place_to_add(location: str) -> Iterator[str]:
+def place_to_add(location: str, *, is_list: bool = False) -> Iterator[Place]:
     """A directory to add models to; for a bucket, what is in it at the end is sent.
+
+    Args:
+        location: the cache.
+        is_list: whether models that are there already are passed by.
 
     Raises:
         SettingError: a model is in the bucket already, or the bucket refuses.
     """
     if not is_bucket(location):
-        yield location
+        yield Place(location)
         return
     with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
-        yield here
-        plan = plan_copy(looks.scan(here), looks.scan(location))
-        if plan.there:
+        place = Place(here)
+        yield place
+        added = looks.scan(here)
+        plan = plan_copy(added, looks.scan(location))
+        going = {model.folder for model in plan.going}
+        place.there = frozenset(model.folder for model in added.models if model.folder not in going)
+        if place.there and not is_list:
             raise SettingError(
-                f"{location} holds {plan.there} of these already. Remove it first: %hub_cache --remove HANDLE"
+                f"{location} holds that model already. Remove it first: %hub_cache --remove HANDLE"
             )
         with byte_bar("Sending", plan.size) as progress:
             plan.execute(progress)

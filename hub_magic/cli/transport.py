@@ -15,7 +15,7 @@ from ..settings import set_cache
 from . import looks
 from .acts import Show, loaded_here, location
 from .bars import byte_bar
-from .staging import models_on_disk, place_to_add
+from .staging import Place, models_on_disk, place_to_add
 
 if TYPE_CHECKING:
     from ..cache.export_list import Export
@@ -32,14 +32,21 @@ def add(arguments: Namespace, _show: Show) -> Added | AddedList:
     if arguments.all:
         (directory,) = _words(arguments.add, "--add --all DIRECTORY", 1)
         with (
-            place_to_add(location()) as place,
+            place_to_add(location(), is_list=True) as place,
             byte_bar("Adding", add_list.list_size(directory)) as progress,
         ):
-            return add_list.add_all(directory, location=place, progress=progress)
+            found = add_list.add_all(directory, location=place.path, progress=progress)
+        added = tuple(_placed(one, place) for one in found.added if Path(one.path).name not in place.there)
+        return replace(found, added=added, there=found.there + len(place.there))
     handle, source = _words(arguments.add, "--add HANDLE PATH", 2)
     with place_to_add(location()) as place, byte_bar("Adding", adding.source_size(source)) as progress:
-        added = adding.add(handle, source, location=place, progress=progress)
-    return replace(added, path=f"{location()}{added.path.removeprefix(place)}")
+        one = adding.add(handle, source, location=place.path, progress=progress)
+    return _placed(one, place)
+
+
+def _placed(added: Added, place: Place) -> Added:
+    """What was added, where it is in the cache."""
+    return replace(added, path=f"{location()}{added.path.removeprefix(place.path)}")
 
 
 def export(arguments: Namespace, _show: Show) -> Exported | Export:

@@ -21,7 +21,7 @@ _PERMISSIONS = {
     "storage.objects.list": "listed",
     "storage.objects.get": "read",
     "storage.objects.create": "written",
-    "storage.objects.delete": "deleted from",
+    "storage.objects.delete": "cleared",
 }
 
 

@@ -156,7 +156,7 @@ class BucketFolder:
         if file.updated is not None:  # it comes from a listing
             options["if_metageneration_match"] = file.metageneration
         try:
-            with self.in_words("deleted"):
+            with self.in_words("cleared"):
                 self.blob(file.name).delete(timeout=self.timeout, retry=self.retry, **options)
         except BucketError as error:
             if error.status in {404, 412}:
@@ -178,7 +178,7 @@ class BucketFolder:
                 for file in batch:
                     self.blob(file.name).delete(if_generation_match=file.generation, timeout=self.timeout)
 
-            self._batch(ask, passing={404, 412}, act="deleted")
+            self._batch(ask, passing={404, 412}, act="cleared")
             progress(sum(file.size for file in batch))
 
     def copy(self, copies: Sequence[Copying]) -> int:
