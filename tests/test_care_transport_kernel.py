@@ -61,7 +61,10 @@ def test_a_saved_setting_follows_the_move(loaded: Kernel) -> None:
     loaded.ok("%hub_cache --move-to second")
     assert not config.exists()
     loaded.ok("%hub_cache --persist")
-    loaded.ok("%hub_cache --move-to third")
+    assert loaded.ok("%hub_cache --move-to third").text.splitlines()[1:] == [
+        f"Models are cached at {loaded.home / 'work/third'} from now on, which is saved in this IPython profile.",
+        f"For other programs: export TFHUB_CACHE_DIR={loaded.home / 'work/third'}",
+    ]
     assert json.loads(config.read_text())["HubMagics"]["cache"] == str(loaded.home / "work/third")
     loaded.ok("%hub_cache default")
     plant(loaded.home / "tmp/tfhub_modules", NNLM)

@@ -33,6 +33,7 @@ class Moved(Fact):
         moved: the entries that are there now, and only there.
         kept: the entries that are still in the old cache because they are in use, or others.
         failed: the entries that the disk refused to move, and why.
+        is_kept: whether the new location has been saved for the sessions to come.
     """
 
     location: str
@@ -40,6 +41,7 @@ class Moved(Fact):
     moved: tuple[CachedModel, ...]
     kept: tuple[Choice, ...]
     failed: tuple[Choice, ...]
+    is_kept: bool = False
     derived: ClassVar[tuple[str, ...]] = ("size",)
 
     @property

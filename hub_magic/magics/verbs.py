@@ -82,6 +82,7 @@ def move_models(arguments: Namespace, saved: SavedSettings) -> Any:
     now = read_cache().value
     if now != before and (arguments.persist or saved.value("cache") == before):
         saved.save("cache", now, autoload=arguments.autoload)
+        done = replace(done, is_kept=True)
     return done
 
 

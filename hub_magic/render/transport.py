@@ -7,9 +7,11 @@ from ..cache.exporting import Exported
 from ..cache.relocation import Move, Moved
 from ..download.add_list import AddedList
 from ..download.adding import Added
+from ..settings import CACHE_VARIABLE, CacheSetting
 from .blocks import Table, blocks_html, blocks_text
 from .care import choice_tables
 from .quantities import plural, size
+from .settings import export_line
 from .tables import Column
 
 _ADDED = (Column("Model"), Column("Size", is_number=True), Column("From"))
@@ -52,10 +54,11 @@ def _moving_lines(report: Move | Moved) -> tuple[str, ...]:
     first = f"{plural(len(report.moved), 'model')} ({size(report.size)}) moved {where}."
     if report.failed:
         return first, f"Not all could be moved, so the cache in force is still {report.location}."
-    return (
-        first,
-        f"Models are cached at {report.target} from now on; %hub_cache --persist keeps that.",
-    )
+    here = f"Models are cached at {report.target} from now on"
+    if report.is_kept:
+        setting = CacheSetting(report.target, "saved", CACHE_VARIABLE)
+        return first, f"{here}, which is saved in this IPython profile.", export_line(setting)
+    return first, f"{here}; %hub_cache --persist keeps that."
 
 
 def _there(count: int) -> str:
