@@ -115,9 +115,9 @@ class Kernel:
     def run(self, code: str, **options: Any) -> Cell:
         """Run a cell and wait for its end."""
         cell = Cell("")
-        reply = self.client.execute_interactive(
-            code, output_hook=cell.messages.append, allow_stdin=False, timeout=TIMEOUT, **options
-        )
+        # With `stop_on_error` a kernel may abort the cell after a failed one, asked for as that one ended.
+        settings = {"allow_stdin": False, "stop_on_error": False, "timeout": TIMEOUT, **options}
+        reply = self.client.execute_interactive(code, output_hook=cell.messages.append, **settings)
         cell.status = reply["content"]["status"]
         return cell
 
@@ -129,13 +129,9 @@ class Kernel:
 
     def value(self, expression: str) -> Any:
         """The value of an expression in the kernel, which must be a literal."""
-        while True:
-            reply = self.client.execute(
-                "", silent=True, user_expressions={"it": f"repr({expression})"}, reply=True, timeout=TIMEOUT
-            )
-            # After a failed cell, a kernel aborts what it finds in its queue.
-            if reply["content"]["status"] != "aborted":
-                break
+        reply = self.client.execute(
+            "", silent=True, user_expressions={"it": f"repr({expression})"}, reply=True, timeout=TIMEOUT
+        )
         found = reply["content"]["user_expressions"]["it"]
         assert found["status"] == "ok", found
         return ast.literal_eval(ast.literal_eval(found["data"]["text/plain"]))

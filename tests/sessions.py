@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from kernel import Cell, Kernel
+from kernel import Kernel
 
 # What differs from machine to machine, and from run to run.
 VARIES = (
@@ -64,19 +64,12 @@ def replay(page: Path, kernel: Kernel, names: Mapping[str, str]) -> int:
     count = 0
     for session in sessions(page):
         for code, expected in cells(session):
-            done = _run(kernel, real(code, names))
+            done = kernel.run(real(code, names))
             error = done.error.splitlines()[-1] if done.status == "error" else ""
             printed = f"{done.stdout}\n{done.text}\n{error}"
             assert [code, normal(printed, names)] == [code, normal(expected, {})]
             count += 1
     return count
-
-
-def _run(kernel: Kernel, code: str) -> Cell:
-    """Run a cell; after one that failed, a kernel aborts what comes before it has told of the failure."""
-    while (done := kernel.run(code)).status == "aborted":
-        pass
-    return done
 
 
 def replay_commands(page: Path, folder: Path, env: Mapping[str, str], names: Mapping[str, str]) -> int:
