@@ -126,22 +126,25 @@ def _bring(
         sent.append(found)
         return found.name
 
-    whole = [file for file in entry.files if not file.pieces or _found_before(before, file)]
-    pieces = [piece for file in entry.files if file not in whole for piece in file.pieces]
-    going = [*whole, *pieces]
+    brought = {}
+    going: list[NewFile] = []
+    for file in entry.files:
+        if file.pieces and (known := _found_before(before, file)):
+            progress(file.size)
+            brought[file.name] = known
+        else:
+            going += file.pieces or (file,)
     if len(going) <= 2:
         names = [bring(file) for file in going]
     else:
         with ThreadPoolExecutor(min(_SENDERS, len(going)), "hub_magic send") as pool:
             names = list(pool.map(bring, going))
-    brought = dict(zip((file.name for file in going), names, strict=True))
+    brought.update(zip((file.name for file in going), names, strict=True))
     for file in entry.files:
         if file.name not in brought:
-            joined = join(
-                lock.folder, [brought[one.name] for one in file.pieces], f"{lock.scratch}/{file.name}"
-            )
-            sent.append(joined)
-            brought[file.name] = joined.name
+            pieces = [brought[piece.name] for piece in file.pieces]
+            sent.append(join(lock.folder, pieces, f"{lock.scratch}/{file.name}"))
+            brought[file.name] = sent[-1].name
     return [Copying(brought[file.name], f"{lock.entry}/{file.name}") for file in entry.files], sent
 
 
