@@ -9,6 +9,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -116,9 +117,11 @@ def test_reference_holds_every_public_name(reference: dict[str, str]) -> None:
 
 def test_errors_page_holds_every_class() -> None:
     page = (DOCS / "errors.md").read_text()
-    for module in pkgutil.walk_packages(hub_magic.__path__, "hub_magic."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # ipywidgets 7 takes what ipykernel has moved
+        for module in pkgutil.walk_packages(hub_magic.__path__, "hub_magic."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
     classes = HubMagicError.__subclasses__()
     assert {f"`{one.__name__}`" for one in classes} == set(re.findall(r"^## (`\w+`)$", page, re.MULTILINE))
     for one in classes:
