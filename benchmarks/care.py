@@ -1,14 +1,15 @@
 """What planning a removal and checking for damage cost beside the scan of the same cache.
 
-Each is timed with the scan that it begins with, in interleaved rounds of one run, and given as the ratio of
-the medians; the caches are made in a temporary directory. One of them has records of its downloads, against
-which its files are compared.
+Each is timed with the scan that it begins with, in interleaved rounds of one run, and compared with the scan
+of its round, so that a busy machine slows both. The caches are made in a temporary directory; one of them has
+records of its downloads, against which its files are compared.
 
     python benchmarks/care.py [ROUNDS]
 """
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import statistics
 import sys
@@ -59,18 +60,19 @@ def plan_duplicates(location: str) -> None:
 
 
 def compare(title: str, acts: dict[str, Callable[[], object]], rounds: int) -> None:
-    """Print the median of each act in milliseconds, and its ratio to the first."""
+    """Print the median of each act in milliseconds, and of its ratios to the first act of the same round."""
     times: dict[str, list[float]] = {name: [] for name in acts}
     for _ in range(rounds):
         for name, act in acts.items():
+            gc.collect()  # what the act before has left is not this one's
             start = time.perf_counter()
             act()
             times[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(taken) for name, taken in times.items()}
-    first = next(iter(medians.values()))
+    first = next(iter(times.values()))
     print(title)
-    for name, median in medians.items():
-        print(f"  {name:34} {median * 1000:9.1f} ms  {median / first:5.2f} x")
+    for name, taken in times.items():
+        ratio = statistics.median(one / other for one, other in zip(taken, first, strict=True))
+        print(f"  {name:34} {statistics.median(taken) * 1000:9.1f} ms  {ratio:5.2f} x")
 
 
 def main(rounds: int) -> None:

@@ -122,7 +122,7 @@ def _from_parts(text: str, kind: Kind, publisher: str, parts: list[str]) -> Hand
 
 
 def _is_kaggle(url: SplitResult) -> bool:
-    return (url.hostname or "") in _KAGGLE_HOSTS and url.path.startswith("/models/")
+    return url.path.startswith("/models/") and (url.hostname or "") in _KAGGLE_HOSTS
 
 
 def _kaggle_parts(url: SplitResult) -> list[str]:
