@@ -112,10 +112,17 @@ class Kernel:
         self.manager.cleanup_resources()
         self.log.close()
 
+    def begin(self, code: str) -> str:
+        """Have a cell run without waiting for it; gives the message's id.
+
+        With `stop_on_error` a kernel may abort the cell after a failed one, asked for as that one ended.
+        """
+        message: str = self.client.execute(code, allow_stdin=False, stop_on_error=False)
+        return message
+
     def run(self, code: str, **options: Any) -> Cell:
         """Run a cell and wait for its end."""
         cell = Cell("")
-        # With `stop_on_error` a kernel may abort the cell after a failed one, asked for as that one ended.
         settings = {"allow_stdin": False, "stop_on_error": False, "timeout": TIMEOUT, **options}
         reply = self.client.execute_interactive(code, output_hook=cell.messages.append, **settings)
         cell.status = reply["content"]["status"]

@@ -227,7 +227,7 @@ def test_acts_go_on_while_a_cell_runs(page: FrontEnd, kernel: Kernel, tmp_path: 
     kernel.ok("import threading; go = threading.Event(); browser._acting.acquire()")
     reply = page.ask("refresh")
     # The cell lets the job go, and ends only when the test has heard of the job's end.
-    kernel.client.execute(f"browser._acting.release(); open({str(gate)!r}).read()")
+    kernel.begin(f"browser._acting.release(); open({str(gate)!r}).read()")
     assert page.end_of(reply["job"])["state"] == "done"
     gate.write_text("end")
 

@@ -95,7 +95,7 @@ def test_traceback_has_the_lines_of_the_cell(loaded: Kernel) -> None:
 
 
 def test_an_interrupt_leaves_the_plan(loaded: Kernel) -> None:
-    message = loaded.client.execute("%%hub_tpu\nprint('begun', flush=True)\nimport time\ntime.sleep(200)")
+    message = loaded.begin("%%hub_tpu\nprint('begun', flush=True)\nimport time\ntime.sleep(200)")
     while True:
         seen = loaded.client.get_iopub_msg(timeout=60)
         if seen["msg_type"] == "stream" and "begun" in seen["content"]["text"]:

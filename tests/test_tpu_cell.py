@@ -302,7 +302,7 @@ def test_interrupted_in_the_middle_of_a_load(notebook: Kernel, cache: Path, host
     with Cluster(hidden=cache) as cluster, socket.create_server(("127.0.0.1", 0)) as silent:
         connect(notebook, cluster)
         before = notebook.value("state()")
-        message = notebook.client.execute(
+        message = notebook.begin(
             f"%%hub_tpu --via relay\nhub.load('http://127.0.0.1:{silent.getsockname()[1]}/a/b/1')"
         )
         connection, _ = silent.accept()
