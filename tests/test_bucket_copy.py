@@ -290,3 +290,21 @@ def test_a_damaged_copy_is_replaced(gcs: GcsStandIn, tmp_path: Path) -> None:
     (tmp_path / "here" / parse_handle(handle_of(0)).folder / "saved_model.pb").unlink()
     assert len(copy(TEAM, tmp_path / "here").copied) == 1
     assert tree(tmp_path / "here") == whole
+
+
+def test_what_somebody_put_in_the_way_is_not_touched(gcs: GcsStandIn, tmp_path: Path) -> None:
+    make_cache(tmp_path / "here", range(1))
+    copy(tmp_path / "here", TEAM)
+    folder = parse_handle(handle_of(0)).folder
+    gcs.fail("get", status=403, name="variables.data")
+    with pytest.raises(HubMagicError):
+        copy(TEAM, tmp_path / "back")
+    (scratch,) = (tmp_path / "back").glob(f"{folder}.*.tmp")
+    shutil.rmtree(scratch)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("three years")
+    scratch.symlink_to(tmp_path / "mine")
+    assert len(copy(TEAM, tmp_path / "back").copied) == 1
+    assert tree(tmp_path / "mine") == {"thesis.txt": b"three years"}
+    scratch.unlink()
+    assert tree(tmp_path / "back") == tree(tmp_path / "here")

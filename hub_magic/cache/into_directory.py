@@ -6,10 +6,14 @@ killed, the next one finds what is there, and goes on in the middle of a file.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..gcs import BucketFolder, Progress, download
@@ -70,10 +74,24 @@ def is_plain(name: str) -> bool:
 def _take_lock(path: str, source: str) -> EntryLock | None:
     """The lock of an entry, taken away from a holder that is dead; None when somebody may hold it."""
     uid = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
+    if not _is_free_or_ours(f"{path}.{uid}.tmp"):
+        uid = ""
     lock = take_lock(path, uid)
     if lock is None and take_lock_away(path):
         lock = take_lock(path, uid)
     return lock
+
+
+def _is_free_or_ours(path: str) -> bool:
+    """Whether there is nothing of that name, or a folder of this user's and no link.
+
+    Anybody could have guessed the name, and a cache may be in a directory that all may write.
+    """
+    try:
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        return True
+    return stat.S_ISDIR(facts.st_mode) and (not hasattr(os, "getuid") or facts.st_uid == os.getuid())
 
 
 def _is_whole(path: str) -> bool:
@@ -84,6 +102,10 @@ def _is_whole(path: str) -> bool:
 
 def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: Progress) -> None:
     scratch = Path(lock.scratch)
+    with suppress(FileExistsError):
+        scratch.mkdir()
+    if not _is_free_or_ours(lock.scratch):
+        raise PermissionError(errno.EPERM, f"{scratch.name} belongs to somebody else")
     for left in [left for left in scratch.rglob("*") if not left.is_dir() or left.is_symlink()]:
         if left.is_symlink() or left.relative_to(scratch).as_posix() not in entry.files:
             left.unlink()
@@ -95,7 +117,7 @@ def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: 
     for suffix, beside in ((DESCRIPTOR_SUFFIX, entry.descriptor), (RECORD_SUFFIX, entry.record)):
         if text := text_of(source, beside):
             _write(lock.entry + suffix, text, lock.holder.uid)
-    damaged = Path(f"{lock.entry}.{lock.holder.uid[::-1]}.tmp")
+    damaged = Path(f"{lock.entry}.{uuid.uuid4().hex}.tmp")
     if os.path.lexists(lock.entry):
         Path(lock.entry).rename(damaged)
     scratch.rename(lock.entry)
