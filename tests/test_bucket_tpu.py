@@ -132,6 +132,13 @@ def test_every_kind_by_both_routes(notebook: Kernel, hidden: Path, host: ModelHo
         entry = f"team/{parse_handle(f'{host.url}/test/plain/1').folder}/saved_model.pb"
         assert entry in gcs.names("models")
         load_all(notebook, host, "--via uncompressed", wanted, "uncompressed")
+        # The mode alone does, too, in a plain cell.
+        notebook.ok("%hub_mode uncompressed")
+        how = KINDS["vocabulary"]
+        notebook.ok(f"url = '{host.url}/test/vocabulary/1'\n{ON_WORKER.format(how=how)}")
+        assert notebook.value("value") == wanted["vocabulary"]
+        assert notebook.value("device").startswith("/job:worker/")
+        notebook.ok("%hub_mode compressed")
         # `auto` takes the bucket that is configured, once there is a worker that needs it.
         notebook.ok("%config HubMagics.bucket = 'gs://models/team'")
         load_all(notebook, host, "", wanted, "bucket")
