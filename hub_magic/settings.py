@@ -54,13 +54,15 @@ class Setting(Fact):
     reason: str = ""
 
 
+@dataclass(frozen=True)
 class ModeSetting(Setting):
-    """The mode in force."""
+    """The mode in force.
 
-    @property
-    def is_known(self) -> bool:
-        """Whether tensorflow_hub acts on it; it ignores a misspelt one without a word."""
-        return self.value in MODES
+    Attributes:
+        is_known: whether tensorflow_hub acts on it; it ignores one in another spelling without a word.
+    """
+
+    is_known: bool = True
 
 
 class CacheSetting(Setting):
@@ -78,8 +80,9 @@ def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeS
     if is_offline(env):
         return ModeSetting("offline", "saved" if saved == "offline" else "variable", OFFLINE_VARIABLE)
     if raw := env.get(MODE_VARIABLE, ""):
-        mode = next((name for name in MODES if MODE_FORMATS[name] == raw), raw)
-        return ModeSetting(mode, "saved" if mode == saved else "variable", MODE_VARIABLE)
+        mode = next((name for name in MODES if MODE_FORMATS[name] == raw), "")
+        source: Source = "saved" if mode and mode == saved else "variable"
+        return ModeSetting(mode or raw, source, MODE_VARIABLE, is_known=bool(mode))
     if flag := _flag("tfhub_model_load_format"):
         return ModeSetting(flag.lower(), "flag", "--tfhub_model_load_format")
     return ModeSetting("compressed", "default")

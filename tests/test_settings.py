@@ -32,7 +32,8 @@ def test_mode(env: dict[str, str], saved: str, expected: tuple[str, str]) -> Non
 
 
 def test_a_mode_that_the_library_would_misread() -> None:
-    assert not read_mode(env={"TFHUB_MODEL_LOAD_FORMAT": "Uncompressed"}).is_known
+    for spelling in ("Uncompressed", "uncompressed", "packed"):
+        assert not read_mode(env={"TFHUB_MODEL_LOAD_FORMAT": spelling}).is_known
 
 
 @pytest.mark.parametrize("given", ["offline", "OFFLINE", " Offline "])
