@@ -92,7 +92,7 @@ def test_a_handle_is_enough_where_listings_do_not_know_it(gcs: GcsStandIn) -> No
 
 def test_denied(team: GcsStandIn) -> None:
     team.deny("delete")
-    with pytest.raises(HubMagicError, match="may not be deleted by"):
+    with pytest.raises(HubMagicError, match="may not be cleared by"):
         plan_removal(scan_cache(TEAM), [handle_of(0)]).execute()
 
 
