@@ -129,3 +129,23 @@ def test_whatever_lasts_shows_a_bar(bucket_kernel: Kernel, storage: GcsStandIn, 
     ):
         storage.stall(kind)
         run_until_shown(bucket_kernel, storage, code, words)
+
+
+def test_an_interrupt_does_not_wait_for_the_storage(bucket_kernel: Kernel, storage: GcsStandIn) -> None:
+    bucket_kernel.ok("%hub_cache gs://models/team")
+    storage.stall("list")
+
+    shown: list[dict[str, object]] = []
+
+    def interrupt(message: dict[str, object]) -> None:
+        if "Listing" in str(message) and not shown:
+            shown.append(message)
+            bucket_kernel.manager.interrupt_kernel()
+
+    # Nobody lets the storage answer before the cell has ended.
+    reply = bucket_kernel.client.execute_interactive(
+        "%hub_cache --list", output_hook=interrupt, allow_stdin=False, timeout=60
+    )
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    storage.release()
+    assert "no models yet" in bucket_kernel.ok("%hub_cache --list").text
