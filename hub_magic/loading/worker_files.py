@@ -34,7 +34,7 @@ def worker_ops_at_once() -> Iterator[None]:
     with variables_set({"TF_ENABLE_EAGER_CLIENT_STREAMING_ENQUEUE": "false"}):
         try:
             yield
-        except tf.errors.OpError:
+        except (tf.errors.OpError, FileNotFoundError):  # which TensorFlow's loader makes of NotFoundError
             _forget_failure()
             raise
 
