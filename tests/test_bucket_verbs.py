@@ -65,13 +65,26 @@ def test_every_verb(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) 
     }.items() <= back.items()
 
 
-def test_refusals_are_one_line(bucket_kernel: Kernel, storage: GcsStandIn) -> None:
+def test_refusals_are_one_line(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
+    make_cache(tmp_path / "kernel" / "work" / "here", range(2))
+    bucket_kernel.ok("%hub_cache here\n%hub_cache --copy-to gs://models/team")
     bucket_kernel.ok("%hub_cache gs://models/team")
-    storage.deny("list")
-    cell = bucket_kernel.run("%hub_cache --list")
-    assert cell.status == "error"
-    assert len(cell.error.strip().splitlines()) == 1
-    assert "may not be listed by" in cell.error
+    for kind, line, said in (
+        ("list", "%hub_cache --list", "listed by"),
+        ("list", "%hub_cache --copy-to gs://models/elsewhere", "listed by"),
+        ("get", "%hub_cache --verify --deep", "read by"),
+        ("create", "%hub_cache --copy-to gs://models/elsewhere", "written by"),
+        ("delete", "%hub_cache --remove model1", "cleared by"),
+    ):
+        for status, remedy in ((401, "gcloud auth application-default login"), (403, "roles/storage.object")):
+            storage.deny(kind, status)
+            cell = bucket_kernel.run(line)
+            storage.allow()
+            assert cell.status == "error", line
+            assert len(cell.error.strip().splitlines()) == 1, cell.error
+            assert said in cell.error, cell.error
+            assert remedy in cell.error, cell.error
+    assert "2 models" in bucket_kernel.ok("%hub_cache --list").text
 
 
 def test_added_and_exported(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
