@@ -40,7 +40,8 @@ def test_a_bucket_that_may_be_used(gcs: GcsStandIn) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "word"), [("list", "listed"), ("get", "read"), ("create", "written"), ("delete", "cleared")]
+    ("kind", "word"),
+    [("list", "listed"), ("get", "read"), ("create", "written"), ("patch", "written"), ("delete", "cleared")],
 )
 def test_what_is_lacking_is_named(gcs: GcsStandIn, kind: str, word: str) -> None:
     gcs.deny(kind)

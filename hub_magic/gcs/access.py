@@ -16,12 +16,12 @@ from .identity import Identity, first_line
 from .refusals import ASK_OWNER, BucketError, refusals_in_words
 from .worker_account import find_reader
 
-# What each is needed for; to replace an object one must be allowed to delete it.
-_PERMISSIONS = {
-    "storage.objects.list": "listed",
-    "storage.objects.get": "read",
-    "storage.objects.create": "written",
-    "storage.objects.delete": "cleared",
+# What each act takes: replacing an object is deleting it, too, and a lock is changed while it is held.
+_NEEDED = {
+    "listed": {"storage.objects.list"},
+    "read": {"storage.objects.get"},
+    "written": {"storage.objects.create", "storage.objects.update"},
+    "cleared": {"storage.objects.delete"},
 }
 
 
@@ -53,7 +53,7 @@ class BucketAccess(Fact):
     def refusal(self) -> str:
         """Why models cannot be cached there, and what to do; "" when they can."""
         granted = (self.can_list, self.can_read, self.can_write, self.can_delete)
-        lacking = [act for act, can in zip(_PERMISSIONS.values(), granted, strict=True) if not can]
+        lacking = [act for act, can in zip(_NEEDED, granted, strict=True) if not can]
         if lacking:
             return f"{self.location} may not be {' or '.join(lacking)} by {self.identity}. {ASK_OWNER}"
         return self.problem
@@ -77,10 +77,10 @@ def check_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAcce
         return BucketAccess(
             location,
             folder.who,
-            can_list="storage.objects.list" in granted,
-            can_read="storage.objects.get" in granted,
-            can_write="storage.objects.create" in granted,
-            can_delete="storage.objects.delete" in granted,
+            can_list=granted >= _NEEDED["listed"],
+            can_read=granted >= _NEEDED["read"],
+            can_write=granted >= _NEEDED["written"],
+            can_delete=granted >= _NEEDED["cleared"],
             reader=reader.name,
             reader_remedy=reader.remedy,
             problem=_why_not_here(location, folder.who) or _why_not_tensorflow(location),
@@ -104,7 +104,7 @@ def _granted(folder: BucketFolder) -> frozenset[str]:
         with refusals_in_words(folder.location, "used", str(folder.who)):
             return frozenset(
                 folder.bucket.test_iam_permissions(
-                    list(_PERMISSIONS), timeout=folder.timeout, retry=folder.retry
+                    sorted(set().union(*_NEEDED.values())), timeout=folder.timeout, retry=folder.retry
                 )
             )
     except BucketError as error:
