@@ -53,7 +53,7 @@ def flip(path: Path) -> None:
 
 
 def load_path(_handle: str, path: str) -> str:
-    return f"tf.saved_model.load({path!r}, tags=tags)"
+    return f"tf.saved_model.load({path + '/'!r}, tags=tags)"
 
 
 def hub_load_path(_handle: str, path: str) -> str:

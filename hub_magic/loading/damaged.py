@@ -52,7 +52,7 @@ class ExplainedLoad:
             RemovedEntryError: its entry was taken away meanwhile.
             DamagedEntryError: its entry is damaged.
         """
-        path = os.fsdecode(export_dir)
+        path = os.fsdecode(export_dir).rstrip("/")
         mark = mark_of(path)
         try:
             loaded = self.inner(export_dir, filters, tags, options)
@@ -113,8 +113,10 @@ def _explained_hub_load(original: Callable[..., Any]) -> Callable[..., Any]:
     def load(handle: Any, *arguments: Any, **options: Any) -> Any:
         try:
             return attempt(handle, *arguments, **options)
-        except RemovedEntryError as error:
-            print_notice(str(error).replace("Load it again.", "Loading it again."))
+        except RemovedEntryError:
+            print_notice(
+                f"{handle} was removed by another process while it was being loaded. Loading it again."
+            )
         return attempt(handle, *arguments, **options)
 
     return load
@@ -145,7 +147,6 @@ def _explained_missing_graph(error: ValueError) -> HubMagicError | None:
 
 def _handle_of(path: str) -> str:
     """The handle of the entry at this path; "" when it is none, or nothing says which."""
-    path = os.path.normpath(path) if os.path.isabs(path) else path  # noqa: PTH117
     descriptor = read_descriptor(read_small(path + DESCRIPTOR_SUFFIX).decode(errors="replace"))
     handle = handle_given(path) or (descriptor.handle if descriptor else "")
     try:
