@@ -119,7 +119,12 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            # All is ended but a thread that anyio 4 has lost, for which Python waits for ever.
+            self.process.kill()
+            self.process.wait()
         self.reader.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
