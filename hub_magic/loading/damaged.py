@@ -3,6 +3,8 @@
 Two functions are replaced for it. One is TensorFlow's `load_partial`, in which every load ends. The other is
 tensorflow_hub's `load`, which looks for the graph before that; it alone can have a model downloaded again
 that was taken away while it was being loaded.
+
+Where TensorFlow is there already this is imported with `%load_ext`, so the rest comes when a model is loaded.
 """
 
 from __future__ import annotations
@@ -15,10 +17,6 @@ from functools import update_wrapper, wraps
 from types import ModuleType
 from typing import Any
 
-from ..cache.damage import explain_absence, explain_damage, mark_of
-from ..cache.layout import DESCRIPTOR_SUFFIX, read_descriptor
-from ..cache.names import read_small
-from ..download.fetching import print_notice
 from ..download.resolver import handle_given, note_loaded
 from ..errors import DamagedEntryError, HandleError, HubMagicError, NotCachedError
 from ..handles import parse_handle
@@ -52,6 +50,8 @@ class ExplainedLoad:
             RemovedEntryError: its entry was taken away meanwhile.
             DamagedEntryError: its entry is damaged.
         """
+        from ..cache.damage import mark_of
+
         path = os.fsdecode(export_dir).rstrip("/")
         mark = mark_of(path)
         try:
@@ -114,6 +114,8 @@ def _explained_hub_load(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return attempt(handle, *arguments, **options)
         except RemovedEntryError:
+            from ..download.fetching import print_notice
+
             print_notice(
                 f"{handle} was removed by another process while it was being loaded. Loading it again."
             )
@@ -124,6 +126,8 @@ def _explained_hub_load(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _explained(error: Exception, path: str, mark: tuple[int, int] | None) -> HubMagicError | None:
     """What to raise in place of an error; None where it is about something else than a cached copy."""
+    from ..cache.damage import explain_absence, explain_damage
+
     handle = "" if isinstance(error, HubMagicError) else _handle_of(path)
     if not handle:
         return None
@@ -138,6 +142,8 @@ def _explained_missing_graph(error: ValueError) -> HubMagicError | None:
     found = _NO_GRAPH.search(str(error))
     if found is None:
         return None
+    from ..cache.damage import mark_of
+
     path = found["path"]
     is_here = os.path.isdir(path)  # noqa: PTH112
     is_back = any(os.path.exists(f"{path}/saved_model.{suffix}") for suffix in ("pb", "pbtxt"))  # noqa: PTH110
@@ -147,6 +153,9 @@ def _explained_missing_graph(error: ValueError) -> HubMagicError | None:
 
 def _handle_of(path: str) -> str:
     """The handle of the entry at this path; "" when it is none, or nothing says which."""
+    from ..cache.layout import DESCRIPTOR_SUFFIX, read_descriptor
+    from ..cache.names import read_small
+
     descriptor = read_descriptor(read_small(path + DESCRIPTOR_SUFFIX).decode(errors="replace"))
     handle = handle_given(path) or (descriptor.handle if descriptor else "")
     try:
