@@ -55,14 +55,14 @@ class CacheScan(Fact):
         location: the directory, or `gs://` location, that was looked at.
         models: its entries, in the order of their handles.
         problems: what is not as it should be, in the order of names.
-        free: bytes free on the disk; -1 where there is no such number.
+        free: bytes free on the disk, whoever uses it; -1 where there is no such number.
         taken: when the look at it began, in local time; None where it was put together by hand.
     """
 
     location: str
     models: tuple[CachedModel, ...] = ()
     problems: tuple[Problem, ...] = ()
-    free: int = -1
+    free: int = field(default=-1, compare=False)
     taken: datetime | None = field(default=None, compare=False)
     derived: ClassVar[tuple[str, ...]] = ("size",)
 
