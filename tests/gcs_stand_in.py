@@ -279,6 +279,11 @@ class ProxyHandler(BaseHTTPRequestHandler):
             self.send_error(502, f"The stand-in is not {self.path}")
             return
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        try:
+            self.connection.getpeername()
+        except OSError:  # it is gone, and `wrap_socket` would raise without closing what it has made
+            self.close_connection = True
+            return
         with self.context.wrap_socket(
             self.connection, server_side=True, do_handshake_on_connect=False
         ) as tunnel:

@@ -32,9 +32,14 @@ from hub_magic.host import ModelHost
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 ROUNDS = 50 if os.environ.get("HUB_MAGIC_STRESS") else 4
-pytestmark = [pytest.mark.stress, pytest.mark.timeout(120 + 20 * ROUNDS)]
+pytestmark = [
+    pytest.mark.stress,
+    pytest.mark.timeout(120 + 20 * ROUNDS),
+    # Python leaves a socket open when its client is killed while TLS is put on it: `SSLSocket._create` raises.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket"),
+]
 TEAM = "gs://models/team"
-LEFTOVER = re.compile(r"\.(lock|txt|json)\.tmp[0-9a-f]{32}$")
+LEFTOVER = re.compile(r"\.lock$|\.(lock|txt|json)\.tmp[0-9a-f]{32}$")
 
 COPY = """
 import sys
@@ -171,7 +176,8 @@ def test_copies_back(gcs: GcsStandIn, tmp_path: Path) -> None:
             assert len(files) == len(entries) * len(FILES)
         done = plan_copy(scan_cache(TEAM), scan_cache(str(back))).execute()
         assert done.kept == ()
-        # A small file that was never finished may be left; its name says that it is one.
+        # What may be left: a small file that was never finished, as its name says, and a lock beside an entry
+        # that is whole, which the next load takes away.
         assert {name: data for name, data in tree(back).items() if not LEFTOVER.search(name)} == here
 
 
