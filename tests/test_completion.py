@@ -1,4 +1,4 @@
-"""TAB: in a real kernel, and in a real bash."""
+"""TAB: in a real kernel, a real bash and a real zsh."""
 
 from __future__ import annotations
 
@@ -124,21 +124,53 @@ def test_a_bucket_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_in_bash(tmp_path: Path, line: str, reply: list[str]) -> None:
-    for handle in (NNLM, OTHER):
-        plant(tmp_path, handle)
-    root = Path(__file__).parent.parent
     script = f"""
-hub-magic() {{ {sys.executable} -m hub_magic "$@"; }}
-eval "$(hub-magic completion bash)"
 COMP_LINE='{line}' COMP_POINT={len(line)}
 _hub_magic
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
+    assert completed("bash", script, tmp_path) == reply
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("hub-magic ver", ["verify"]),
+        ("hub-magic remove ht", [NNLM, OTHER]),
+        ("hub-magic remove https://tfhub.dev/google/nn", [NNLM]),
+        ("hub-magic prune --keep-", ["--keep-newest"]),
+        ("hub-magic serve ", ["files"]),
+    ],
+)
+def test_in_zsh(tmp_path: Path, line: str, reply: list[str]) -> None:
+    """What zsh's own functions are given, which run inside its line editor only."""
+    *words, last = line.split(" ")
+    script = f"""
+compadd() {{ shift; print -l -- "$@"; }}
+_files() {{ print files; }}
+words=({" ".join(words)} {last!r}) CURRENT={len(words) + 1} PREFIX={last!r}
+_hub_magic
+"""
+    assert completed("zsh", script, tmp_path, before="compdef() { : }") == reply
+
+
+def completed(shell: str, script: str, cache: Path, before: str = "") -> list[str]:
+    """What a script prints in a shell that completes `hub-magic`, with two models cached."""
+    for handle in (NNLM, OTHER):
+        plant(cache, handle)
+    setting = f"""
+hub-magic() {{ {sys.executable} -m hub_magic "$@"; }}
+{before}
+eval "$(hub-magic completion {shell})"
+"""
+    root = Path(__file__).parent.parent
     run = subprocess.run(
-        ["bash", "-c", script],
-        env={**os.environ, "TFHUB_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(root)},
+        [shell, "-c", setting + script],
+        env={**os.environ, "TFHUB_CACHE_DIR": str(cache), "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert run.stdout.split() == reply, run.stderr
+    assert run.stderr == ""
+    return run.stdout.split()

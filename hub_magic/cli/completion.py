@@ -20,10 +20,15 @@ _hub_magic() {
 }
 complete -o default -F _hub_magic hub-magic
 """
-SCRIPTS = {
-    "bash": _BASH,
-    "zsh": f"autoload -U +X bashcompinit && bashcompinit\n{_BASH}",
+_ZSH = """\
+_hub_magic() {
+    local found=(${(f)"$(hub-magic complete "${words[1,CURRENT-1]} $PREFIX" 2>/dev/null)"})
+    if (( $#found )); then compadd -- $found; else _files; fi
 }
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+compdef _hub_magic hub-magic
+"""
+SCRIPTS = {"bash": _BASH, "zsh": _ZSH}
 
 _HELP = option("--help", action="store_true")
 
