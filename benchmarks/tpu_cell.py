@@ -44,10 +44,10 @@ def took(action: Callable[[], object]) -> float:
 
 
 def alternate(rounds: int, *actions: Callable[[], object]) -> list[float]:
-    """The median seconds of each action, taken in turns."""
+    """The median seconds of each action, taken in turns, and each first in every other round."""
     times: list[list[float]] = [[] for _ in actions]
-    for _ in range(rounds):
-        for one, action in zip(times, actions, strict=True):
+    for number in range(rounds):
+        for one, action in list(zip(times, actions, strict=True))[:: 1 if number % 2 else -1]:
             one.append(took(action))
     return [statistics.median(one) for one in times]
 
@@ -61,7 +61,8 @@ def cells(kernel: Kernel, rounds: int) -> None:
 
 def loads(kernel: Kernel, models: Path, rounds: int) -> None:
     """A model of few large variables, which is read as fast as the disk gives it, and one of many layers."""
-    kernel.ok("import tensorflow as tf")
+    # A collection of what the loads before have left takes as long as half a load, and hits either side.
+    kernel.ok("import tensorflow as tf, gc; gc.disable()")
     for name, what in (
         ("network", "a load of MobileNetV2 that needs no route"),
         ("big", "one of 400 MB in 4 variables"),
