@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +24,14 @@ def kernel(tmp_path: Path) -> Iterator[Kernel]:
     """A real IPython kernel, with a profile and a temporary directory of its own."""
     with Kernel(tmp_path / "kernel") as started:
         yield started
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Writes a line of the table of a random test, whatever is captured; its module names the `SEED`."""
+
+    def tell(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n  {request.node.name}: {line} (seed {request.module.SEED})")  # noqa: T201
+
+    return tell

@@ -40,17 +40,6 @@ ROOT = Path(__file__).parent.parent
 FILES = {"saved_model.pb": model(objects=False), "assets/vocab.txt": b"hub"}
 
 
-@pytest.fixture
-def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Writes a line of the table, whatever is captured."""
-
-    def tell(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n  {request.node.name}: {line} (seed {SEED})")  # noqa: T201
-
-    return tell
-
-
 # No path outside recognised entries changes
 
 HEX = "0123456789abcdef"

@@ -13,7 +13,6 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,17 +33,6 @@ ARCHIVE = model_archive(FILES)
 SMALL = gzipped(model_archive(mode="w:"))
 QUICK = Patience(connect=5, read=0.3, tries=3, pause=0.01, longest=0.05)
 OURS = "import sys; from hub_magic.download import fetch; fetch(sys.argv[1], location=sys.argv[2])"
-
-
-@pytest.fixture
-def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Writes a line of the table, whatever is captured."""
-
-    def tell(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n  {request.node.name}: {line} (seed {SEED})")  # noqa: T201
-
-    return tell
 
 
 def start(handle: str, cache: Path) -> subprocess.Popen[bytes]:
