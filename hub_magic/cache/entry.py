@@ -17,8 +17,9 @@ Kind = Literal["SavedModel", "TF1 Hub", "other"]
 
 _SHARD = re.compile(r"(?P<stem>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
 _GRAPH, _TEXT_GRAPH = "saved_model.pb", "saved_model.pbtxt"
-_INDEX = "variables/variables.index"
-_ONE_SHARD = "variables/variables.data-00000-of-00001"
+_VARIABLES = "variables/"
+_INDEX = f"{_VARIABLES}variables.index"
+_ONE_SHARD = f"{_VARIABLES}variables.data-00000-of-00001"
 _HUB_FORMAT = "tfhub_module.pb"
 
 
@@ -111,10 +112,11 @@ def damage_in(files: Mapping[str, int], folders: Collection[str] = ()) -> str:
         return f"{graph} is empty"
     if "variables" not in folders:
         return ""
-    variables = [name for name in files if name.startswith("variables/")]
-    if len(variables) == 2 and _ONE_SHARD in files and files.get(_INDEX):
-        return ""  # as nearly all are
-    return _damage_in_variables({name.removeprefix("variables/"): files[name] for name in variables})
+    if _ONE_SHARD in files and files.get(_INDEX) and "\n".join(files).count(_VARIABLES) == 2:
+        return ""  # as nearly all are, and told without a look at each name
+    return _damage_in_variables(
+        {name.removeprefix(_VARIABLES): files[name] for name in files if name.startswith(_VARIABLES)}
+    )
 
 
 def _damage_without_graph(files: Mapping[str, int], folders: Collection[str]) -> str:

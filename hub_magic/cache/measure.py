@@ -41,9 +41,9 @@ def measure(model: CachedModel) -> CachedModel:
                         pending.append(f"{name}/")
                         continue
                     facts = item.stat(follow_symlinks=False)
-                    files[name] = facts.st_size
-                    size += facts.st_size
-                    blocks += facts.st_blocks if _HAS_BLOCKS else -(-facts.st_size // 512)
+                    files[name] = length = facts.st_size
+                    size += length
+                    blocks += facts.st_blocks if _HAS_BLOCKS else -(-length // 512)
                     if facts.st_atime > used:  # noqa: PLR1730 - a call of max for each of 100,000 files is felt
                         used = facts.st_atime
         finally:
