@@ -73,6 +73,11 @@ class FrontEnd:
         ask = self.send(do=do, **words)
         return self.until(lambda message: message.get("re") == ask)
 
+    def hello(self, revision: int) -> Message:
+        """All that the kernel tells a page which knows this revision, not the newest."""
+        self.send(do="hello", revision=revision)
+        return self.until(lambda message: message.get("event") == "all")["data"]
+
     def act(self, do: str, **words: Any) -> Message:
         """The job that the kernel starts, at its end."""
         reply = self.ask(do, **words)

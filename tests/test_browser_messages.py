@@ -89,6 +89,38 @@ def test_a_page_that_is_loaded_anew_gets_the_rows_of_that_moment(page: FrontEnd,
     assert len(rows) == 2
 
 
+def test_a_page_that_begins_to_listen_late_is_told_all(page: FrontEnd, kernel: Kernel, cache: Path):
+    page.measured()
+    shutil.rmtree(next(path for path in cache.iterdir() if path.is_dir()))
+    page.act("refresh")
+    page.load(page.hello(-1))
+    kernel.ok(
+        "import threading\n"
+        "for thread in threading.enumerate():\n"
+        "    if thread.name == 'hub_magic: scan': thread.join()"
+    )
+    page.ask("select", rows=[])  # all that was sent before has been read
+    rows, revision = page.rows, page.revision
+    assert (len(rows), revision > 0) == (2, True)
+    page.load(page.hello(0))
+    assert (page.rows, page.revision) == (rows, revision)
+    # One that has missed nothing is told nothing.
+    page.send(do="hello", revision=revision)
+    page.ask("select", rows=[])
+    assert not [event for event in page.events if event.get("event") == "all"]
+
+
+def test_a_page_that_cannot_be_heard_is_told_all_without_asking(kernel: Kernel, tmp_path: Path):
+    # A cell that runs on keeps the kernel from what the page sends.
+    with FrontEnd(kernel) as page:
+        done = tmp_path / "done"
+        kernel.begin(f"import os, time\nwhile not os.path.exists({str(done)!r}): time.sleep(0.01)")
+        data = page.until(lambda message: message.get("event") == "all")["data"]
+        done.touch()
+        assert data["rows"]["name"] == [page.rows[number]["name"] for number in data["rows"]["id"]]
+        assert len(data["rows"]["id"]) == 3
+
+
 def test_sizes_arrive_as_small_patches(kernel: Kernel, cache: Path):
     fill(cache, 600)
     with FrontEnd(kernel) as page:
@@ -284,8 +316,8 @@ def test_fetching_tells_how_far_it_is(page: FrontEnd, cache: Path):
         job = page.until(lambda message: message.get("job", {}) and message["job"]["done"] > 0)["job"]
         assert (job["subject"], job["unit"], job["total"]) == ("spice", "bytes", len(host.archive))
         assert 0 < job["done"] < job["total"]
-        # A page that is loaded anew in the meantime knows of it.
-        assert [one["number"] for one in page.ask("rows")["data"]["jobs"]] == [reply["job"]]
+        # A page that only now begins to listen knows of it.
+        assert [one["number"] for one in page.hello(-1)["jobs"]] == [reply["job"]]
         host.go_on.set()
         end = page.end_of(reply["job"])
     assert (end["state"], end["text"]) == ("done", f"Fetched {handle}.")

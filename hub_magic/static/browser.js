@@ -14,7 +14,7 @@ const STATES = { whole: "Whole", damaged: "Damaged", locked: "Locked", loaded: "
 const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB"];
 const AGES = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60]];
 
-// ---- text ----
+// Text:
 
 const number = new Intl.NumberFormat("en").format;
 const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format;
@@ -39,7 +39,7 @@ const moment = (seconds) => (seconds ? clock(seconds * 1000) : "");
 // Digits are padded, so that dim50 comes before dim128.
 const sortable = (words) => words.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(9, "0"));
 
-// ---- elements ----
+// Elements:
 
 function h(tag, properties, ...children) {
 	const [name, ...classes] = tag.split(".");
@@ -64,6 +64,11 @@ function button(label, onclick, properties, kind = "") {
 	return h(`button.hm-button${kind}`, { type: "button", onclick, ...properties }, label);
 }
 
+function fit(list, count, make) {
+	while (list.children.length > count) list.lastChild.remove();
+	for (let i = list.children.length; i < count; i++) list.append(make(i));
+}
+
 function showProgress(bar, { title, done, total }) {
 	bar.setAttribute("aria-label", title);
 	bar.max = total || 1;
@@ -71,18 +76,22 @@ function showProgress(bar, { title, done, total }) {
 	else bar.removeAttribute("value");
 }
 
-// ---- what is known ----
-
 // What the kernel has told; shared by the views of one widget.
 class Store {
+	listeners = new Set();
+	asked = new Map();
+	count = 0;
+
 	constructor(model) {
 		this.model = model;
-		this.listeners = new Set();
-		this.asked = new Map();
-		this.count = 0;
 		this.load(model.get("data"));
 		model.on("msg:custom", (message) => this.take(message));
-		model.send({ do: "hello" });
+		this.hello();
+	}
+
+	// A page may begin to listen late. The kernel sends one that is behind everything.
+	hello() {
+		this.model.send({ do: "hello", revision: this.data.revision });
 	}
 
 	load(data) {
@@ -121,6 +130,7 @@ class Store {
 			if (message.error) waiting.reject(message.error);
 			else waiting.resolve(message);
 		} else if (message.event === "patch") this.patch(message);
+		else if (message.event === "all") this.anew(message.data);
 		else if (message.event === "job") this.move(message.job);
 		else if (message.event === "selected") {
 			this.selected = new Set(message.rows);
@@ -128,14 +138,19 @@ class Store {
 		}
 	}
 
+	anew(data) {
+		if (data.revision <= this.data.revision) return;
+		this.isBehind = false;
+		this.load(Object.assign(this.data, data));
+		this.tell("rows", true);
+		this.tell("jobs");
+	}
+
 	patch({ revision, header, new: added, changed, gone }) {
 		const { data, rows } = this;
 		if (revision <= data.revision) return;
 		if (revision > data.revision + 1) {
-			this.ask({ do: "rows" }).then((reply) => {
-				this.load(reply.data);
-				this.tell("rows", true);
-			}, () => {});
+			this.isBehind ||= !this.hello();
 			return;
 		}
 		Object.assign(data, { revision, header });
@@ -153,8 +168,8 @@ class Store {
 				for (const field of FIELDS) if (part[field]) rows[field][index] = part[field][position];
 			});
 		}
-		const isOther = gone.length > 0 || added.id !== undefined;
-		if (isOther) this.names = this.hay = null;
+		const isOther = gone.length > 0 || !!added.id;
+		if (isOther) this.renew();
 		this.tell("rows", isOther);
 	}
 
@@ -180,28 +195,24 @@ class Store {
 	}
 }
 
-// ---- the view ----
-
 let views = 0;
 
 class View {
+	name = `hub-magic-${++views}`;
+	column = "name";
+	isUp = true;
+	words = [];
+
 	constructor(store, root) {
 		this.store = store;
 		this.root = root;
-		this.name = `hub-magic-${++views}`;
-		this.column = "name";
-		this.isUp = true;
-		this.words = [];
 		this.active = this.anchor = 0; // rows by number: where the keyboard is, and where a range begins
 		this.build();
-		this.hear = this.hear.bind(this);
 		store.listeners.add(this.hear);
 		this.watch = new ResizeObserver(() => this.draw());
 		this.watch.observe(this.scroller);
-		this.arrange();
-		this.showHeader();
+		this.hear("rows", true);
 		this.showJobs();
-		this.showSelection();
 	}
 
 	close() {
@@ -209,7 +220,7 @@ class View {
 		this.watch.disconnect();
 	}
 
-	hear(what, detail) {
+	hear = (what, detail) => {
 		if (what === "say") this.say(detail);
 		else if (what === "jobs") this.showJobs();
 		else if (what === "selection") this.showSelection();
@@ -223,7 +234,7 @@ class View {
 			else this.later();
 			this.showSelection();
 		}
-	}
+	};
 
 	say(words) {
 		text(this.status, words);
@@ -280,9 +291,9 @@ class View {
 	}
 
 	copier(label, what) {
-		const copy = () => navigator.clipboard.writeText(what()).then(() => this.say("Copied."));
+		const copy = async () => navigator.clipboard.writeText(what());
 		const sorry = () => this.say("This page may not copy. Select the text and copy it by hand.");
-		return button("Copy", () => Promise.resolve().then(copy).catch(sorry), { "aria-label": label });
+		return button("Copy", () => copy().then(() => this.say("Copied."), sorry), { "aria-label": label });
 	}
 
 	// The kernel's answer; undefined when there is none but an error, which is announced.
@@ -294,7 +305,7 @@ class View {
 		}
 	}
 
-	// ---- the table ----
+	// The table:
 
 	sort(column) {
 		this.isUp = column === this.column ? !this.isUp : !LARGEST_FIRST.includes(column);
@@ -310,12 +321,12 @@ class View {
 	}
 
 	arrange() {
-		const { rows } = this.store;
+		const all = this.store.rows.id.length;
 		this.list = this.store.order(this.words, this.column, this.isUp);
 		KEYS.forEach((key, i) => this.heads[i].setAttribute("aria-sort", key !== this.column ? "none" : this.isUp ? "ascending" : "descending"));
-		text(this.count, this.words.length ? `${number(this.list.length)} of ${number(rows.id.length)}` : "");
+		text(this.count, this.words.length ? `${number(this.list.length)} of ${number(all)}` : "");
 		this.empty.hidden = this.list.length > 0;
-		text(this.empty, rows.id.length ? "No model's name or handle has that." : "Nothing is cached here yet. What hub.load downloads, or Fetch, appears in this table.");
+		text(this.empty, all ? "No model's name or handle has that." : "Nothing is cached here yet. What hub.load downloads, or Fetch, appears in this table.");
 		this.draw();
 	}
 
@@ -340,8 +351,7 @@ class View {
 		const top = Math.max(0, Math.min(scroller.scrollTop, whole - height));
 		const first = Math.floor(top / ROW);
 		const visible = Math.max(0, Math.min(count - first, Math.ceil(height / ROW) + 1));
-		while (body.rows.length > visible) body.lastChild.remove();
-		while (body.rows.length < visible) body.append(this.row(body.rows.length));
+		fit(body, visible, (position) => this.row(position));
 		body.style.transform = `translateY(${first * ROW - top}px)`;
 		table.setAttribute("aria-rowcount", count + 1);
 		table.removeAttribute("aria-activedescendant");
@@ -388,10 +398,10 @@ class View {
 		text(amount, size(it.size));
 		track.hidden = it.size < 0 || job;
 		track.firstChild.style.width = `${(100 * it.size) / this.largest}%`;
-		text(downloaded, age(it.downloaded));
-		downloaded.title = moment(it.downloaded);
-		text(used, age(it.used));
-		used.title = moment(it.used);
+		for (const [cell, time] of [[downloaded, it.downloaded], [used, it.used]]) {
+			text(cell, age(time));
+			cell.title = moment(time);
+		}
 		dot.className = `hm-dot hm-is-${it.state}`;
 		dot.hidden = !it.state;
 		text(word, label ?? "");
@@ -404,7 +414,7 @@ class View {
 		return [...this.store.jobs.values()].filter((job) => job.subject);
 	}
 
-	// ---- selection ----
+	// Selection:
 
 	get rows() {
 		return this.list.map((at) => this.store.rows.id[at]);
@@ -420,18 +430,12 @@ class View {
 		this.active = id;
 		if (event.shiftKey) this.range(id);
 		else if (event.ctrlKey || event.metaKey) this.toggle(id);
-		else this.pick(id);
+		else this.choose([id], id);
 		this.table.focus({ preventScroll: true });
 	}
 
 	toggle(id) {
-		this.anchor = id;
-		this.choose(this.store.selected.has(id) ? this.chosen.filter((one) => one !== id) : [...this.chosen, id]);
-	}
-
-	pick(id) {
-		this.anchor = id;
-		this.choose([id]);
+		this.choose(this.store.selected.has(id) ? this.chosen.filter((one) => one !== id) : [...this.chosen, id], id);
 	}
 
 	range(id) {
@@ -440,7 +444,8 @@ class View {
 		this.choose(rows.slice(from, to + 1));
 	}
 
-	choose(ids) {
+	choose(ids, anchor = this.anchor) {
+		this.anchor = anchor;
 		this.store.selected = new Set(ids);
 		this.store.tell("selection");
 		clearTimeout(this.telling);
@@ -472,12 +477,11 @@ class View {
 		scroller.scrollTop = Math.min(Math.max(scroller.scrollTop, top + 2 * ROW - scroller.clientHeight), top);
 		if (isRange) this.range(this.active);
 		else if (isMove) this.draw();
-		else this.pick(this.active);
+		else this.choose([this.active], this.active);
 	}
 
 	showSelection() {
-		const { store } = this;
-		const { rows, at } = store;
+		const { rows, at } = this.store;
 		const ids = this.chosen.filter((id) => at.has(id));
 		const bytes = ids.reduce((sum, id) => sum + Math.max(rows.size[at.get(id)], 0), 0);
 		const only = ids.length === 1 ? ids[0] : 0;
@@ -527,7 +531,7 @@ class View {
 		this.details.replaceChildren(list);
 	}
 
-	// ---- removing ----
+	// Removing:
 
 	async askRemoval() {
 		if (!this.chosen.length) return this.say("Select the models to remove first.");
@@ -556,12 +560,13 @@ class View {
 			this.dialog.close();
 			this.ask({ do: "carry out", plan: plan.number });
 		};
-		this.open(plan.count ? `Remove ${plural(plan.count, "model")}?` : "Nothing to remove",
-			plan.count && lines(plan.going, plan.count, size),
-			plan.count && h("p", null, `This frees ${size(plan.size)}; ${size(plan.left)} are left.`),
-			plan.kept_count && h("p", null, "What stays, and why:"),
-			plan.kept_count && lines(plan.kept, plan.kept_count, String),
-			this.answers(plan.count && button("Remove", act, null, ".hm-danger.hm-main")));
+		const { count, kept_count: stay } = plan;
+		this.open(count ? `Remove ${plural(count, "model")}?` : "Nothing to remove",
+			count && lines(plan.going, count, size),
+			count && h("p", null, `This frees ${size(plan.size)}; ${size(plan.left)} are left.`),
+			stay && h("p", null, "What stays, and why:"),
+			stay && lines(plan.kept, stay, String),
+			this.answers(count && button("Remove", act, null, ".hm-danger.hm-main")));
 	}
 
 	answers(act) {
@@ -574,7 +579,7 @@ class View {
 		this.dialog.querySelector("input, button").focus();
 	}
 
-	// ---- around the table ----
+	// Around the table:
 
 	showHeader() {
 		const { rows, data } = this.store;
@@ -603,11 +608,10 @@ class View {
 	showJobs() {
 		const { work } = this;
 		const running = [...this.store.jobs.values()];
-		while (work.children.length > running.length) work.lastChild.remove();
-		while (work.children.length < running.length) {
+		fit(work, running.length, () => {
 			const line = h("div", null, h("span"), h("progress"), button("Cancel", () => this.ask({ do: "cancel", job: line.number })));
-			work.append(line);
-		}
+			return line;
+		});
 		running.forEach((job, i) => {
 			const [label, bar, cancel] = work.children[i].children;
 			const amount = job.unit === "bytes" ? size : number;

@@ -1,6 +1,6 @@
 """What goes between kernel and front end: the rows it was told of, and the messages both ways.
 
-The front end counts revisions; a patch that does not follow on the one before makes it ask for everything.
+The front end counts revisions; one that does not follow on the one before makes it ask for everything.
 Messages are sent from whichever thread has something to say: a kernel's sockets take that, and a running cell
 then delays nothing.
 """
@@ -34,6 +34,9 @@ _PIECE = 2500
 _PACE = 0.15
 # Seconds that the scan leaves to the first paint.
 _HEAD_START = 0.5
+# Seconds after which a page that has not been heard of is told everything anew: the kernel does not hear it
+# while a cell runs.
+_ANEW = (1, 4, 16)
 _MOST_PROBLEMS = 100
 
 
@@ -73,9 +76,18 @@ class Channel:
         """Send a message to the front end."""
         self.view.send(message)
 
-    def painted(self) -> None:
-        """The front end has drawn its first rows, so the scan need not wait any longer."""
+    def greet(self, revision: object) -> None:
+        """A page has drawn its first rows: the scan need not wait any longer, and what it missed follows.
+
+        What is sent before a page listens is lost, and a page may take seconds to load what draws the view.
+
+        Args:
+            revision: the last that it knows of.
+        """
         self._painted.set()
+        with self._lock:
+            if revision != self._revision:
+                self._send_all()
 
     def show_survey(self, survey: Survey) -> None:
         """Show another look at the cache in place of the last one."""
@@ -117,6 +129,14 @@ class Channel:
             self._show_models(survey.look(_PACE), survey)
         # Whatever somebody else has looked at in the meantime, such as the first paint or `browser.scan`.
         self._show_models(survey.scan().models, survey)
+        for pause in _ANEW:
+            if self._painted.wait(pause):
+                break
+            self._send_all()
+
+    def _send_all(self) -> None:
+        with self._lock:
+            self.send({"event": "all", "data": self.snapshot()})
 
     def _show_models(self, models: Iterable[CachedModel], survey: Survey) -> None:
         with self._lock:

@@ -49,7 +49,6 @@ class Messages:
         self._plans: dict[int, Removal] = {}
         self._acts: dict[str, Act] = {
             "hello": self._hello,
-            "rows": self._all_rows,
             "select": self._select,
             "describe": self._describe,
             "plan remove": self._plan_remove,
@@ -86,12 +85,9 @@ class Messages:
     def _reply(self, message: Message, reply: Reply) -> None:
         self._channel.send({"re": message.get("ask"), **reply})
 
-    def _hello(self, _message: Message) -> Reply:
-        self._channel.painted()
+    def _hello(self, message: Message) -> Reply:
+        self._channel.greet(message.get("revision"))
         return {}
-
-    def _all_rows(self, _message: Message) -> Reply:
-        return {"data": self._channel.snapshot()}
 
     def _select(self, message: Message) -> Reply:
         self._browser.select(*self._folders(message), show=False)
