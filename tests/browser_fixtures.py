@@ -22,7 +22,6 @@ from browser_rig import BROWSE, Lab, NotebookPage, launch, opened  # noqa: E402 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-AXE = "axe-core-4.14.1"
 GRAPH = saved_model({"serving_default": CLASSIFY}, ["vocabulary-0.txt"])
 
 # Name with publisher and version, bytes of the variables, days since it was downloaded and used.
@@ -111,17 +110,21 @@ def page(notebook: Open) -> NotebookPage:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """The script of axe-core, from its npm package, kept in a folder that git ignores."""
+    """The script of axe-core."""
+    return npm_file("axe-core@4.14.1", "axe.min.js")
+
+
+def npm_file(package: str, path: str) -> str:
+    """A file of an npm package, which is kept in a folder that git ignores."""
     folder = REPOSITORY / ".lanes" / "npm"
-    package = folder / f"{AXE}.tgz"
-    if not package.exists():
+    kept = folder / f"{package.removeprefix('@').replace('/', '-').replace('@', '-')}.tgz"
+    if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = AXE.replace("core-", "core@")
         try:
-            subprocess.run(["npm", "pack", "--silent", wanted], cwd=folder, check=True, capture_output=True)
+            subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            pytest.fail(f"The accessibility check needs axe-core: `npm pack {wanted}` fails ({error}).")
-    with tarfile.open(package) as archive:
-        script = archive.extractfile("package/axe.min.js")
-        assert script is not None
-        return script.read().decode()
+            pytest.fail(f"This test needs {path} of {package}: `npm pack {package}` fails ({error}).")
+    with tarfile.open(kept) as archive:
+        file = archive.extractfile(f"package/{path}")
+        assert file is not None
+        return file.read().decode()

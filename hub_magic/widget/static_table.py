@@ -27,10 +27,11 @@ _COLUMNS = (
 _MOST = 100
 
 # Runs where the notebook is trusted. Two seconds are what a front end waits for a widget's kernel at most.
+# VS Code runs a copy of the script from another place in the same output.
 _SAVED = """<div class="hub-magic-saved"></div><script>
 {
-    const place = document.currentScript.previousElementSibling;
-    const cell = place.closest(".jp-Cell, .cell") ?? document;
+    const place = document.currentScript.parentNode.querySelector(".hub-magic-saved");
+    const cell = place.closest(".jp-Cell, .cell, .cell_container") ?? document;
     setTimeout(() => {
         if (!cell.querySelector(".hub-magic, .hub-magic-static")) place.innerHTML = %s;
     }, 3000);
