@@ -44,13 +44,19 @@ def page(lab: Lab, chromium: Browser) -> Iterator[Page]:
     context.close()
 
 
-def show(page: Page, cache: Path, theme: str) -> Locator:
-    """The cache browser, once it has looked at all there is."""
+def show(page: Page, cache: Path, theme: str, settled: str = "", count: int = len(MODELS)) -> Locator:
+    """The cache browser, once it has looked at all there is; for `settled` see `vscode_page.js`."""
     code = f"import os\nos.environ['TFHUB_CACHE_DIR'] = {str(cache)!r}\n%load_ext hub_magic\n{BROWSE}"
-    given = {"bundle": npm_file(*MANAGER), "theme": theme, "colours": THEMES[theme], "code": code}
+    given = {
+        "bundle": npm_file(*MANAGER),
+        "theme": theme,
+        "colours": THEMES[theme],
+        "code": code,
+        "settled": settled,
+    }
     page.evaluate((REPOSITORY / "tests" / "vscode_page.js").read_text(), given)
     view = page.locator(".hub-magic")
-    facts = view.locator(".hm-head > .hm-muted").filter(has_text=f"{len(MODELS)} models")
+    facts = view.locator(".hm-head > .hm-muted").filter(has_text=f"{count} models")
     facts.filter(has_not_text="so far").wait_for()
     return view
 
@@ -84,3 +90,15 @@ def test_the_theme_is_vs_codes(page: Page, cache: Path, theme: str):
     ):
         text, back = view.evaluate(bright, selector)
         assert (text < 0.5 < back) if theme == "vscode-light" else (back < 0.2 and text > 0.6), selector
+
+
+def test_a_page_that_begins_to_listen_late(page: Page, cache: Path):
+    # Removed after the state was sent that the page begins with.
+    settled = (
+        "import threading\n"
+        "browser.remove('elmo')\n"
+        "for thread in threading.enumerate():\n"
+        "    if thread.name == 'hub_magic: scan': thread.join()"
+    )
+    view = show(page, cache, "vscode-light", settled, count=len(MODELS) - 1)
+    assert view.get_by_text("elmo", exact=True).count() == 0

@@ -1,7 +1,11 @@
 // Shows a cell's widget with the widget manager that VS Code's Jupyter extension uses, on a page of JupyterLab
 // that lends its connection to a kernel. What the extension does for the manager is done here: it says where
 // scripts are, and shows a view that the kernel displays.
-async ({ bundle, theme, colours, code }) => {
+//
+// With `settled`, code that ends when the kernel has nothing more to tell, the page begins to listen after it.
+// So it is in Colab: an output is a page of its own, which makes the model from the state that it had when it
+// was opened (googlecolab/colab-cdn-widget-manager, manager.ts).
+async ({ bundle, theme, colours, code, settled }) => {
 	const define = window.define;
 	window.define = (name, make) => define(name, [], make);
 	const { activate } = await import(URL.createObjectURL(new Blob([bundle], { type: "text/javascript" })));
@@ -16,20 +20,54 @@ async ({ bundle, theme, colours, code }) => {
 	output.style = "position: fixed; inset: 0; z-index: 9; overflow: auto; background: var(--vscode-editor-background)";
 	document.body.append(output);
 
+	const { kernels } = window.jupyterapp.serviceManager;
+	const kernel = (window.kernel = await kernels.startNew({ name: "python3" }));
+	const run = async (code) => {
+		const { content } = await kernel.requestExecute({ code }).done;
+		if (content.status !== "ok") throw new Error(content.evalue);
+	};
 	const scripts = {
 		widgetsRegisteredInRequireJs: new Set(),
 		loadWidgetScript: (name) => requirejs.config({ paths: { [name]: `/nbextensions/${name}/index` } }),
 		errorHandler: (...words) => console.error(...words.map(String)),
 		successHandler: () => {},
 	};
-	const kernel = (window.kernel = await window.jupyterapp.serviceManager.kernels.startNew({ name: "python3" }));
-	const manager = new window.vscIPyWidgets.WidgetManager(kernel, output, scripts, () => {});
-	kernel.iopubMessage.connect(async (_, { content }) => {
-		const shown = content.data?.["application/vnd.jupyter.widget-view+json"];
-		if (!shown) return;
+	const managed = (connection) => new window.vscIPyWidgets.WidgetManager(connection, output, scripts, () => {});
+	const show = async (manager, shown) => {
 		const view = await manager.create_view(await manager.get_model(shown.model_id), { el: output });
 		await manager.display_view(shown, view, { node: output });
+	};
+	const displayed = ({ content }) => content.data?.["application/vnd.jupyter.widget-view+json"];
+
+	if (!settled) {
+		const manager = managed(kernel);
+		kernel.iopubMessage.connect((_, message) => displayed(message) && show(manager, displayed(message)));
+		return run(code);
+	}
+	const opened = new Map();
+	let shown;
+	kernel.registerCommTarget("jupyter.widget", () => {});
+	kernel.iopubMessage.connect((_, message) => {
+		if (message.header.msg_type === "comm_open") opened.set(message.content.comm_id, message.content.data.state);
+		shown ??= displayed(message);
 	});
-	const reply = await kernel.requestExecute({ code }).done;
-	if (reply.content.status !== "ok") throw new Error(reply.content.evalue);
+	await run(code);
+	await run(settled);
+	const late = kernels.connectTo({ model: kernel.model, handleComms: true });
+	const manager = managed(late);
+	const models = new Map();
+	const make = (id) => {
+		const state = opened.get(id);
+		const comm = late.createComm("jupyter.widget", id);
+		const classic = {
+			comm_id: id,
+			send: (data, _callbacks, metadata, buffers) => comm.send(data, metadata, buffers).msg.header.msg_id,
+			on_msg: (heard) => (comm.onMsg = heard),
+			on_close: () => {},
+		};
+		const { _model_name: model_name, _model_module: model_module, _model_module_version: model_module_version } = state;
+		return manager.new_model({ model_name, model_module, model_module_version, model_id: id, comm: classic }, state);
+	};
+	manager.get_model = (id) => models.get(id) ?? models.set(id, make(id)).get(id);
+	return show(manager, shown);
 };
