@@ -24,6 +24,7 @@ from hub_magic.cache.layout import (
     read_lock,
     read_name,
 )
+from hub_magic.render.cache import scan_text
 
 HANDLE = "https://tfhub.dev/google/nnlm-en-dim128/2"
 WHOLE = {"saved_model.pb": 10, "variables/variables.index": 2, "variables/variables.data-00000-of-00001": 30}
@@ -111,6 +112,16 @@ def test_a_lock_held_by_a_living_process(entry: Callable[..., Path], tmp_path: P
     scan = scan_cache(str(tmp_path))
     assert scan.models[0].holder == holder
     assert scan.problems[0].reason == f"held by process {os.getpid()} on {socket.gethostname()}"
+    assert f"locked by process {os.getpid()} on" in scan_text(scan)
+
+
+def test_a_lock_that_a_killed_process_left(entry: Callable[..., Path], tmp_path: Path) -> None:
+    holder = Holder(socket.gethostname(), 2**22 + 1, "ef" * 16)
+    (tmp_path / f"{parse_handle(HANDLE).folder}.lock").write_text(lock_text(holder))
+    entry()
+    told = scan_text(scan_cache(str(tmp_path)))
+    assert f"lock left by process {holder.pid} on {holder.host}" in told
+    assert "locked by" not in told
 
 
 @pytest.mark.parametrize(

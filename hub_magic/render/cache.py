@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..cache import CachedModel, CacheScan, Problem
+from ..cache.holders import holder_state
 from .quantities import age, plural, size
 from .tables import Column, html_lines, html_table, plain, text_table
 
@@ -46,7 +47,8 @@ def model_state(model: CachedModel) -> str:
     if model.damage:
         return f"damaged: {model.damage}"
     if model.holder:
-        return f"locked by process {model.holder.pid} on {model.holder.host}"
+        word = "lock left" if holder_state(model.holder) == "dead" else "locked"
+        return f"{word} by process {model.holder.pid} on {model.holder.host}"
     return "whole" if model.is_measured else ""
 
 
