@@ -43,6 +43,7 @@ STEPS = (
     Step("docs", "newest", ("-m", "mkdocs", "build", "--strict", "--quiet")),
     Step("newest", "newest", ("-m", "pytest")),
     Step("colab", "colab", ("-m", "pytest")),
+    Step("lab3", "lab3", ("-m", "pytest", "-m", "ipywidgets7")),
     Step("py310", "py310", ("-m", "pytest", "-m", "not tensorflow")),
     Step("demo", "demo", ("scripts/demo_session.py", "--check")),
     Step("binder", "binder", ("scripts/binder_session.py",)),

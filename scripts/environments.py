@@ -108,6 +108,24 @@ ENVIRONMENTS = {
             ),
         ),
         Environment("py310", ".lanes/py310", "3.10", "newest", ("test",), tensorflow=False),
+        # A browser on Colab's kernel and widgets; a later JupyterLab for these does not install here.
+        Environment(
+            "lab3",
+            ".lanes/lab3",
+            "3.13",
+            "lab3",
+            ("test",),
+            tensorflow=False,
+            pins=(
+                "ipykernel==6.17.1",
+                "ipython==7.34.0",
+                "ipywidgets==7.7.1",
+                "jupyterlab==3.5.3",
+                "jupyterlab-widgets<2",
+                "playwright>=1.45",
+                "setuptools==75.2.0",
+            ),
+        ),
         # What Binder makes of the folder `binder`, on the JupyterLab that its image brings.
         Environment(
             "binder",

@@ -32,6 +32,7 @@ def entries(cache: Path) -> int:
     return len([path for path in cache.iterdir() if path.is_dir()])
 
 
+@pytest.mark.ipywidgets7
 def test_opening(page: NotebookPage, cache: Path):
     assert page.names() == BY_NAME
     assert page.view.locator(".hm-path").inner_text() == str(cache)
@@ -85,6 +86,7 @@ def test_filtering(page: NotebookPage):
     assert page.names() == BY_NAME
 
 
+@pytest.mark.ipywidgets7
 def test_selecting_shows_in_python(page: NotebookPage):
     page.row("elmo").click()
     page.selection("elmo")
@@ -131,6 +133,7 @@ def test_details(page: NotebookPage, cache: Path):
     )
 
 
+@pytest.mark.ipywidgets7
 def test_removing(page: NotebookPage, cache: Path):
     page.row("elmo").click()
     page.row("yamnet").click(modifiers=["Control"])
@@ -167,6 +170,7 @@ def test_pruning(page: NotebookPage, cache: Path):
     assert entries(cache) == len(MODELS) - 2
 
 
+@pytest.mark.ipywidgets7
 def test_fetching(page: NotebookPage, cache: Path):
     with HaltingHost(files_of(3000, graph=GRAPH, assets=1)) as host:
         field = page.view.get_by_role("textbox", name="Handle of a model to fetch")
@@ -268,6 +272,7 @@ def test_the_same_browser_shown_twice(notebook: Open):
     second.locator("tr[aria-selected=true] bdi").get_by_text("elmo", exact=True).wait_for()
 
 
+@pytest.mark.ipywidgets7
 def test_a_page_loaded_anew(page: NotebookPage):
     page.row("elmo").click()
     page.selection("elmo")
