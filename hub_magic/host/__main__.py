@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 import signal
+import socket
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 from . import HostError, ModelHost
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C or SIGTERM; the exit status: 0, or 2 when it cannot start."""
     given = _parser().parse_args(arguments)
-    stopped = threading.Event()
+    # A handler may run while its own thread holds the lock of an Event, which it would then wait for. Python
+    # itself writes each signal's number into this socket.
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     for wanted in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(wanted, lambda _number, _frame: stopped.set())
+        signal.signal(wanted, lambda _number, _frame: None)
     try:
         with ModelHost(
             given.directory,
@@ -33,10 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             count = len(host.handles)
             sys.stdout.write(f"Serving {count} model{'s' * (count != 1)} of {host.directory} at {host.url}\n")
             sys.stdout.flush()
-            stopped.wait()
+            heard.recv(1)
     except HostError as error:
         sys.stderr.write(f"hub_magic.host: {error}\n")
         return 2
+    finally:
+        signal.set_wakeup_fd(-1)
+        heard.close()
+        told.close()
     return 0
 
 
