@@ -77,7 +77,7 @@ def test_the_theme_is_vs_codes(page: Page, cache: Path, theme: str):
     # JupyterLab's light colours are on the page too, as they are in VS Code, where the manager brings them.
     view = show(page, cache, theme)
     bright = """(view, selector) => {
-        const style = getComputedStyle(view.querySelector(selector) ?? view);
+        const style = getComputedStyle(view.querySelector(selector));
         const colour = (name) => Math.max(...style[name].match(/\\d+/g).slice(0, 3));
         return [colour("color") / 255, getComputedStyle(view).backgroundColor.match(/\\d+/g)[0] / 255];
     }"""
