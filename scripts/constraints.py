@@ -1,55 +1,44 @@
-"""Write constraints/*.txt anew: the newest versions that pip finds, for each Python.
+"""Write constraints/*.txt anew: the newest versions for each Python, down to its micro version.
 
-`scripts/with-python scripts/constraints.py`, then `scripts/test`. A line without a marker holds for every
-Python; where they differ, each version has the Python it is for.
+`scripts/with-python scripts/environments.py run newest scripts/constraints.py`, then `scripts/test --all`. uv resolves
+once for every Python and platform; where versions differ, each line has the marker of the Pythons it is for.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from environments import ENVIRONMENTS, PYTHONS, ROOT, Environment, find_python, pip, run_logged, say
+from environments import ENVIRONMENTS, OLDEST, ROOT, say
+
+HEAD = "# Written by scripts/constraints.py; see its docstring.\n"
 
 
 def main() -> None:
-    """Resolve the widest environment of each file on every Python, and write the file."""
+    """Resolve what the environments of each file need together, and write the file."""
     for name in sorted({environment.constraints for environment in ENVIRONMENTS.values()}):
-        using = [environment for environment in ENVIRONMENTS.values() if environment.constraints == name]
-        widest = max(using, key=lambda environment: len(environment.groups))
-        resolved = {python: _resolve(widest, python) for python in reversed(PYTHONS)}
-        packages = sorted(set().union(*resolved.values()))
-        lines = [line for package in packages for line in _held(package, resolved)]
-        (ROOT / "constraints" / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+        say(f"Resolving constraints/{name}.txt.")
+        text = resolve(name)
+        (ROOT / "constraints" / f"{name}.txt").write_text(HEAD + text, encoding="utf-8")
 
 
-def _resolve(environment: Environment, python: str) -> dict[str, str]:
-    """The name and the version of each distribution that pip would install on that Python."""
-    interpreter = find_python(python)
-    if interpreter is None:
-        sys.exit(f"Python {python} is not at hand; the constraints are written for {', '.join(PYTHONS)}.")
-    say(f"Resolving {environment.name} on Python {python}.")
+def resolve(name: str) -> str:
+    """Return the lines of constraints/NAME.txt, without its head."""
+    using = [environment for environment in ENVIRONMENTS.values() if environment.constraints == name]
+    groups = sorted({group for environment in using for group in environment.groups})
+    pins = sorted({"pip", *(pin for environment in using for pin in environment.pins)})
+    options = [word for group in groups for word in ("--group", f"{ROOT / 'pyproject.toml'}:{group}")]
     with tempfile.TemporaryDirectory() as folder:
-        log, report = Path(folder, "log.txt"), Path(folder, "report.json")
-        run_logged(interpreter, "-m", "venv", f"{folder}/venv", log=log)
-        executable = Path(folder, "venv/bin/python")
-        pip(executable, "install", "--upgrade", "pip", log=log)
-        dry = ("--dry-run", "--ignore-installed", "--report", str(report))
-        pip(executable, "install", *dry, "pip", *environment.requirements, log=log)
-        found = [item["metadata"] for item in json.loads(report.read_text())["install"]]
-    versions = {re.sub(r"[-_.]+", "-", item["name"]).lower(): item["version"] for item in found}
-    return {name: version for name, version in versions.items() if name != "hub-magic"}
-
-
-def _held(package: str, resolved: dict[str, dict[str, str]]) -> list[str]:
-    """The lines that hold a package at its versions."""
-    versions = {python: found[package] for python, found in resolved.items() if package in found}
-    if len(set(versions.values())) == 1:
-        return [f"{package}=={next(iter(versions.values()))}"]
-    return [f'{package}=={version}; python_version == "{python}"' for python, version in versions.items()]
+        wanted = Path(folder, "requirements.in")
+        wanted.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
+        command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"]
+        command += ["--python-version", OLDEST, "--no-header", "--no-annotate", "--no-emit-index-url"]
+        command += [str(ROOT / "pyproject.toml"), str(wanted), *options]
+        if any(environment.tensorflow for environment in using):
+            command += ["--extra", "tensorflow"]
+        return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hub_magic.host import ModelHost
+if TYPE_CHECKING:
+    from hub_magic.host import ModelHost
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
@@ -39,6 +40,8 @@ def main() -> int:
         "--folder", type=Path, default=ROOT / ".demo", help="where everything is kept; default: .demo"
     )
     given, for_jupyter = parser.parse_known_args()
+    from hub_magic.host import ModelHost  # after --help, which answers before anything is installed
+
     folder = given.folder.resolve()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)

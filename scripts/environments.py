@@ -20,6 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.13", "3.12", "3.11", "3.10")
+OLDEST = "3.10.0"  # the constraints hold from here on
+# What pip says where no versions fit together.
+UNRESOLVED = ("ResolutionImpossible", "No matching distribution found", "resolution-too-deep")
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,24 @@ ENVIRONMENTS = {
 }
 
 
+class SetupError(Exception):
+    """An environment cannot be made; the text says why, and what to do.
+
+    Attributes:
+        output: what the command that failed has printed.
+    """
+
+    def __init__(self, text: str, output: str = "") -> None:
+        super().__init__(text)
+        self.output = output
+
+
 def prepare(environment: Environment) -> Path:
-    """Make the environment ready and give back its Python; a moment's work when nothing has changed."""
+    """Make the environment ready and return its Python; a moment's work when nothing has changed.
+
+    Raises:
+        SetupError: no Python fits, or its packages cannot be installed.
+    """
     stamp = environment.path / "made_of.txt"
     made_of = _made_of(environment)
     usable = environment.executable.exists() and stamp.is_file()
@@ -150,7 +169,7 @@ def prepare(environment: Environment) -> Path:
     # One on a substitute is looked at again: its own Python may have been installed since.
     python, interpreter = (present, "") if present == environment.python else _choose(environment)
     if python != environment.python:
-        say(f"Python {environment.python} is not at hand; the environment {environment.name} uses {python}.")
+        say(f"Python {environment.python} was not found; the environment {environment.name} uses {python}.")
     if (present, recorded) == (python, made_of):
         return environment.executable
     say(f"Setting up {environment.folder} on Python {python}; the first time this takes a few minutes.")
@@ -165,16 +184,25 @@ def prepare(environment: Environment) -> Path:
 
 
 def find_python(version: str) -> str | None:
-    """A Python of that version ("3.12") that runs and can make environments."""
-    probe = "import ensurepip, sys, venv; print('%d.%d' % sys.version_info[:2])"
+    """Return a Python of that version ("3.12") that runs and can make environments."""
     for candidate in _candidates(version):
-        try:
-            found = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, check=False)
-        except OSError:
-            continue
-        if found.returncode == 0 and found.stdout.strip() == version:
+        if _probe(candidate) == (version, True):
             return candidate
     return None
+
+
+def _probe(candidate: str) -> tuple[str, bool]:
+    """Return a Python's version ("" where it does not run), and whether it can make environments."""
+    code = (
+        "import sys; print('%d.%d' % sys.version_info[:2], flush=True)\n"
+        "import ensurepip, venv; print('complete')"
+    )
+    try:
+        found = subprocess.run([candidate, "-c", code], capture_output=True, text=True, check=False)
+    except OSError:
+        return "", False
+    version, _, rest = found.stdout.partition("\n")
+    return version, found.returncode == 0 and rest.strip() == "complete"
 
 
 def _candidates(version: str) -> Iterator[str]:
@@ -188,14 +216,33 @@ def _candidates(version: str) -> Iterator[str]:
 
 
 def _choose(environment: Environment) -> tuple[str, str]:
-    """The version and the path of the Python meant, or else of the newest at hand."""
+    """Return the version and the path of the Python meant, or else of the newest that was found.
+
+    Raises:
+        SetupError: there is none.
+    """
     for version in (environment.python, *PYTHONS):
         if found := find_python(version):
             return version, found
-    sys.exit(
-        "No Python 3.10 to 3.13 with the modules venv and ensurepip was found on PATH or in pyenv. "
-        "Install one (on Debian and Ubuntu: python3-venv) and try again."
-    )
+    oldest, newest = PYTHONS[-1], PYTHONS[0]
+    seen = {_probe(candidate)[0] for version in PYTHONS for candidate in _candidates(version)}
+    if incomplete := sorted(seen & set(PYTHONS)):
+        packages = ", ".join(f"python{version}-venv" for version in incomplete)
+        raise SetupError(
+            f"Python {', '.join(incomplete)} lacks the modules venv and ensurepip. "
+            f"Install them (on Debian and Ubuntu: python3-venv, or {packages}) and try again."
+        )
+    if newer := sorted(version for version in seen if _number(version) > _number(newest)):
+        raise SetupError(
+            f"TensorFlow has no release for Python {', '.join(newer)}. "
+            f"Install one of Python {oldest} to {newest} beside it and try again. "
+            "The extension without TensorFlow installs there: pip install ."
+        )
+    raise SetupError(f"No Python {oldest} to {newest} was found on PATH or in pyenv. Install one and try again.")
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part)
 
 
 def _made_of(environment: Environment) -> str:
@@ -213,7 +260,7 @@ def _create(environment: Environment, interpreter: str) -> None:
     """Make an empty environment in place of what there is."""
     folder, log = environment.path, environment.log
     if folder.exists() and not log.exists():
-        sys.exit(f"{folder} was not made by this script. Remove it, or move it away, and try again.")
+        raise SetupError(f"{folder} was not made by this script. Remove it, or move it away, and try again.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run_logged(interpreter, "-m", "venv", str(folder), log=log)
@@ -221,14 +268,21 @@ def _create(environment: Environment, interpreter: str) -> None:
 
 def _install(environment: Environment) -> None:
     """Bring what is installed to what the environment is made of."""
-    log = environment.log
-    constraints = ("--constraint", str(environment.constraints_file))
-    # Its own version first: --group and --build-constraint came with pip 25.
-    pip(environment.executable, "install", "pip", *constraints, log=log)
-    build = ("--build-constraint", str(environment.constraints_file))
-    pip(environment.executable, "install", *environment.requirements, *constraints, *build, log=log)
+    python, log = environment.executable, environment.log
+    held = ("--constraint", str(environment.constraints_file))
+    held_to_build = ("--build-constraint", str(environment.constraints_file))
+    try:
+        # Its own version first: --group and --build-constraint came with pip 25.
+        pip(python, "install", "pip", *held, log=log)
+        pip(python, "install", *environment.requirements, *held, *held_to_build, log=log)
+    except SetupError as error:
+        if not any(sign in error.output for sign in UNRESOLVED):
+            raise
+        say(f"constraints/{environment.constraints}.txt does not fit this Python; trying without it.")
+        pip(python, "install", "--upgrade", "pip", log=log)
+        pip(python, "install", *environment.requirements, log=log)
     if environment.without:
-        pip(environment.executable, "uninstall", "--yes", *environment.without, log=log)
+        pip(python, "uninstall", "--yes", *environment.without, log=log)
 
 
 def pip(python: Path, verb: str, *arguments: str, log: Path) -> None:
@@ -238,7 +292,11 @@ def pip(python: Path, verb: str, *arguments: str, log: Path) -> None:
 
 
 def run_logged(*command: str, log: Path) -> None:
-    """Run a command with its output in the log, showing what is being downloaded; leave when it fails."""
+    """Run a command with its output in the log, showing what is being downloaded.
+
+    Raises:
+        SetupError: the command failed.
+    """
     with (
         log.open("a") as file,
         subprocess.Popen(
@@ -254,8 +312,8 @@ def run_logged(*command: str, log: Path) -> None:
         _show("")
     if process.returncode:
         told = [line for line in lines if "is ignored: it is neither a file" not in line]
-        sys.stderr.writelines(told[-20:])
-        sys.exit(f"This failed, see {log}: {' '.join(command)}")
+        end = "".join(told[-20:])
+        raise SetupError(f"{end}This failed, see {log}: {' '.join(command)}", "".join(lines))
 
 
 def _show(text: str) -> None:
@@ -265,7 +323,7 @@ def _show(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell what is going on, at once."""
+    """Print a line at once."""
     print(text, flush=True)
 
 
@@ -273,7 +331,10 @@ def main(arguments: list[str]) -> None:
     """The command line at the top of this file."""
     match arguments:
         case ["run", name, *rest] if name in ENVIRONMENTS:
-            python = str(prepare(ENVIRONMENTS[name]))
+            try:
+                python = str(prepare(ENVIRONMENTS[name]))
+            except SetupError as error:
+                sys.exit(str(error))
             os.execv(python, [python, *rest])
         case _:
             sys.exit(f"{__doc__}\nNAME is one of {', '.join(ENVIRONMENTS)}.")
