@@ -27,7 +27,7 @@ UNRESOLVED = ("ResolutionImpossible", "No matching distribution found", "resolut
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment with this project in it, editable.
+    """A virtual environment, with this project in it, editable.
 
     Attributes:
         name: as the scripts call it.
@@ -35,6 +35,7 @@ class Environment:
         python: the Python it is meant for; another one takes its place where that is missing.
         constraints: the name of the file in `constraints` that holds its versions.
         groups: dependency groups of pyproject.toml.
+        project: with this project.
         tensorflow: with the extra of that name.
         pins: requirements on top.
         file: a file of requirements on top, relative to the repository.
@@ -46,6 +47,7 @@ class Environment:
     python: str
     constraints: str
     groups: tuple[str, ...]
+    project: bool = True
     tensorflow: bool = True
     pins: tuple[str, ...] = ()
     file: str = ""
@@ -74,10 +76,11 @@ class Environment:
     @property
     def requirements(self) -> tuple[str, ...]:
         """What pip is asked to install, besides itself."""
-        project = ".[tensorflow]" if self.tensorflow else "."
+        source = ".[tensorflow]" if self.tensorflow else "."
+        project = ("--editable", source) if self.project else ()
         groups = (option for group in self.groups for option in ("--group", group))
         file = ("--requirement", self.file) if self.file else ()
-        return ("--editable", project, *groups, *self.pins, *file)
+        return (*project, *groups, *self.pins, *file)
 
 
 ENVIRONMENTS = {
@@ -140,6 +143,9 @@ ENVIRONMENTS = {
             pins=("jupyterlab",),
             file="binder/requirements.txt",
         ),
+        # Versions of its own: a competitor holds none of the lane newest back.
+        Environment("benchmark", ".lanes/benchmark", "3.12", "benchmark", ("test", "browser", "benchmark")),
+        Environment("build", ".lanes/build", "3.12", "newest", ("build",), project=False, tensorflow=False),
     )
 }
 
