@@ -4,7 +4,7 @@ Each round opens a notebook with a kernel of its own for every subject, in turn,
 this one run are compared. Needs a browser, playwright, JupyterLab, and `itables` beside the project; what is
 not installed is left out, and said so.
 
-    python benchmarks/browser.py [ROUNDS] [MODELS]
+    scripts/benchmark browser [-- ROUNDS [MODELS]]
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The storage is the stand-in of the tests, in a process of its own. Listing is co
 `tf.io.gfile` for every folder, as anyone would without hub_magic; copying, with the same copy one entry at a
 time, and one file at a time with `tf.io.gfile.copy`.
 
-    python benchmarks/bucket.py [ENTRIES] [MILLISECONDS]
+    scripts/benchmark bucket [-- ENTRIES [MILLISECONDS]]
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Each is timed with the scan that it begins with, in interleaved rounds of one ru
 of its round, so that a busy machine slows both. The caches are made in a temporary directory; one of them has
 records of its downloads, against which its files are compared.
 
-    python benchmarks/care.py [ROUNDS]
+    scripts/benchmark care [-- ROUNDS]
 """
 
 from __future__ import annotations

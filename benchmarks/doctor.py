@@ -2,7 +2,7 @@
 
 Interleaved rounds of one run, medians; the caches are made in a temporary directory.
 
-    python benchmarks/doctor.py [ROUNDS]
+    scripts/benchmark doctor [-- ROUNDS]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A model's download, by tensorflow_hub alone and with hub_magic, from one host in one run.
 
-    python benchmarks/download.py [--megabytes 400] [--rounds 3]
+    scripts/benchmark download [-- --megabytes 400 --rounds 3]
 
 Measured in fresh processes, the two sides in turn: a cold `hub.resolve` with the network as fast as this
 machine is and with each connection held to 20 MB/s, the most memory taken above what stands after the

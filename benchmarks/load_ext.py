@@ -1,10 +1,9 @@
 """`%load_ext hub_magic` in fresh kernels, beside three other extensions.
 
 Rounds are interleaved, every extension is loaded in a kernel of its own, and the medians are compared within
-this one run. Needs `bigquery-magics` and `tensorboard` beside the project:
+this one run. `scripts/benchmark` brings `bigquery-magics` and `tensorboard`:
 
-    pip install bigquery-magics tensorboard
-    python benchmarks/load_ext.py [ROUNDS]
+    scripts/benchmark load_ext [-- ROUNDS]
 """
 
 from __future__ import annotations

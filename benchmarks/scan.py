@@ -5,7 +5,7 @@ the benchmark makes in a temporary directory (730 MB on ext4 for 10,000). `huggi
 of its own layout with as many files, and is set against `du -s` of that one. Needs TensorFlow and
 `huggingface_hub` beside the project; what is not installed is left out, and said so.
 
-    python benchmarks/scan.py [ROUNDS]
+    scripts/benchmark scan [-- ROUNDS]
 """
 
 from __future__ import annotations

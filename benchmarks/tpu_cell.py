@@ -1,6 +1,6 @@
 """What `%%hub_tpu` costs: over a plain cell, over a load that needs no route, and relay beside localhost.
 
-    python benchmarks/tpu_cell.py [ROUNDS]
+    scripts/benchmark tpu_cell [-- ROUNDS]
 
 Plain and magic cells alternate in one real kernel. The last table sends a model of 400 MB to a worker in a
 second process that cannot see this disk (Linux, root), by either route.
