@@ -15,7 +15,7 @@ def main() -> int:
     """Return the exit status: 0 when both were made."""
     parser = argparse.ArgumentParser(
         prog="scripts/build",
-        description="Make the sdist, and the wheel from the sdist. The last line printed is the wheel's path.",
+        description="Make the sdist, and the wheel from the sdist. The last line is the wheel's path.",
     )
     parser.add_argument(
         "--folder", type=Path, default=ROOT / "dist", help="where the two files go; default: dist"
@@ -25,14 +25,19 @@ def main() -> int:
     # In a new folder first: dist keeps the files of other versions, and never shows a partial one.
     with tempfile.TemporaryDirectory(prefix=".build_", dir=folder) as scratch:
         command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", scratch, str(ROOT)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
         if done.returncode:
             print(done.stdout, file=sys.stderr)
             return 1
         made = [path.replace(folder / path.name) for path in sorted(Path(scratch).iterdir())]
     (wheel,) = (path for path in made if path.suffix == ".whl")
     (sdist,) = (path for path in made if path != wheel)
-    print(f"The sdist:  {sdist}\nTo install the wheel on Colab or Kaggle, upload it there and run: %pip install {wheel.name}")
+    print(
+        f"The sdist is {sdist}\n"
+        f"To install the wheel on Colab or Kaggle, upload it there and run: %pip install {wheel.name}"
+    )
     print(wheel)
     return 0
 
