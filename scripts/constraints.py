@@ -1,7 +1,7 @@
 """Write constraints/*.txt anew: the newest versions for each Python, down to its micro version.
 
-`scripts/with-python scripts/environments.py run newest scripts/constraints.py`, then `scripts/test --all`. uv resolves
-once for every Python and platform; where versions differ, each line has the marker of the Pythons it is for.
+`scripts/with-python scripts/environments.py run newest scripts/constraints.py`, then `scripts/test --all`. uv
+resolves once for every Python and platform; where versions differ, a line has the marker of its Pythons.
 """
 
 from __future__ import annotations

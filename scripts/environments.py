@@ -238,7 +238,9 @@ def _choose(environment: Environment) -> tuple[str, str]:
             f"Install one of Python {oldest} to {newest} beside it and try again. "
             "The extension without TensorFlow installs there: pip install ."
         )
-    raise SetupError(f"No Python {oldest} to {newest} was found on PATH or in pyenv. Install one and try again.")
+    raise SetupError(
+        f"No Python {oldest} to {newest} was found on PATH or in pyenv. Install one and try again."
+    )
 
 
 def _number(version: str) -> tuple[int, ...]:

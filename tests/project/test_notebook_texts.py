@@ -1,0 +1,113 @@
+"""What every notebook has: badges that lead to it, a cell that installs, and no outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from kernel import Kernel
+from repository import REPOSITORY
+
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+FOUND = re.search(
+    r'^Repository = "https://github\.com/(.+)"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE
+)
+ON_GITHUB = FOUND[1] if FOUND else ""
+
+LESSONS = [path for path in NOTEBOOKS if not path.name.startswith("quickstart.")]
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells(path: Path, kind: str) -> list[dict]:
+    return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == kind]
+
+
+def sources(path: Path, kind: str) -> list[str]:
+    return ["".join(cell["source"]) for cell in cells(path, kind)]
+
+
+@every_notebook
+def test_no_outputs_are_kept(path: Path) -> None:
+    code = cells(path, "code")
+    assert [cell["source"] for cell in code if cell["outputs"] or cell["execution_count"]] == []
+
+
+@every_notebook
+def test_badges_lead_to_the_notebook_itself(path: Path) -> None:
+    place = path.relative_to(REPOSITORY).as_posix()
+    found = re.findall(r"\[!\[[^]]+\]\([^)]+\)\]\(([^)]+)\)", sources(path, "markdown")[0])
+    assert found == [
+        f"https://colab.research.google.com/github/{ON_GITHUB}/blob/main/{place}",
+        f"https://mybinder.org/v2/gh/{ON_GITHUB}/main?labpath={quote(place, safe='')}",
+    ]
+
+
+def test_all_begin_with_the_same_cell() -> None:
+    (first,) = {sources(path, "code")[0] for path in NOTEBOOKS}
+    assert f" https://github.com/{ON_GITHUB} " in first
+
+
+def test_lessons_take_their_models_from_the_same_host() -> None:
+    found = {one for path in LESSONS for one in sources(path, "code") if "make_models" in one}
+    assert len(found) == 1
+    assert all(any("make_models" in one for one in sources(path, "code")) for path in LESSONS)
+
+
+@pytest.mark.kernel
+def test_opened_alone_it_brings_hub_magic_and_the_models(tmp_path: Path) -> None:
+    """As on Colab: a Python without hub_magic, a notebook without its folder, and a restart of the kernel."""
+    if shutil.which("git") is None:
+        pytest.skip("The notebooks are cloned with git, which is not here.")
+    published = _publish(tmp_path / "published")
+    home = tmp_path / "kernel"
+    elsewhere = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{published.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": f"https://github.com/{ON_GITHUB}",
+        "PIP_NO_BUILD_ISOLATION": "0",  # pip's word for none: hatchling is here already
+        "PIP_NO_DEPS": "1",
+        "PYTHONPATH": "",
+    }
+    python = _python_without_hub_magic(tmp_path / "colab")
+    for _ in range(2):
+        kernel = Kernel(home, **elsewhere)
+        kernel.manager.kernel_spec.argv[0] = str(python)
+        with kernel:
+            kernel.ok(sources(NOTEBOOKS[0], "code")[0])
+            kernel.ok("%load_ext hub_magic\nimport hub_magic, demo_models")
+            assert str(tmp_path / "colab") in kernel.value("hub_magic.__file__")
+
+
+def _publish(folder: Path) -> Path:
+    """What is in the working tree, as a repository to clone."""
+    folder.mkdir()
+    for name in ("hub_magic", "notebooks"):
+        shutil.copytree(
+            REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "hub_models*")
+        )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, folder)
+    who = ("-c", "user.name=hub_magic", "-c", "user.email=hub_magic@host.test", "-c", "commit.gpgsign=false")
+    for command in (("init", "--quiet"), ("add", "."), (*who, "commit", "--quiet", "--message", "All")):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+def _python_without_hub_magic(folder: Path) -> Path:
+    """A new environment that finds this one's packages, but not what is installed editable in it."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    site = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip()
+    # A line of a .pth file adds a folder, whose own .pth files are not heeded.
+    Path(site, "packages.pth").write_text(sysconfig.get_path("purelib") + os.linesep)
+    return python
