@@ -1,7 +1,8 @@
-"""What every notebook has: badges that lead to it, a cell that installs, and no outputs."""
+"""What every notebook has: badges that lead to it where it has an address, a cell that installs, and no outputs."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -18,11 +19,17 @@ from repository import REPOSITORY
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 FOUND = re.search(
-    r'^Repository = "https://github\.com/(.+)"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE
+    r'^repository = "https://github\.com/(.+)"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE
 )
 ON_GITHUB = FOUND[1] if FOUND else ""
 
+sys.path.append(str(REPOSITORY / "scripts"))
+address_lines = importlib.import_module("address_lines")
+
 LESSONS = [path for path in NOTEBOOKS if not path.name.startswith("quickstart.")]
+
+# What pip needs to know where there is no network: hatchling is installed already, and so is what hub_magic needs.
+ALONE = {"PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": ""}
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -45,15 +52,16 @@ def test_no_outputs_are_kept(path: Path) -> None:
 def test_badges_lead_to_the_notebook_itself(path: Path) -> None:
     place = path.relative_to(REPOSITORY).as_posix()
     found = re.findall(r"\[!\[[^]]+\]\([^)]+\)\]\(([^)]+)\)", sources(path, "markdown")[0])
-    assert found == [
+    wanted = [
         f"https://colab.research.google.com/github/{ON_GITHUB}/blob/main/{place}",
         f"https://mybinder.org/v2/gh/{ON_GITHUB}/main?labpath={quote(place, safe='')}",
     ]
+    assert found == (wanted if ON_GITHUB else [])
 
 
 def test_all_begin_with_the_same_cell() -> None:
     (first,) = {sources(path, "code")[0] for path in NOTEBOOKS}
-    assert f" https://github.com/{ON_GITHUB} " in first
+    assert re.findall(r"https?://\S+", first) == ([f"https://github.com/{ON_GITHUB}"] if ON_GITHUB else [])
 
 
 def test_lessons_take_their_models_from_the_same_host() -> None:
@@ -63,32 +71,80 @@ def test_lessons_take_their_models_from_the_same_host() -> None:
 
 
 @pytest.mark.kernel
-def test_opened_alone_it_brings_hub_magic_and_the_models(tmp_path: Path) -> None:
+def test_first_cell_says_nothing_where_hub_magic_is_installed(tmp_path: Path) -> None:
+    with Kernel(tmp_path) as kernel:
+        done = kernel.ok(sources(NOTEBOOKS[0], "code")[0])
+    assert done.messages == [one for one in done.messages if one["msg_type"] in {"status", "execute_input"}]
+
+
+@pytest.mark.kernel
+def test_first_cell_installs_the_copy_of_the_repository_that_the_notebook_is_in(tmp_path: Path) -> None:
+    copied = _copy(tmp_path / "a copy")
+    with _kernel_without_hub_magic(tmp_path) as kernel:
+        kernel.ok(f"%cd -q {copied / 'notebooks'}")
+        kernel.ok(sources(NOTEBOOKS[0], "code")[0])
+        kernel.ok("%load_ext hub_magic\nimport hub_magic, demo_models")
+        assert str(tmp_path / "colab") in kernel.value("hub_magic.__file__")
+        assert str(copied) in kernel.value("demo_models.__file__")
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(bool(ON_GITHUB), reason="With an address, the first cell clones the repository.")
+def test_first_cell_outside_a_copy_prints_one_line_whose_command_works(tmp_path: Path) -> None:
+    with _kernel_without_hub_magic(tmp_path) as kernel:
+        shown = kernel.ok(sources(NOTEBOOKS[0], "code")[0]).stdout
+        assert shown.count("\n") == 1
+        assert "scripts/build" in shown
+        beside = tmp_path / "kernel" / "work"
+        make = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--wheel-dir",
+            beside,
+            _copy(tmp_path / "copy"),
+        ]
+        subprocess.run(make, env={**os.environ, **ALONE}, check=True)
+        shutil.copy(REPOSITORY / "notebooks" / "demo_models.py", beside)
+        kernel.ok(shown[shown.index("%pip") :])
+        kernel.ok("%load_ext hub_magic\nimport hub_magic, demo_models")
+        assert str(tmp_path / "colab") in kernel.value("hub_magic.__file__")
+
+
+@pytest.mark.kernel
+def test_first_cell_with_an_address_brings_hub_magic_and_the_models(tmp_path: Path) -> None:
     """As on Colab: a Python without hub_magic, a notebook without its folder, and a restart of the kernel."""
     if shutil.which("git") is None:
         pytest.skip("The notebooks are cloned with git, which is not here.")
     published = _publish(tmp_path / "published")
-    home = tmp_path / "kernel"
+    repository = ON_GITHUB or "somebody/hub_magic"
+    (first,) = address_lines.FIRST_CELL.write([sources(NOTEBOOKS[0], "code")[0]], repository)
     elsewhere = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{published.as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": f"https://github.com/{ON_GITHUB}",
-        "PIP_NO_BUILD_ISOLATION": "0",  # pip's word for none: hatchling is here already
-        "PIP_NO_DEPS": "1",
-        "PYTHONPATH": "",
+        "GIT_CONFIG_VALUE_0": f"https://github.com/{repository}",
     }
-    python = _python_without_hub_magic(tmp_path / "colab")
     for _ in range(2):
-        kernel = Kernel(home, **elsewhere)
-        kernel.manager.kernel_spec.argv[0] = str(python)
-        with kernel:
-            kernel.ok(sources(NOTEBOOKS[0], "code")[0])
+        with _kernel_without_hub_magic(tmp_path, **elsewhere) as kernel:
+            kernel.ok(first)
             kernel.ok("%load_ext hub_magic\nimport hub_magic, demo_models")
             assert str(tmp_path / "colab") in kernel.value("hub_magic.__file__")
 
 
-def _publish(folder: Path) -> Path:
-    """What is in the working tree, as a repository to clone."""
+def _kernel_without_hub_magic(folder: Path, **env: str) -> Kernel:
+    """A kernel in folder/kernel, whose Python is in folder/colab."""
+    python = folder / "colab" / "bin" / "python"
+    if not python.exists():
+        _python_without_hub_magic(folder / "colab")
+    kernel = Kernel(folder / "kernel", **ALONE, **env)
+    kernel.manager.kernel_spec.argv[0] = str(python)
+    return kernel
+
+
+def _copy(folder: Path) -> Path:
+    """What the notebooks need of the working tree."""
     folder.mkdir()
     for name in ("hub_magic", "notebooks"):
         shutil.copytree(
@@ -96,13 +152,19 @@ def _publish(folder: Path) -> Path:
         )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, folder)
+    return folder
+
+
+def _publish(folder: Path) -> Path:
+    """What is in the working tree, as a repository to clone."""
+    _copy(folder)
     who = ("-c", "user.name=hub_magic", "-c", "user.email=hub_magic@host.test", "-c", "commit.gpgsign=false")
     for command in (("init", "--quiet"), ("add", "."), (*who, "commit", "--quiet", "--message", "All")):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
 
 
-def _python_without_hub_magic(folder: Path) -> Path:
+def _python_without_hub_magic(folder: Path) -> None:
     """A new environment that finds this one's packages, but not what is installed editable in it."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
@@ -110,4 +172,3 @@ def _python_without_hub_magic(folder: Path) -> Path:
     site = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip()
     # A line of a .pth file adds a folder, whose own .pth files are not heeded.
     Path(site, "packages.pth").write_text(sysconfig.get_path("purelib") + os.linesep)
-    return python
