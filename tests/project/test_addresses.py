@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernel import REPOSITORY
+from repository import REPOSITORY
 
 sys.path.append(str(REPOSITORY / "scripts"))
 address_lines = importlib.import_module("address_lines")
