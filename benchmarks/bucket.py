@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TESTS = Path(__file__).parent.parent / "tests"
+TESTS = Path(__file__).parent.parent / "tests" / "rigs"
 sys.path.insert(0, str(TESTS))
 
 from bucket_caches import make_cache  # noqa: E402

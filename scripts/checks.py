@@ -1,7 +1,7 @@
-"""Every check there is, each in the environment it is for; `scripts/test` runs this.
+"""The checks, each in the environment it is for; `scripts/test` runs this.
 
-What has an environment of its own runs beside the others, since a lane mostly waits for the kernels of its
-tests. Then each step's output is shown when it has ended.
+Steps run one after another and show their output as it comes: the tests use every processor themselves. The
+environment of the next step is set up meanwhile.
 
 Standard library only, on any Python from 3.10 on.
 """
@@ -12,16 +12,15 @@ import argparse
 import os
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 from xml.etree import ElementTree as ET
 
-from environments import ENVIRONMENTS, ROOT, prepare, say
+from environments import ENVIRONMENTS, ROOT, SetupError, prepare, say
+
+MAIN = "newest"  # the environment of `scripts/test` without options, and with paths
 
 
 @dataclass(frozen=True)
@@ -43,116 +42,125 @@ class Step:
         """Whether it takes pytest's arguments and counts tests."""
         return "pytest" in self.command
 
+    @property
+    def title(self) -> str:
+        """The step as its heading shows it."""
+        return f"{self.lane}: {' '.join(self.command).removeprefix('-m ')}"
 
+
+def _tests(marks: str = "") -> tuple[str, ...]:
+    """Return the command of pytest on every processor, and one process more: tests wait often."""
+    spread = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder")
+    return ("-m", "pytest", *spread, *(("-m", marks) if marks else ()))
+
+
+LINT = (
+    Step("lint", MAIN, ("-m", "ruff", "check", ".")),
+    Step("lint", MAIN, ("-m", "ruff", "format", "--check", ".")),
+    Step("lint", MAIN, ("-m", "mypy")),
+)
+QUICK = (*LINT, Step("quick", MAIN, _tests("not thorough")))
 STEPS = (
-    Step("lint", "newest", ("-m", "ruff", "check", ".")),
-    Step("lint", "newest", ("-m", "ruff", "format", "--check", ".")),
-    Step("lint", "newest", ("-m", "mypy")),
-    Step("docs", "newest", ("-m", "mkdocs", "build", "--strict", "--quiet")),
-    Step("newest", "newest", ("-m", "pytest")),
-    Step("colab", "colab", ("-m", "pytest")),
+    *LINT,
+    Step("docs", MAIN, ("-m", "mkdocs", "build", "--strict", "--quiet")),
+    Step("newest", MAIN, _tests()),
+    # Tests marked `once` cannot end otherwise with other versions.
+    Step("colab", "colab", _tests("not once")),
+    Step("py310", "py310", _tests("not once and not tensorflow")),
     Step("lab3", "lab3", ("-m", "pytest", "-m", "ipywidgets7")),
-    Step("py310", "py310", ("-m", "pytest", "-m", "not tensorflow")),
     Step("demo", "demo", ("scripts/demo_session.py", "--check")),
     Step("binder", "binder", ("scripts/binder_session.py",)),
 )
-
-
-_showing = threading.Lock()  # the output of one step at a time
-
-# More failures than this are no accident of timing.
-MOST_UNSTEADY = 5
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a step ended; `passed` and `failed` count its tests, or the step where it has none."""
 
-    step: Step
+    title: str
     seconds: float
     passed: int
     failed: int
 
 
 def main() -> int:
-    """Run the steps, tell how each ended, and give 1 when any failed."""
-    given = _parser().parse_args()
-    steps = [step for step in STEPS if not given.lane or step.lane in given.lane]
-    environments = list(dict.fromkeys(step.environment for step in steps))
-    groups = [[step for step in steps if step.environment == name] for name in environments]
-    beside = min(given.jobs, len(groups)) > 1
-    with ThreadPoolExecutor(given.jobs if beside else 1) as pool:
-        running = [pool.submit(_run_group, group, given.pytest, beside=beside) for group in groups]
-    outcomes = [outcome for group in running for outcome in group.result()]
+    """Run the steps, print how each ended, and return 1 when any failed."""
+    given, rest = _parser().parse_known_args()
+    rest = [word for word in rest if word != "--"]
+    if rest and not (given.all or given.lane):
+        return _pytest_alone(rest)
+    steps = STEPS if given.all or given.lane else QUICK
+    outcomes = _run_all([step for step in steps if not given.lane or step.lane in given.lane], rest)
     say("")
     for outcome in outcomes:
         verdict = "FAILED" if outcome.failed else "ok    "
-        say(f"{verdict} {outcome.seconds:5.0f} s  {_title(outcome.step)}")
+        say(f"{verdict} {outcome.seconds:5.0f} s  {outcome.title}")
     failed = sum(outcome.failed for outcome in outcomes)
     say(f"{sum(outcome.passed for outcome in outcomes)} passed, {failed} failed")
     return int(failed > 0)
 
 
-def _run_group(steps: list[Step], pytest_arguments: list[str], *, beside: bool) -> list[Outcome]:
-    """Run steps of one environment after one another; beside others, each shows its output at its end."""
+def _pytest_alone(arguments: list[str]) -> int:
+    """Run pytest with these arguments in the main environment, in place of this process."""
+    try:
+        python = str(prepare(ENVIRONMENTS[MAIN]))
+    except SetupError as error:
+        sys.exit(str(error))
+    os.execve(python, [python, "-m", "pytest", *arguments], _environment(MAIN))
+
+
+def _run_all(steps: list[Step], pytest_arguments: list[str]) -> list[Outcome]:
+    """Run the steps; an environment that cannot be made fails once, and its steps are skipped."""
     outcomes = []
-    for step in steps:
-        with ExitStack() as stack:
-            log = None
-            if beside:
-                say(f"=== {_title(step)}: begun")
-                path = ROOT / ".lanes" / f"{step.lane}.log"
-                path.parent.mkdir(exist_ok=True)
-                log = stack.enter_context(path.open("w+", encoding="utf-8", errors="replace"))
-            outcomes.append(run(step, pytest_arguments, log))
-            if log:
-                log.seek(0)
-                with _showing:
-                    say(f"\n=== {_title(step)}\n{log.read()}")
+    with ThreadPoolExecutor(1) as ahead:
+        ready: dict[str, Future[Path]] = {}
+        for step in steps:
+            if step.environment not in ready:
+                ready[step.environment] = ahead.submit(prepare, ENVIRONMENTS[step.environment])
+        told: set[str] = set()
+        for step in steps:
+            started = time.monotonic()
+            try:
+                python = ready[step.environment].result()
+            except SetupError as error:
+                if step.environment not in told:
+                    say(f"\n=== the environment {step.environment}\n{error}")
+                    title = f"set-up of the environment {step.environment}; its steps were skipped"
+                    outcomes.append(Outcome(title, time.monotonic() - started, 0, 1))
+                told.add(step.environment)
+                continue
+            if step.environment not in told and (waited := time.monotonic() - started) > 1:
+                outcomes.append(Outcome(f"set-up of the environment {step.environment}", waited, 0, 0))
+            told.add(step.environment)
+            outcomes.append(_run(step, python, pytest_arguments))
     return outcomes
 
 
-def run(step: Step, pytest_arguments: list[str], log: IO[str] | None = None) -> Outcome:
-    """Run one step, with its output as it comes, or into a file."""
-
-    def tell(text: str) -> None:
-        print(text, file=log, flush=True)
-
+def _run(step: Step, python: Path, pytest_arguments: list[str]) -> Outcome:
+    """Run one step, with its output as it comes."""
     started = time.monotonic()
-    if log is None:
-        tell(f"\n=== {_title(step)}")
-    environment = ENVIRONMENTS[step.environment]
-    try:
-        python = prepare(environment)
-    except SystemExit as error:
-        tell(str(error))
-        return Outcome(step, time.monotonic() - started, 0, 1)
+    say(f"\n=== {step.title}")
     command = [str(python), *step.command]
-    results = environment.path / "results.xml"
+    results = ENVIRONMENTS[step.environment].path / "results.xml"
     results.unlink(missing_ok=True)
-    # What failed last, and what hypothesis found, is each environment's own.
-    env = {**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(environment.path / "hypothesis")}
     if step.is_pytest:
-        cache = environment.path / "pytest_cache"
-        command += [f"--junitxml={results}", "-o", f"cache_dir={cache}", *pytest_arguments]
-
-    def call(*more: str) -> int:
-        done = subprocess.run([*command, *more], cwd=ROOT, env=env, stdout=log, stderr=log, check=False)
-        return done.returncode
-
-    code = call()
+        command += [f"--junitxml={results}", *pytest_arguments]
+    code = subprocess.run(command, cwd=ROOT, env=_environment(step.environment), check=False).returncode
     passed, failed = _count(results) if step.is_pytest else (int(code == 0), int(code != 0))
-    if step.is_pytest and code == 1 and failed <= MOST_UNSTEADY:
-        # Tests with several processes on a busy machine: what fails twice has failed, what does not is named.
-        tell(f"\n=== {_title(step)}: once more, the {failed} that failed")
-        code = call("--last-failed")
-        again, failed = _count(results)
-        passed += again
-        if code == 0:
-            tell(f"UNSTEADY: {again} failed above and passed when run again; look into them.")
     # pytest's 5: it found no test, which is right in a lane that the tests asked for are not for.
     ok = code == 0 or (code == 5 and bool(pytest_arguments))
-    return Outcome(step, time.monotonic() - started, passed, failed if ok else max(failed, 1))
+    return Outcome(step.title, time.monotonic() - started, passed, failed if ok else max(failed, 1))
+
+
+def _environment(name: str) -> dict[str, str]:
+    """The variables of a step: what failed last, and what hypothesis found, is each environment's own."""
+    folder = ENVIRONMENTS[name].path
+    options = f"{os.environ.get('PYTEST_ADDOPTS', '')} -o cache_dir='{folder / 'pytest_cache'}'".strip()
+    return {
+        **os.environ,
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
+        "PYTEST_ADDOPTS": options,
+    }
 
 
 def _count(results: Path) -> tuple[int, int]:
@@ -168,25 +176,21 @@ def _count(results: Path) -> tuple[int, int]:
     return passed, failed
 
 
-def _title(step: Step) -> str:
-    return f"{step.lane}: {' '.join(step.command).removeprefix('-m ')}"
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scripts/test", description="Run every check there is.")
+    parser = argparse.ArgumentParser(
+        prog="scripts/test",
+        usage="scripts/test [--all | --lane NAME] [PATH or pytest option ...]",
+        description="Check every layer in some minutes; with --all, run every lane.",
+        epilog="Paths and pytest's own options (-k, -x, ...) go straight to pytest in the main environment.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--all", action="store_true", help="every lane, with every test")
     parser.add_argument(
         "--lane",
         action="append",
         choices=list(dict.fromkeys(step.lane for step in STEPS)),
-        help="run this one only; may be repeated",
+        help="this lane; may be repeated",
     )
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=(os.cpu_count() or 1) + 1,
-        help="how many environments work at the same time; default: one more than there are processors",
-    )
-    parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     return parser
 
 

@@ -1,7 +1,7 @@
 """Write constraints/*.txt anew: the newest versions for each Python, down to its micro version.
 
 `scripts/with-python scripts/environments.py run newest scripts/constraints.py`, then `scripts/test --all`. uv
-resolves once for every Python and platform; where versions differ, each line has the marker of its Pythons.
+resolves once for every Python and platform; where versions differ, a line has the marker of its Pythons.
 """
 
 from __future__ import annotations
@@ -24,21 +24,32 @@ def main() -> None:
         (ROOT / "constraints" / f"{name}.txt").write_text(HEAD + text, encoding="utf-8")
 
 
-def resolve(name: str) -> str:
-    """Return the lines of constraints/NAME.txt, without its head."""
+def resolve(name: str, *options: str) -> str:
+    """Return the lines of constraints/NAME.txt, without its head; the options go to uv."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*compile_command(name, Path(folder)), "--universal", "--python-version", OLDEST, *options]
+        return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def compile_command(name: str, folder: Path) -> list[str]:
+    """Return uv's command that resolves what the environments of constraints/NAME.txt need together.
+
+    Args:
+        name: the file's name without its ending.
+        folder: where a file of requirements is written.
+    """
     using = [environment for environment in ENVIRONMENTS.values() if environment.constraints == name]
     groups = sorted({group for environment in using for group in environment.groups})
     pins = sorted({"pip", *(pin for environment in using for pin in environment.pins)})
-    options = [word for group in groups for word in ("--group", f"{ROOT / 'pyproject.toml'}:{group}")]
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = Path(folder, "requirements.in")
-        wanted.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
-        command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"]
-        command += ["--python-version", OLDEST, "--no-header", "--no-annotate", "--no-emit-index-url"]
-        command += [str(ROOT / "pyproject.toml"), str(wanted), *options]
-        if any(environment.tensorflow for environment in using):
-            command += ["--extra", "tensorflow"]
-        return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    wanted = folder / "requirements.in"
+    wanted.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet"]
+    command += ["--no-header", "--no-annotate", "--no-emit-index-url"]
+    command += [str(ROOT / "pyproject.toml"), str(wanted)]
+    command += [word for group in groups for word in ("--group", f"{ROOT / 'pyproject.toml'}:{group}")]
+    if any(environment.tensorflow for environment in using):
+        command += ["--extra", "tensorflow"]
+    return command
 
 
 if __name__ == "__main__":

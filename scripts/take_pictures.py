@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "rigs")]
 
 from browser_fixtures import MODELS, plant  # noqa: E402 - after the path to it
 from browser_rig import Lab, NotebookPage, launch, opened  # noqa: E402

@@ -71,20 +71,25 @@ DOCUMENTS = (readme, quickstart)
 
 def sections(path: Path) -> tuple[Section, ...]:
     """The sections of a document, each with its name."""
-    if path.suffix == ".ipynb":
-        return _cells(path)
+    return read_sections(path.read_text(encoding="utf-8"), notebook=path.suffix == ".ipynb")
+
+
+def read_sections(document: str, *, notebook: bool) -> tuple[Section, ...]:
+    """The sections in the text of a document: of a notebook's file, or in Markdown."""
+    if notebook:
+        return _cells(document)
     found = []
-    for text in split(path.read_text(encoding="utf-8")):
+    for text in split(document):
         mark = MARK.search(text)
         prose = BLOCK.sub("", MARK.sub("", text))
         found.append(Section(_name(text), prose, tuple(BLOCK.findall(text)), mark[1] if mark else ""))
     return tuple(found)
 
 
-def _cells(path: Path) -> tuple[Section, ...]:
+def _cells(document: str) -> tuple[Section, ...]:
     """A cell of text and the cells of code below it are a section."""
     found: list[Section] = []
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+    for cell in json.loads(document)["cells"]:
         if cell["cell_type"] == "markdown":
             text = "".join(cell["source"])
             found.append(Section(_name(text), text, (), cell["metadata"].get(KEY, "")))

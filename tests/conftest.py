@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 from kernel import Kernel
 
+# The layers are folders. Files that take longest come first: whoever gets one last keeps all others waiting.
+ORDER = ("browser", "worker", "loading", "kernel", "host", "project", "core")
+# What these test is the same with every version of Python and of the packages.
+ONCE = {"host", "project"}
+
 OURS = ("TFHUB_", "HUB_MAGIC_", "TF_USE_LEGACY_KERAS")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark and order the tests by their folders."""
+    for item in items:
+        if item.path.parent.name in ONCE:
+            item.add_marker("once")
+    items.sort(key=lambda item: ORDER.index(item.path.parent.name))
 
 
 @pytest.fixture(autouse=True)

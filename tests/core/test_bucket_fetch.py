@@ -1,0 +1,180 @@
+"""Models fetched into a bucket, by this process and by several at once, and read by the real tensorflow_hub."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import gcs_rig
+import pytest
+from gcs_rig import run
+from gcs_stand_in import GcsStandIn
+from host_client import FILES, write_model
+from repository import process_environment
+
+from hub_magic.cache import scan_cache
+from hub_magic.download import fetch
+from hub_magic.errors import HubMagicError, NotCachedError
+from hub_magic.handles import parse_handle
+from hub_magic.host import ModelHost
+
+storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
+TEAM = "gs://models/team"
+
+FETCH = """
+import sys
+from hub_magic.download import fetch
+for handle in sys.argv[1:]:
+    print(fetch(handle, location="gs://models/team").path)
+"""
+
+RESOLVE = """
+import os, sys
+sys.modules.setdefault("pkg_resources", type(sys)("pkg_resources"))
+sys.modules["pkg_resources"].parse_version = lambda text: tuple(map(int, text.split(".")[:2]))
+import tensorflow as tf, tensorflow_hub as hub
+os.environ["TFHUB_CACHE_DIR"] = "gs://models/team"
+path = hub.resolve({handle!r})
+print(path, sorted(tf.io.gfile.listdir(path)))
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[ModelHost]:
+    for number in range(3):
+        write_model(tmp_path / "served" / "team" / f"model{number}" / "1")
+    with ModelHost(tmp_path / "served") as started:
+        yield started
+
+
+def handle_on(host: ModelHost, number: int = 0) -> str:
+    return f"{host.url}/team/model{number}/1"
+
+
+def archives(host: ModelHost) -> int:
+    """How often an archive was asked for from its beginning."""
+    return sum("tf-hub-format=compressed" in one.path and not one.range for one in host.requests)
+
+
+def files(gcs: GcsStandIn, handle: str) -> dict[str, bytes]:
+    prefix = f"team/{parse_handle(handle).folder}/"
+    found = gcs.objects.bucket("models").objects
+    return {name.removeprefix(prefix): one.data for name, one in found.items() if name.startswith(prefix)}
+
+
+def test_fetched_once(gcs: GcsStandIn, host: ModelHost) -> None:
+    handle = handle_on(host)
+    first = fetch(handle, location=TEAM)
+    assert first.path == f"{TEAM}/{parse_handle(handle).folder}"
+    assert (first.was_cached, first.bytes > 0) == (False, True)
+    assert files(gcs, handle) == FILES
+    found = scan_cache(TEAM)
+    assert [model.handle for model in found.models] == [handle]
+    assert found.problems == ()
+    assert f"team/{parse_handle(handle).folder}.files.json" in gcs.names("models")
+    gcs.reset_counts()
+    again = fetch(handle, location=TEAM)
+    assert (again.path, again.was_cached) == (first.path, True)
+    assert gcs.requests["list"] == 1
+    assert archives(host) == 1
+
+
+def test_offline(gcs: GcsStandIn, host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch(handle_on(host, 0), location=TEAM)
+    monkeypatch.setenv("HUB_MAGIC_OFFLINE", "1")
+    assert fetch(handle_on(host, 0), location=TEAM).was_cached
+    with pytest.raises(NotCachedError, match="similar names"):
+        fetch(handle_on(host, 1), location=TEAM)
+
+
+def test_half_an_entry_is_completed(gcs: GcsStandIn, host: ModelHost) -> None:
+    handle = handle_on(host)
+    fetch(handle, location=TEAM)
+    gcs.objects.delete("models", f"team/{parse_handle(handle).folder}/saved_model.pb")
+    assert not fetch(handle, location=TEAM).was_cached
+    assert files(gcs, handle) == FILES
+
+
+def test_a_host_without_the_model_leaves_nothing(gcs: GcsStandIn, host: ModelHost) -> None:
+    with pytest.raises(HubMagicError):
+        fetch(f"{host.url}/nobody/nothing/1", location=TEAM)
+    assert gcs.names("models") == []
+
+
+def test_several_machines_download_once(gcs: GcsStandIn, host: ModelHost) -> None:
+    handles = [handle_on(host, number) for number in range(3)]
+    command = [sys.executable, "-W", "ignore", "-c", FETCH]
+    processes = [
+        subprocess.Popen([*command, *order], env=process_environment(), stdout=subprocess.PIPE, text=True)
+        for order in (handles, handles[::-1], handles)
+    ]
+    answers = [sorted(process.communicate(timeout=120)[0].split()) for process in processes]
+    assert answers == [sorted(f"{TEAM}/{parse_handle(handle).folder}" for handle in handles)] * 3
+    assert archives(host) == 3
+    assert all(files(gcs, handle) == FILES for handle in handles)
+    assert scan_cache(TEAM).problems == ()
+
+
+def test_killed_while_it_sends(gcs: GcsStandIn, host: ModelHost) -> None:
+    handle = handle_on(host)
+    gcs.stall("create", name="variables.data")
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", FETCH, handle], env=process_environment()
+    )
+    assert gcs.stalled.wait(60)
+    process.kill()
+    process.wait()
+    gcs.release()
+    assert scan_cache(TEAM).models == ()
+    assert fetch(handle, location=TEAM).path  # the holder was on this machine, so it is known to be dead
+    assert files(gcs, handle) == FILES
+    assert scan_cache(TEAM).problems == ()
+
+
+@pytest.mark.tensorflow
+def test_a_kernel_without_hub_magic_finds_it(gcs: GcsStandIn, host: ModelHost) -> None:
+    handle = handle_on(host)
+    fetch(handle, location=TEAM)
+    gcs.reset_counts()
+    path, _, listed = run(RESOLVE.format(handle=handle), {}).strip().partition(" ")
+    assert path == f"{TEAM}/{parse_handle(handle).folder}"
+    assert "saved_model.pb" in listed
+    assert archives(host) == 1
+
+
+@pytest.mark.tensorflow
+def test_what_a_kernel_without_hub_magic_fetched(gcs: GcsStandIn, host: ModelHost) -> None:
+    handle = handle_on(host)
+    run(RESOLVE.format(handle=handle), {})
+    assert fetch(handle, location=TEAM).was_cached
+    assert archives(host) == 1
+    found = scan_cache(TEAM)
+    assert [(model.handle, model.damage) for model in found.models] == [("", "")]
+
+
+@pytest.mark.tensorflow
+def test_a_kernel_without_hub_magic_waits_for_us(gcs: GcsStandIn, host: ModelHost) -> None:
+    handle = handle_on(host)
+    gcs.stall("create", name="saved_model.pb")
+    ours = subprocess.Popen([sys.executable, "-W", "ignore", "-c", FETCH, handle], env=process_environment())
+    assert gcs.stalled.wait(60)
+    locks = f"team/{parse_handle(handle).folder}.lock"
+    code = RESOLVE.format(handle=handle).replace("path =", "print('asking', flush=True)\npath =")
+    theirs = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
+        env=process_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert theirs.stdout is not None
+    assert theirs.stdout.readline() == "asking\n"
+    gcs.wait_for("get", locks)
+    gcs.release()
+    assert ours.wait(60) == 0
+    assert "saved_model.pb" in theirs.communicate(timeout=120)[0]
+    assert theirs.returncode == 0
+    assert archives(host) == 1, json.dumps([request.path for request in host.requests])

@@ -1,0 +1,271 @@
+"""`hub-magic` as a shell and cron call it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from archives import model_archive
+from care_cache import WHOLE, lock, plant
+from faulty_host import Fault, FaultyHost
+from repository import REPOSITORY
+from test_care_savedmodel import model
+from test_care_transport import write
+
+from hub_magic import options, parse_handle
+from hub_magic.cli.commands import COMMANDS, DOCTOR, make_parser
+
+NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
+
+
+class Shell:
+    """Runs commands in a folder, with a cache of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.cache = home / "cache"
+        self.cache.mkdir()
+        self.env = {
+            **os.environ,
+            "TFHUB_CACHE_DIR": str(self.cache),
+            "PYTHONPATH": str(REPOSITORY),
+            "HOME": str(home),
+        }
+
+    def run(self, *words: str, status: int = 0, **env: str) -> str:
+        """What a command prints; it must end with this status, and say nothing else where that is 0 or 1."""
+        done = self._run(words, env)
+        assert done.returncode == status, done.stderr
+        if status < 2:
+            assert done.stderr == ""
+        return done.stdout.rstrip("\n") if status < 2 else done.stderr.rstrip("\n")
+
+    def json(self, *words: str, status: int = 0, **env: str):
+        return json.loads(self.run(*words, "--json", status=status, **env))
+
+    def _run(self, words: tuple[str, ...], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "hub_magic", *words],
+            cwd=self.home,
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture
+def host() -> Iterator[FaultyHost]:
+    files = {
+        "saved_model.pb": model(objects=False),
+        "assets/vocab.txt": b"hub",
+    }  # no variables: no TensorFlow
+    with FaultyHost(model_archive(files)) as running:
+        yield running
+
+
+def test_fetch_list_resolve_and_remove(shell: Shell, host: FaultyHost) -> None:
+    url = f"{host.url}/google/model/1"
+    (fetched,) = shell.json("fetch", url)
+    assert (fetched["handle"], fetched["was_cached"]) == (url, False)
+    assert shell.run("resolve", url) == fetched["path"]
+    assert "was cached" in shell.run("fetch", url)
+    data = shell.json("list")
+    size = len(model(objects=False)) + 3
+    assert [(m["handle"], m["size"], m["path"]) for m in data["models"]] == [(url, size, fetched["path"])]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+", data["models"][0]["downloaded"])
+    assert "1 model to remove" in shell.run("remove", "model", "--dry-run")
+    assert len(list(shell.cache.iterdir())) == 3
+    text = shell.run("remove", "model")
+    assert text.splitlines()[0].startswith(f"{shell.cache}: 1 model to remove, which frees ")
+    assert text.splitlines()[-1].startswith(f"{shell.cache}: 1 model removed; ")
+    assert list(shell.cache.iterdir()) == []
+
+
+def test_prune_for_cron(shell: Shell) -> None:
+    for version in (1, 2, 3):
+        plant(shell.cache, f"https://tfhub.dev/p/m/{version}", size=1000, used=version)
+    plan = shell.json("prune", "--keep-newest", "2", "--dry-run")
+    assert [choice["model"]["version"] for choice in plan["going"]] == ["1"]
+    done = shell.json("prune", "--keep-newest", "2")
+    assert (done["freed"], done["expected"]) == (1019, 1019)
+    lock(shell.cache / parse_handle("https://tfhub.dev/p/m/3").folder)
+    done = shell.json("prune", "--max-size", "0", status=1)
+    assert [choice["reason"].partition(" ")[0] for choice in done["kept"]] == ["locked"]
+
+
+def test_verify_and_repair(shell: Shell, host: FaultyHost) -> None:
+    url = f"{host.url}/google/model/1"
+    entry = Path(shell.run("resolve", url))
+    assert shell.run("verify").endswith("none damaged.")
+    (entry / "assets/vocab.txt").write_bytes(b"hug")
+    shell.run("verify")
+    data = shell.json("verify", "--deep", status=1)
+    assert data["damaged"][0]["damage"] == "assets/vocab.txt is not as it was downloaded"
+    assert "1 damaged model to download again" in shell.run("repair", "--deep", "--dry-run")
+    assert "1 downloaded again" in shell.run("repair", url)
+    assert shell.json("verify", "--deep", "model")["damaged"] == []
+    (entry / "saved_model.pb").unlink()
+    host.then = Fault(status=404)
+    assert "404" in shell.run("repair", status=1)
+
+
+def test_add_and_export(shell: Shell) -> None:
+    write(shell.home / "model", WHOLE)
+    assert shell.json("add", NNLM, "model")["files"] == 3
+    assert shell.run("export", "nnlm", "it.tar").endswith("written to it.tar.")
+    assert len(shell.json("export", "--all", "stick")["exported"]) == 1
+    other = shell.home / "other"
+    assert len(shell.json("add", "--all", "stick", "--cache", str(other))["added"]) == 1
+    assert (other / parse_handle(NNLM).folder / "saved_model.pb").is_file()
+    assert "1 model, 19 bytes" in shell.run("list", "--cache", "other")
+
+
+def test_list_all(shell: Shell) -> None:
+    version = write(shell.home / "kaggle/models/google/nnlm/tensorFlow2/en-dim50/1", WHOLE)
+    Path(f"{version}.complete").write_text("")
+    plant(shell.cache, NNLM)
+    data = shell.json("list", "--all", KAGGLEHUB_CACHE=str(shell.home / "kaggle"))
+    (other,) = data["others"]
+    assert (other["path"], other["same_as"], other["is_complete"]) == (str(version), [NNLM], True)
+    text = shell.run("list", "--all", KAGGLEHUB_CACHE=str(shell.home / "kaggle"))
+    assert (
+        "Other caches on this machine hold 1 model, 19 bytes; 19 bytes of that is cached here as well."
+        in text
+    )
+
+
+def test_mode_for_eval(shell: Shell) -> None:
+    assert shell.run("mode").startswith("compressed: ")
+    assert shell.run("mode", TFHUB_MODEL_LOAD_FORMAT="uncompressed").startswith("uncompressed: ")
+    lines = shell.run("mode", "Offline")
+    code = f"{lines}\necho $TFHUB_MODEL_LOAD_FORMAT $HUB_MAGIC_OFFLINE"
+    assert (
+        subprocess.run(["sh", "-c", code], capture_output=True, text=True, check=True).stdout
+        == "COMPRESSED 1\n"
+    )
+    assert "unset HUB_MAGIC_OFFLINE" in shell.run("mode", "compressed", HUB_MAGIC_OFFLINE="1")
+    assert shell.run("mode", "auto").startswith("# auto: models are read from this machine's disk")
+    assert shell.json("mode", "uncompressed")["lines"] == ["export TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["remove", "nnlm"], "hub-magic: 'nnlm' is not cached: the cache at {cache} is empty."),
+        (["prune"], "hub-magic: --prune needs to know what may go"),
+        (["prune", "--max-size", "lots"], "hub-magic: 'lots' is not a size."),
+        (["mode", "packed"], "hub-magic: There is no mode 'packed'."),
+        (["add", NNLM], "hub-magic: --add HANDLE PATH takes 2 words, not 1."),
+        (["list", "--cache", "s3://x"], "hub-magic: A cache cannot be at s3://."),
+        (["fetch", "nonsense"], "hub-magic: There is no 'nonsense': a handle without https:// is a path."),
+        (["resolve", "https://"], "hub-magic: The handle 'https://' names no host."),
+    ],
+)
+def test_a_mistake_is_one_line_on_stderr(shell: Shell, words: list[str], message: str) -> None:
+    told = shell.run(*words, status=2)
+    assert told.startswith(message.format(cache=shell.cache))
+    assert "\n" not in told
+
+
+def test_advice_is_in_the_shells_words(shell: Shell) -> None:
+    (plant(shell.cache, NNLM) / "saved_model.pb").unlink()
+    assert "\nhub-magic repair takes away what the dead left" in shell.run("verify", status=1)
+    told = shell.run("resolve", "https://tfhub.dev/p/m/1", status=2, HUB_MAGIC_OFFLINE="1")
+    assert 'eval "$(hub-magic mode compressed)"' in told
+    told = shell.run("export", "nnlm", "it.tar", status=2)
+    assert told.endswith(f"Mend it first: hub-magic repair {NNLM}")
+    assert "Set another with --cache LOCATION." in shell.run("list", "--cache", __file__, status=2)
+
+
+def test_a_reader_that_has_gone_ends_nothing(shell: Shell) -> None:
+    plant(shell.cache, NNLM)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "hub_magic", "remove", "nnlm"],
+        env=shell.env,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert list(shell.cache.iterdir()) == []
+
+
+def test_usage(shell: Shell) -> None:
+    assert "usage: hub-magic" in shell.run(status=2)
+    assert "invalid choice: 'nonsense'" in shell.run("nonsense", status=2)
+    assert "unrecognized arguments: --nonsense" in shell.run("list", "--nonsense", status=2)
+    for command in COMMANDS:
+        assert f"usage: hub-magic {command.name}" in shell.run(command.name, "--help")
+
+
+def test_one_description_serves_both() -> None:
+    """Every option of a command is one of the magics', but the two that are a shell's.
+
+    `%hub_doctor` is a magic of its own, so the words for its command are the command's.
+    """
+    known = {id(one) for magic in options.MAGICS.values() for one in magic} | {id(DOCTOR)}
+    for command in COMMANDS:
+        assert id(command.verb) in known, command.name
+        assert {id(one) for one in command.modifiers} <= known, command.name
+    verbs = {one.key for one in options.MAGICS["hub_cache"]}
+    told = {command.verb.key for command in COMMANDS} | {one.key for c in COMMANDS for one in c.modifiers}
+    assert verbs - told == {"location", "move_to", "persist", "autoload", "forget"}
+    assert make_parser().parse_args(["remove", "a", "b"]).remove == ["a", "b"]
+
+
+def test_serve(shell: Shell) -> None:
+    write(shell.home / "models/p/m/1", WHOLE)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "hub_magic", "serve", "models", "--port", "0"],
+        cwd=shell.home,
+        env=shell.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert running.stdout is not None
+        line = running.stdout.readline()
+        url = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+        assert url, line
+        with socket.create_connection(("127.0.0.1", int(url[1])), timeout=10):
+            pass
+        running.terminate()  # Ctrl-C may be off, where a shell has started this as a background job
+        assert running.wait(20) == 0
+    finally:
+        running.kill()
+        running.communicate()
+    assert "There is no folder" in shell.run("serve", "nothing", status=2)
+
+
+def test_nothing_slow_is_imported(shell: Shell) -> None:
+    code = (
+        "import sys; from hub_magic.cli.main import main; main(['list']); main(['verify']);"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=shell.env,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    slow = {"tensorflow", "tensorflow_hub", "IPython", "anywidget", "ipywidgets", "traitlets"}
+    assert not slow & set(run.stdout.splitlines()[-1].split())

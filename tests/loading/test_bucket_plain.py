@@ -1,0 +1,134 @@
+"""A kernel without hub_magic that looks at an entry just while it is being published.
+
+It is the real tensorflow_hub, and the storage stands still at each of the files in turn: all but that one are
+there. The load must fail or give the model's own answer; it must change nothing; and the next one must work.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+
+import gcs_rig
+import pytest
+from gcs_stand_in import GcsStandIn
+from repository import process_environment
+
+from hub_magic.download import fetch
+from hub_magic.handles import parse_handle
+from hub_magic.host import ModelHost
+
+pytestmark = pytest.mark.tensorflow
+storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
+TEAM = "gs://models/team"
+
+MAKE = """
+import sys
+from pathlib import Path
+import tf_models as make
+root = Path(sys.argv[1])
+make.tf2_vocabulary(root / "vocabulary" / "1")
+make.tf1_hub(root / "tf1" / "1")
+make.tf2_vocabulary(root / "many" / "1")
+for number in range(120):
+    (root / "many" / "1" / "assets" / f"other{number:03}.txt").write_text("other")
+"""
+
+# Loads a handle for each line it reads, and prints the answer or the error.
+PLAIN = """
+import json, os, sys
+sys.modules.setdefault("pkg_resources", type(sys)("pkg_resources"))
+sys.modules["pkg_resources"].parse_version = lambda text: tuple(map(int, text.split(".")[:2]))
+import tensorflow as tf, tensorflow_hub as hub
+os.environ["TFHUB_CACHE_DIR"] = "gs://models/team"
+words = tf.constant(["magic", "x", "hub"])
+for line in sys.stdin:
+    try:
+        model = hub.load(line.strip())
+        signature = getattr(model, "signatures", {}).get("default")
+        found = signature(words)["default"] if signature else model(words)
+        print(json.dumps({"value": found.numpy().tolist()}), flush=True)
+    except Exception as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+"""
+
+
+class Plain:
+    """A process with TensorFlow Hub and without hub_magic."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(PLAIN)],
+            env=process_environment(TF_USE_LEGACY_KERAS="1"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def load(self, handle: str) -> dict[str, object]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{handle}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+@pytest.fixture
+def plain(gcs: GcsStandIn) -> Iterator[Plain]:
+    found = Plain()
+    yield found
+    found.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelHost]:
+    root = tmp_path_factory.mktemp("served")
+    command = [sys.executable, "-W", "ignore", "-c", MAKE, str(root / "team")]
+    subprocess.run(command, env=process_environment(TF_USE_LEGACY_KERAS="1"), check=True, timeout=240)
+    with ModelHost(root) as started:
+        yield started
+
+
+def load_while_published(gcs: GcsStandIn, plain: Plain, handle: str, missing: str) -> dict[str, object]:
+    """What a load gives when everything but that file has its name; then the file gets it, too."""
+    gcs.objects.bucket("models").objects.clear()
+    gcs.last = missing
+    gcs.stall("rewrite", name=missing)
+    ours = threading.Thread(target=fetch, args=(handle,), kwargs={"location": TEAM})
+    ours.start()
+    assert gcs.stalled.wait(60)
+    before = set(gcs.names("models"))
+    found = plain.load(handle)
+    after = set(gcs.names("models"))
+    assert before <= after
+    # Of several batches, another may still have been under way.
+    assert all(name.startswith(f"team/{parse_handle(handle).folder}/") for name in after - before)
+    gcs.release()
+    ours.join()
+    return found
+
+
+def test_no_half_model_is_ever_loaded(gcs: GcsStandIn, plain: Plain, host: ModelHost) -> None:
+    for name in ("vocabulary", "tf1"):
+        handle = f"{host.url}/team/{name}/1"
+        fetch(handle, location=TEAM)
+        wanted = plain.load(handle)
+        assert "value" in wanted
+        prefix = f"team/{parse_handle(handle).folder}/"
+        files = [name.removeprefix(prefix) for name in gcs.names("models") if name.startswith(prefix)]
+        for missing in files:
+            found = load_while_published(gcs, plain, handle, missing)
+            assert "error" in found or found == wanted, missing
+            assert plain.load(handle) == wanted, missing
+
+
+def test_the_graph_of_a_large_entry_comes_last(gcs: GcsStandIn, plain: Plain, host: ModelHost) -> None:
+    handle = f"{host.url}/team/many/1"
+    for missing in ("other050.txt", "saved_model.pb"):
+        found = load_while_published(gcs, plain, handle, missing)
+        assert "saved_model.pb" in str(found["error"])
+        assert "value" in plain.load(handle)

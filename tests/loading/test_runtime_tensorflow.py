@@ -1,0 +1,115 @@
+"""What a running TensorFlow tells of its worker: real ones, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from contextlib import contextmanager
+
+import pytest
+from repository import REPOSITORY
+
+pytestmark = pytest.mark.tensorflow
+
+SERVER = """
+import sys
+import tensorflow as tf
+server = tf.distribute.Server.create_local_server()
+print(server.target, flush=True)
+sys.stdin.read()
+"""
+PRELUDE = """
+import dataclasses, json, sys
+from hub_magic.runtime import detect_runtime
+answers = []
+def ask():
+    found = dataclasses.asdict(detect_runtime(env={}, root="/nowhere"))
+    answers.append({"accelerator": found["accelerator"], "signals": found["signals"], **found["worker"]})
+addresses = sys.argv[1:]
+"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"}
+ENVIRONMENT.pop("TF_CONFIG", None)
+
+
+@contextmanager
+def server():
+    """A TensorFlow server in a second process; it ends when its input is closed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=ENVIRONMENT,
+        text=True,
+    ) as process:
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+def client(program: str, *addresses: str) -> list[dict]:
+    """What `ask()` told, each time the program asked."""
+    source = PRELUDE + textwrap.dedent(program) + "\nprint(json.dumps(answers))\n"
+    command = [sys.executable, "-c", source, *addresses]
+    done = subprocess.run(command, check=True, timeout=240, env=ENVIRONMENT, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_not_connected_and_nothing_initialised():
+    imported, running, distributed = client("""
+        import tensorflow as tf
+        from tensorflow.python.eager import context
+        ask()
+        assert not context.context()._initialized
+        tf.constant(1.0) + 1
+        ask()
+        tf.distribute.MirroredStrategy(["CPU:0"])
+        tf.distribute.MultiWorkerMirroredStrategy()
+        ask()
+    """)
+    assert imported["kind"] == running["kind"] == distributed["kind"] == "none"
+
+
+def test_connected_to_one_host():
+    with server() as address:
+        waiting, running = client(
+            """
+            import tensorflow as tf
+            from tensorflow.python.eager import context
+            tf.config.experimental_connect_to_host(addresses[0])
+            ask()
+            assert not context.context()._initialized
+            with tf.device("/job:worker"):
+                tf.constant(1.0) + 1
+            ask()
+            """,
+            address,
+        )
+    worker = {
+        "endpoints": [address],
+        "job": "/job:worker",
+        "tasks": ["/job:worker/replica:0/task:0"],
+        "signals": ["TensorFlow is connected to /job:worker/replica:0/task:0"],
+    }
+    assert worker.items() <= waiting.items()
+    assert worker.items() <= running.items()
+    assert waiting["kind"] == running["kind"] == "remote"
+    assert running["accelerator"]["kind"] == "none"
+
+
+def test_connected_to_parameter_servers_and_workers():
+    """TensorFlow calls nobody before its first operation, so that nobody need answer."""
+    (found,) = client("""
+        import tensorflow as tf
+        cluster = {"chief": ["a:1"], "ps": ["b:1"], "worker": ["c:1", "d:1"]}
+        tf.config.experimental_connect_to_cluster(tf.train.ClusterSpec(cluster), job_name="chief")
+        ask()
+    """)
+    assert found["job"] == "/job:worker"
+    assert found["endpoints"] == ["grpc://c:1", "grpc://d:1"]
+    assert found["tasks"] == [
+        f"/job:{task}"
+        for task in ("ps/replica:0/task:0", "worker/replica:0/task:0", "worker/replica:0/task:1")
+    ]

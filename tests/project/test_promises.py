@@ -1,0 +1,84 @@
+"""The table of promises: each line is understood by its magic, each test named is there."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from repository import REPOSITORY
+
+from hub_magic.magics.hub import HubMagics
+from hub_magic.magics.parsing import parse
+
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (REPOSITORY / "docs" / "promises.md").read_text().splitlines()
+    if line.startswith("| ") and not line.startswith(("| ---", "| the manual"))
+]
+FLAGS = """
+import json, sys
+from hub_magic import read_cache, read_mode
+from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+with pkg_resources_stand_in():
+    from tensorflow_hub import resolver
+from absl import flags
+default = [read_cache().value, resolver.tfhub_cache_dir(use_temp=True), read_mode().value, resolver.model_load_format()]
+flags.FLAGS(["program", f"--tfhub_cache_dir={sys.argv[1]}", "--tfhub_model_load_format=UNCOMPRESSED"])
+cache, mode = read_cache(), read_mode()
+named = [cache.value, resolver.tfhub_cache_dir(use_temp=True), mode.value, resolver.model_load_format(), cache.source, mode.source]
+print(json.dumps([default, named]))
+"""
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:40])
+def test_promise(row: list[str]) -> None:
+    _, act, shown_by = row
+    magic, _, rest = act.strip("`").partition(" ")
+    kind = "cell" if magic.startswith("%%") else "line"
+    name = magic.lstrip("%")
+    assert name in HubMagics.magics[kind]
+    parse(getattr(HubMagics, name), rest)
+    tests = re.findall(r"`(tests/\w+/\w+\.py)::(\w+)`", shown_by)
+    assert tests
+    assert shown_by == ", ".join(f"`{path}::{test}`" for path, test in tests)
+    assert [f"{path}::{test}" for path, test in tests if test not in _tests_of(REPOSITORY / path)] == []
+
+
+def test_the_table_is_whole() -> None:
+    """What the manual names is somewhere in it."""
+    text = " ".join(row[0] for row in ROWS)
+    named = (
+        "TFHUB_CACHE_DIR",
+        "--tfhub_cache_dir",
+        "TFHUB_MODEL_LOAD_FORMAT",
+        "--tfhub_model_load_format",
+        "tfhub_modules",
+        "hub.resolve",
+        "experimental_io_device",
+        "bucket of your own",
+        "cleaned up",
+        "canonical URLs",
+    )
+    assert [one for one in named if one not in text] == []
+
+
+@pytest.mark.tensorflow
+def test_flags_and_default_are_the_librarys(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FLAGS, str(tmp_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=240)
+    default, named = json.loads(done.stdout)
+    assert default[0] == default[1]
+    assert default[2:] == ["compressed", "AUTO"]
+    assert named == [str(tmp_path), str(tmp_path), "uncompressed", "UNCOMPRESSED", "flag", "flag"]
+
+
+def _tests_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    return {
+        node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }

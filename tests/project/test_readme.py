@@ -1,0 +1,32 @@
+"""The README is true to the word: every session in it is run, and must print what stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from kernel import Kernel
+from repository import REPOSITORY
+from sessions import replay
+from test_notebooks import host  # noqa: F401 - the fixture
+
+from hub_magic.host import ModelHost
+
+README = REPOSITORY / "README.md"
+PORT = "127.0.0.1:8000"
+
+
+@pytest.mark.tensorflow
+@pytest.mark.kernel
+def test_sessions(host: ModelHost, tmp_path: Path) -> None:  # noqa: F811
+    home = tmp_path / "home"
+    names = {host.url.removeprefix("http://"): PORT, str(home): "/home/you", os.uname().nodename: "laptop"}
+    with Kernel(tmp_path / "kernel", HOME=str(home), no_proxy="127.0.0.1,localhost") as kernel:
+        assert replay(README, kernel, names) >= 1
+
+
+def test_links_lead_somewhere() -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", README.read_text())
+    assert [target for target in targets if not (REPOSITORY / target).exists()] == []

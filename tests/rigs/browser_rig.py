@@ -1,0 +1,282 @@
+"""A real browser, driving a real JupyterLab with a real kernel.
+
+Nothing reaches the internet: what the pages ask of any other machine is refused and noted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from repository import REPOSITORY
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, Playwright, Route
+    from typing_extensions import Self
+
+SWITCHES = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+TIMEOUT = 120_000  # milliseconds
+OPEN = "%load_ext hub_magic"
+BROWSE = "browser = %hub_cache\nbrowser"
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Debian's Chromium, else the one that playwright brings."""
+    path = shutil.which("chromium") or playwright.chromium.executable_path
+    if not Path(path).exists():
+        pytest.fail("There is no browser. Run `apt-get install chromium`, or `playwright install chromium`.")
+    return playwright.chromium.launch(executable_path=path, args=SWITCHES)
+
+
+class Lab:
+    """A JupyterLab server with a home of its own.
+
+    Args:
+        home: where its settings, its notebooks and its kernels' profiles are.
+        theme: "Light" or "Dark".
+    """
+
+    module = "jupyterlab"
+    ready = "/lab"  # what it says of its address once it listens
+    page = "lab/tree/{name}?reset"
+
+    def __init__(self, home: Path, theme: str = "Light") -> None:
+        self.home = home
+        self.notebooks = home / "notebooks"
+        self.notebooks.mkdir(parents=True)
+        folders = ("config", "data", "runtime", "ipython", "settings", "workspaces", "tmp")
+        config, data, runtime, ipython, self.settings, workspaces, tmp = (home / name for name in folders)
+        tmp.mkdir()
+        self.set_theme(theme)
+        # No news, no dialogs, no second look for updates.
+        self._set("notification", {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True})
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.command = [
+            *(sys.executable, "-m", self.module, "--allow-root", "--no-browser", "--expose-app-in-browser"),
+            *(f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
+            *(f"--ServerApp.root_dir={self.notebooks}", "--IdentityProvider.token=", "--ServerApp.password="),
+        ]
+        self.env = {
+            **os.environ,
+            "JUPYTER_CONFIG_DIR": str(config),
+            "JUPYTER_DATA_DIR": str(data),
+            "JUPYTER_RUNTIME_DIR": str(runtime),
+            "JUPYTERLAB_SETTINGS_DIR": str(self.settings),
+            "JUPYTERLAB_WORKSPACES_DIR": str(workspaces),
+            "IPYTHONDIR": str(ipython),
+            "TMPDIR": str(tmp),
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+
+    def set_theme(self, theme: str) -> None:
+        """The theme of pages that are opened from now on."""
+        self._set("themes", {"theme": f"JupyterLab {theme}"})
+
+    def _set(self, name: str, values: dict[str, Any]) -> None:
+        path = self.settings / "@jupyterlab" / "apputils-extension" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.process.stderr is not None
+        said = []
+        for line in self.process.stderr:
+            said.append(line)
+            if f"{self.url}{self.ready}" in line:
+                break
+        else:
+            raise AssertionError(f"{self.module} has not started:\n" + "".join(said))
+        # Its log must be read on, or it waits for the reader.
+        self.reader = threading.Thread(target=self.process.stderr.read)
+        self.reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            # All is ended but a thread that anyio 4 has lost, for which Python waits for ever.
+            self.process.kill()
+            self.process.wait()
+        self.reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+    def write(self, name: str, *cells: str | dict[str, Any]) -> str:
+        """A notebook with these cells; a cell may be given with its outputs."""
+        made = [cell if isinstance(cell, dict) else code_cell(cell) for cell in cells]
+        facts = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        content = {"nbformat": 4, "nbformat_minor": 4, "metadata": facts, "cells": made}
+        (self.notebooks / name).write_text(json.dumps(content))
+        return name
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A saved notebook."""
+        found: dict[str, Any] = json.loads((self.notebooks / name).read_text())
+        return found
+
+
+class Notebook7(Lab):
+    """A Jupyter Notebook 7 server, which has JupyterLab's parts and a shell of its own."""
+
+    module = "notebook"
+    ready = "/tree"
+    page = "notebooks/{name}"
+
+
+def code_cell(code: str, outputs: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {},
+        "source": code,
+        "outputs": outputs or [],
+    }
+
+
+class NotebookPage:
+    """A notebook open in JupyterLab.
+
+    Attributes:
+        view: the first cache browser on the page.
+        foreign: what the page asked of other machines; all of it was refused.
+        dialogs: texts of dialogs that a script opened; all were dismissed.
+        errors: what a script on the page did not catch.
+    """
+
+    def __init__(self, lab: Lab, context: BrowserContext, name: str) -> None:
+        self.lab = lab
+        self.name = name
+        self.foreign: list[str] = []
+        self.dialogs: list[str] = []
+        self.errors: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(TIMEOUT)
+        self.page.route(lambda url: not url.startswith((lab.url, "data:", "blob:")), self._refuse)
+        self.page.on("dialog", self._dismiss)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(f"{lab.url}/{lab.page.format(name=name)}")
+        self.page.wait_for_function(
+            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+        )
+        self.view: Locator = self.page.locator(".hub-magic").first
+
+    def _refuse(self, route: Route) -> None:
+        self.foreign.append(route.request.url)
+        route.abort()
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def command(self, name: str) -> None:
+        """Run one of JupyterLab's commands."""
+        self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
+
+    def run_all(self) -> None:
+        """Run all cells, and wait for the cache browser."""
+        self.command("notebook:run-all-cells")
+        self.view.locator("tbody tr, .hm-empty:not([hidden])").first.wait_for()
+
+    def measured(self, count: int) -> None:
+        """Wait until the view says that it has looked at all its models."""
+        self.facts.filter(has_text=f"{count:,} model").filter(has_not_text="so far").wait_for()
+
+    @property
+    def facts(self) -> Locator:
+        return self.view.locator(".hm-head > .hm-muted")
+
+    @property
+    def status(self) -> Locator:
+        return self.view.locator("[role=status]")
+
+    def names(self) -> list[str]:
+        """The names in the rows in view, from top to bottom, once what has changed is painted."""
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return self.view.locator("tbody tr td:first-child bdi").all_inner_texts()
+
+    def chosen(self) -> list[str]:
+        """The names in those that are selected."""
+        names = self.names()
+        rows = self.view.locator("tbody tr").all()
+        return [
+            name
+            for name, row in zip(names, rows, strict=True)
+            if row.get_attribute("aria-selected") == "true"
+        ]
+
+    def row(self, name: str) -> Locator:
+        cell = self.page.get_by_text(name, exact=True)
+        return self.view.locator("tbody tr").filter(has=cell)
+
+    def button(self, name: str) -> Locator:
+        return self.view.get_by_role("button", name=name, exact=True)
+
+    def said(self, text: str) -> None:
+        """Wait until the view announces that."""
+        self.status.filter(has_text=text).wait_for()
+
+    def value(self, expression: str) -> Any:
+        """The value of an expression in the kernel, which must be a literal."""
+        code = """async (code) => {
+            const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+            const asked = { code: '', silent: true, user_expressions: { it: code } };
+            const reply = await kernel.requestExecute(asked).done;
+            return reply.content.user_expressions.it;
+        }"""
+        found = self.page.evaluate(code, f"__import__('json').dumps({expression})")
+        assert found["status"] == "ok", found
+        return json.loads(eval(found["data"]["text/plain"]))
+
+    def selection(self, *names: str) -> None:
+        """Wait until `browser.selection` in the kernel is of these models; the page tells it in its own time."""
+        deadline = time.monotonic() + 30
+        while (found := self.value("[model.name for model in browser.selection]")) != list(names):
+            assert time.monotonic() < deadline, f"{found} is selected, not {list(names)}"
+
+    def close(self) -> None:
+        """End the kernel, and the page."""
+        self.end_kernel()
+        self.page.close()
+
+    def end_kernel(self) -> None:
+        self.page.evaluate("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.shutdown()")
+
+
+@contextmanager
+def opened(lab: Lab, browser: Browser, name: str, **options: Any) -> Iterator[NotebookPage]:
+    """A notebook in a browser of its own; the options are a context's, such as `viewport`."""
+    context = browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **options})
+    page = NotebookPage(lab, context, name)
+    try:
+        yield page
+    finally:
+        page.close()
+        context.close()

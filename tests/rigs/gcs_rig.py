@@ -1,0 +1,43 @@
+"""Fixtures for tests against the stand-in for Google Cloud Storage."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gcs_stand_in import GcsStandIn
+from repository import process_environment
+
+
+@pytest.fixture
+def storage() -> Iterator[GcsStandIn]:
+    """The stand-in, with a bucket named "models"; this process does not use it."""
+    with GcsStandIn() as stand_in:
+        stand_in.create_bucket("models")
+        yield stand_in
+
+
+@pytest.fixture
+def gcs(storage: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GcsStandIn:
+    """The stand-in, used by this process with a service account's key."""
+    for name, value in storage.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    return storage
+
+
+def run(code: str, environment: dict[str, str], *, timeout: float = 240) -> str:
+    """What a process of its own prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
+        env=process_environment(**environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

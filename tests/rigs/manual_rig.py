@@ -1,0 +1,148 @@
+"""What the pages of the manual are run on: a host with models, a bucket, a worker elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from browser_caches import CLASSIFY, files_of, saved_model
+from gcs_stand_in import GcsStandIn
+from host_client import write_model
+from kernel import Kernel
+from repository import REPOSITORY
+from worker_rig import Cluster
+
+from hub_magic.host import ModelHost
+
+HOST = "127.0.0.1:8000"
+HOME = "/home/you"
+
+# Handle and bytes of variables. They look like SavedModels, and are quickly made.
+LOOKALIKES = {"team/words/1": 2_400_000, "team/words/2": 2_600_000, "team/images/1": 14_200_000}
+GRAPH = saved_model({"serving_default": CLASSIFY}, ["vocabulary-0.txt"])
+
+_REAL = """
+import sys
+from pathlib import Path
+import tf_models as make
+root = Path(sys.argv[1], "real")
+make.tf2_plain(root / "numbers" / "1")
+make.tf2_vocabulary(root / "words" / "1")
+"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a page is played.
+
+    Attributes:
+        kernel: runs its notebook sessions.
+        names: what is real here, and how the page writes it.
+    """
+
+    kernel: Kernel
+    names: Mapping[str, str]
+
+
+def make_lookalikes(folder: Path) -> Path:
+    """Write what looks like models."""
+    for handle, size in LOOKALIKES.items():
+        write_model(folder / handle, files_of(size, graph=GRAPH, assets=1))
+    return folder
+
+
+def make_real(folder: Path) -> Path:
+    """Write small models that TensorFlow loads beside the others: without assets, and with a vocabulary."""
+    make_lookalikes(folder / "looks")
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _REAL, str(folder)],
+        cwd=REPOSITORY / "tests" / "rigs",
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        check=True,
+        capture_output=True,
+        timeout=240,
+    )
+    return folder
+
+
+@contextmanager
+def stage(tmp: Path, models: Path, **env: str) -> Iterator[Stage]:
+    """A kernel with a home of its own, beside a host of these models."""
+    home = tmp / "you"
+    home.mkdir(exist_ok=True)
+    with (
+        ModelHost(models) as host,
+        Kernel(tmp / "kernel", **{"HOME": str(home), "no_proxy": "127.0.0.1,localhost", **env}) as kernel,
+    ):
+        names = {
+            host.url.removeprefix("http://"): HOST,
+            str(home): HOME,
+            str(tmp / "content"): "/content",
+            os.uname().nodename: "laptop",
+        }
+        yield Stage(kernel, names)
+
+
+@contextmanager
+def bucket_stage(tmp: Path, models: Path) -> Iterator[Stage]:
+    """The same, beside a stand-in for Google Cloud Storage that holds an empty bucket `models`."""
+    with GcsStandIn() as storage:
+        storage.create_bucket("models")
+        with stage(tmp, models, **storage.environment(tmp)) as found:
+            yield found
+
+
+@contextmanager
+def worker_stage(tmp: Path, models: Path) -> Iterator[Stage]:
+    """The same, beside a worker that does not see the cache."""
+    cache = tmp / "you" / "cache"
+    cache.mkdir(parents=True)
+    with Cluster(hidden=cache) as cluster, stage(tmp, models, TFHUB_CACHE_DIR=str(cache)) as found:
+        yield Stage(found.kernel, {cluster.addresses[0]: "10.0.0.2:8470", **found.names})
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Where a page's commands are run.
+
+    Attributes:
+        folder: the working directory.
+        env: the variables.
+        names: what is real here, and how the page writes it.
+    """
+
+    folder: Path
+    env: Mapping[str, str]
+    names: Mapping[str, str]
+
+
+@contextmanager
+def shell(tmp: Path, models: Path) -> Iterator[Shell]:
+    """A shell that finds `hub-magic`, beside a host of these models."""
+    home, programs = tmp / "you", tmp / "bin"
+    home.mkdir(exist_ok=True)
+    programs.mkdir()
+    # What the wheel installs under that name, for the package as it stands here.
+    program = programs / "hub-magic"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m hub_magic "$@"\n')
+    program.chmod(0o755)
+    with ModelHost(models) as host:
+        names = {
+            host.url.removeprefix("http://"): HOST,
+            str(home): HOME,
+            os.uname().nodename: "laptop",
+        }
+        env = {
+            **os.environ,
+            "HOME": str(home),
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(REPOSITORY),
+            "TFHUB_CACHE_DIR": str(home / ".cache" / "tfhub_modules"),
+            "no_proxy": "127.0.0.1,localhost",
+        }
+        yield Shell(home, env, names)
