@@ -24,10 +24,10 @@ def main() -> None:
         (ROOT / "constraints" / f"{name}.txt").write_text(HEAD + text, encoding="utf-8")
 
 
-def resolve(name: str, *options: str) -> str:
-    """Return the lines of constraints/NAME.txt, without its head; the options go to uv."""
+def resolve(name: str) -> str:
+    """Return the lines of constraints/NAME.txt, without its head."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [*compile_command(name, Path(folder)), "--universal", "--python-version", OLDEST, *options]
+        command = [*compile_command(name, Path(folder)), "--universal", "--python-version", OLDEST]
         return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
