@@ -267,10 +267,13 @@ def _serve(imports: Sequence[str]) -> None:
     connection = socket.socket(fileno=os.dup(0))
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
+    before = dict(os.environ)
     for name in imports:
         # What is not installed is the child's to miss.
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
+    # TensorFlow sets variables while it is imported.
+    added = {name: value for name, value in os.environ.items() if before.get(name) != value}
     warnings.simplefilter("ignore")  # Python 3.12 warns of a fork beside TensorFlow's threads
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -283,13 +286,15 @@ def _serve(imports: Sequence[str]) -> None:
                 if key.fileobj is woken or key.fd == woken:
                     os.read(woken, 1000)
                     _reap(statuses)
-                elif not _answer(connection, statuses, (woken, wake)):
+                elif not _answer(connection, statuses, (woken, wake), added):
                     for pid in statuses:
                         os.kill(pid, signal.SIGKILL)
                     return
 
 
-def _answer(connection: socket.socket, statuses: dict[int, int], ours: tuple[int, int]) -> bool:
+def _answer(
+    connection: socket.socket, statuses: dict[int, int], ours: tuple[int, int], added: dict[str, str]
+) -> bool:
     """Fork a child for the next request; whether there was one."""
     head, files, _, _ = socket.recv_fds(connection, 4, 4)
     if not head:
@@ -304,7 +309,9 @@ def _answer(connection: socket.socket, statuses: dict[int, int], ours: tuple[int
         for number in (*statuses.values(), *ours):
             os.close(number)
         connection.close()
-        _become(json.loads(data), standard, status)
+        request = json.loads(data)
+        request["env"] = {**added, **request["env"]}
+        _become(request, standard, status)
     for number in standard:
         os.close(number)
     statuses[pid] = status

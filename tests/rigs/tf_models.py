@@ -1,6 +1,6 @@
 """Small models for tests: each function writes one, always the same numbers, into a directory.
 
-`make_models` writes one of each of `KINDS`, and `load` loads one as a notebook would, so that a test can
+`make_model` writes one of a kind of `KINDS`, and `load` loads one as a notebook would, so that a test can
 compare a worker's numbers with the host's. TensorFlow is imported inside the functions: a test file
 may import this one without it.
 """
@@ -23,12 +23,6 @@ KINDS = (
     "tf2_reusable",
     "keras_with_layer",
 )
-
-
-def make_models(root: Path) -> None:
-    """Write one model of each kind, into `root/KIND`."""
-    for kind in KINDS:
-        make_model(kind, root)
 
 
 def make_model(kind: str, root: Path) -> None:
