@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kernel import Kernel
+from kernel import Kernel, TensorFlowKernel
 
 # The layers are folders. Files that take longest come first: whoever gets one last keeps all others waiting.
 ORDER = ("browser", "worker", "loading", "kernel", "host", "project", "core")
@@ -36,6 +36,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
     """A real IPython kernel, with a profile and a temporary directory of its own."""
     with Kernel(tmp_path / "kernel") as started:
+        yield started
+
+
+@pytest.fixture
+def tensorflow_kernel(tmp_path: Path) -> Iterator[Kernel]:
+    """The same with TensorFlow imported, which a cell's `import` then finds at once."""
+    with TensorFlowKernel(tmp_path / "kernel") as started:
         yield started
 
 

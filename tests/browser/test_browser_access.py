@@ -1,4 +1,3 @@
-# ruff: noqa: F401, F811 - fixtures are imported, and asked for by name
 """The cache browser for everybody: by keyboard, with a screen reader, in the dark, on a narrow page, and for
 text that was made to do harm."""
 
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser_caches import NOW, add_entry, files_of, saved_model
-from browser_fixtures import MODELS, Open, axe, cache, chromium, lab, notebook, page
+from browser_fixtures import MODELS, Open
 from browser_host import HaltingHost
 
 if TYPE_CHECKING:

@@ -1,4 +1,3 @@
-# ruff: noqa: F401, F811 - fixtures are imported, and asked for by name
 """The cache browser in a real JupyterLab: what a user does, and what comes of it on the disk and in Python."""
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser_caches import add_entry, files_of
-from browser_fixtures import GRAPH, MODELS, Open, axe, cache, chromium, lab, notebook, page
+from browser_fixtures import GRAPH, MODELS, Open
 from browser_host import HaltingHost
 
 if TYPE_CHECKING:
@@ -273,7 +272,9 @@ def test_the_same_browser_shown_twice(notebook: Open):
 
 
 @pytest.mark.ipywidgets7
-def test_a_page_loaded_anew(page: NotebookPage):
+def test_a_page_loaded_anew(notebook: Open):
+    page = notebook(apart=True)
+    page.measured(len(MODELS))
     page.row("elmo").click()
     page.selection("elmo")
     page.command("docmanager:save")

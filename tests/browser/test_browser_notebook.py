@@ -1,20 +1,23 @@
-# ruff: noqa: F401, F811 - fixtures are imported, and asked for by name
 """The cache browser in Jupyter Notebook 7."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from browser_fixtures import MODELS, Open, cache, chromium, notebook, page
-from browser_rig import Lab, Notebook7, NotebookPage
+from browser_fixtures import MODELS, Open, Window
+from browser_rig import Notebook7, NotebookPage
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Notebook7(tmp_path_factory.mktemp("notebook")) as server:
-        yield server
+def window(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
+    with Notebook7(tmp_path_factory.mktemp("notebook")) as server, Window(server, chromium) as window:
+        yield window
 
 
 def test_finding_and_removing(page: NotebookPage, cache: Path):

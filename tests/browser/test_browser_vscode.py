@@ -1,4 +1,3 @@
-# ruff: noqa: F401, F811 - fixtures are imported, and asked for by name
 """The cache browser under the widget manager of VS Code's Jupyter extension, which is an npm package."""
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_fixtures import MODELS, cache, chromium, lab, npm_file
-from browser_rig import BROWSE, TIMEOUT, Lab
+from browser_fixtures import MODELS, Window, npm_file
+from browser_rig import BROWSE, TIMEOUT
 from repository import REPOSITORY
 
 if TYPE_CHECKING:
@@ -30,13 +29,13 @@ THEMES = {
 
 
 @pytest.fixture
-def page(lab: Lab, chromium: Browser) -> Iterator[Page]:
+def page(window: Window, chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1100, "height": 800})
     page = context.new_page()
     page.set_default_timeout(TIMEOUT)
     script = Path(sys.prefix) / "share" / "jupyter" / "nbextensions" / "anywidget" / "index.js"
     page.route("**/nbextensions/anywidget/index.js", lambda route: route.fulfill(path=script))
-    page.goto(f"{lab.url}/lab?reset")
+    page.goto(f"{window.lab.url}/lab?reset")
     page.wait_for_function("() => window.jupyterapp?.serviceManager.isReady")
     page.add_script_tag(content=npm_file(*REQUIRE))
     yield page

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import gcs_rig
 import pytest
 from bucket_caches import FILES, content_of, handle_of, make_cache, tree
+from fork_server import GOOGLE, start_python
 from gcs_stand_in import ACCOUNT, GcsStandIn
-from repository import process_environment
 
 from hub_magic.cache import scan_cache
 from hub_magic.cache.bucket_lock import Patience
@@ -231,8 +229,8 @@ def test_two_machines_copy_at_once(gcs: GcsStandIn, tmp_path: Path) -> None:
         plan = plan_copy(scan_cache(sys.argv[1]), scan_bucket("gs://models/team"))
         plan.execute(patience=Patience(pause=0.05))
     """
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), str(tmp_path / "here")]
-    processes = [subprocess.Popen(command, env=process_environment()) for _ in range(2)]
+    command = ("-c", textwrap.dedent(code), str(tmp_path / "here"))
+    processes = [start_python(*command, imports=GOOGLE) for _ in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
     assert objects(gcs, TEAM) == tree(tmp_path / "here")
     uploads = [name for name in gcs.created if name.endswith("saved_model.pb") and ".tmp/" in name]

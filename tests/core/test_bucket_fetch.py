@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import gcs_rig
 import pytest
+from fork_server import GOOGLE, PIPE, start_python
 from gcs_rig import run
 from gcs_stand_in import GcsStandIn
 from host_client import FILES, write_model
-from repository import process_environment
 
 from hub_magic.cache import scan_cache
 from hub_magic.download import fetch
@@ -107,9 +105,8 @@ def test_a_host_without_the_model_leaves_nothing(gcs: GcsStandIn, host: ModelHos
 
 def test_several_machines_download_once(gcs: GcsStandIn, host: ModelHost) -> None:
     handles = [handle_on(host, number) for number in range(3)]
-    command = [sys.executable, "-W", "ignore", "-c", FETCH]
     processes = [
-        subprocess.Popen([*command, *order], env=process_environment(), stdout=subprocess.PIPE, text=True)
+        start_python("-c", FETCH, *order, imports=GOOGLE, stdout=PIPE)
         for order in (handles, handles[::-1], handles)
     ]
     answers = [sorted(process.communicate(timeout=120)[0].split()) for process in processes]
@@ -122,9 +119,7 @@ def test_several_machines_download_once(gcs: GcsStandIn, host: ModelHost) -> Non
 def test_killed_while_it_sends(gcs: GcsStandIn, host: ModelHost) -> None:
     handle = handle_on(host)
     gcs.stall("create", name="variables.data")
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", FETCH, handle], env=process_environment()
-    )
+    process = start_python("-c", FETCH, handle, imports=GOOGLE)
     assert gcs.stalled.wait(60)
     process.kill()
     process.wait()
@@ -160,16 +155,11 @@ def test_what_a_kernel_without_hub_magic_fetched(gcs: GcsStandIn, host: ModelHos
 def test_a_kernel_without_hub_magic_waits_for_us(gcs: GcsStandIn, host: ModelHost) -> None:
     handle = handle_on(host)
     gcs.stall("create", name="saved_model.pb")
-    ours = subprocess.Popen([sys.executable, "-W", "ignore", "-c", FETCH, handle], env=process_environment())
+    ours = start_python("-c", FETCH, handle, imports=GOOGLE)
     assert gcs.stalled.wait(60)
     locks = f"team/{parse_handle(handle).folder}.lock"
     code = RESOLVE.format(handle=handle).replace("path =", "print('asking', flush=True)\npath =")
-    theirs = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
-        env=process_environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    theirs = start_python("-c", textwrap.dedent(code), stdout=PIPE)
     assert theirs.stdout is not None
     assert theirs.stdout.readline() == "asking\n"
     gcs.wait_for("get", locks)

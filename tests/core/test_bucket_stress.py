@@ -17,10 +17,10 @@ from pathlib import Path
 import gcs_rig
 import pytest
 from bucket_caches import FILES, content_of, handle_of, make_cache, tree
+from fork_server import GOOGLE, start_python
 from gcs_stand_in import GcsStandIn
 from host_client import FILES as SERVED
 from host_client import write_model
-from repository import process_environment
 
 from hub_magic.cache import scan_cache
 from hub_magic.cache.bucket_lock import Patience
@@ -121,11 +121,7 @@ def killed_at_random(command: list[str], watcher: Watcher, chance: random.Random
 
 def kill_when(command: list[str], is_time: Callable[[], bool]) -> None:
     """Run a process, and kill it as soon as it is time, unless it has ended by then."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", *command],
-        env=process_environment(),
-        stderr=subprocess.DEVNULL,
-    )
+    process = start_python("-c", *command, imports=GOOGLE, stderr=subprocess.DEVNULL)
     while process.poll() is None and not is_time():
         pass
     process.kill()

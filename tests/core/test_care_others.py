@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from care_cache import WHOLE, plant, tree
-from test_care_transport import write
+from care_cache import WHOLE, plant, tree, write
 
 from hub_magic import scan_cache
 from hub_magic.cache.others import MachineScan, scan_machine

@@ -10,7 +10,7 @@ from archives import model_archive
 from care_cache import WHOLE, lock, tree
 from faulty_host import Fault, FaultyHost
 from kernel import Kernel
-from repository import RIGS
+from saved_models import model_files
 from test_care_savedmodel import model
 
 from hub_magic import list_cache, scan_cache
@@ -147,33 +147,26 @@ def test_verify_and_repair_in_a_notebook(kernel: Kernel, host: FaultyHost) -> No
 
 @pytest.mark.kernel
 @pytest.mark.tensorflow
-def test_every_tensor_is_read_and_a_loaded_model_is_kept(kernel: Kernel, tmp_path: Path) -> None:
-    kernel.ok("%load_ext hub_magic")
-    kernel.ok(f"import sys; sys.path.append({str(RIGS)!r}); import tf_models")
-    kernel.ok("import tensorflow_hub as hub, pathlib")
-    kernel.ok(f"tf_models.tf2_vocabulary(pathlib.Path({str(tmp_path / 'model')!r}))")
-    files = {
-        p.relative_to(tmp_path / "model").as_posix(): p.read_bytes()
-        for p in (tmp_path / "model").rglob("*")
-        if p.is_file()
-    }
-    kernel.ok("%hub_cache models")
-    with FaultyHost(model_archive(files)) as host:
+def test_every_tensor_is_read_and_a_loaded_model_is_kept(tensorflow_kernel: Kernel) -> None:
+    tensorflow_kernel.ok("%load_ext hub_magic")
+    tensorflow_kernel.ok("import tensorflow_hub as hub")
+    tensorflow_kernel.ok("%hub_cache models")
+    with FaultyHost(model_archive(model_files("tf2_vocabulary"))) as host:
         url = f"{host.url}/google/vocabulary/1"
-        kernel.ok(f"model = hub.load({url!r})")
-        cell = kernel.ok("found = %hub_cache --verify --deep\nfound")
+        tensorflow_kernel.ok(f"model = hub.load({url!r})")
+        cell = tensorflow_kernel.ok("found = %hub_cache --verify --deep\nfound")
         assert "record of 5 files" in cell.text
-        assert kernel.value("[(one.tensors, one.damage, one.unread) for one in found.checked]") == [
-            (2, "", "")
-        ]
-        cell = kernel.ok("%hub_cache --remove vocabulary")
+        assert tensorflow_kernel.value(
+            "[(one.tensors, one.damage, one.unread) for one in found.checked]"
+        ) == [(2, "", "")]
+        cell = tensorflow_kernel.ok("%hub_cache --remove vocabulary")
         assert "loaded in this kernel" in cell.text
         assert "nothing was removed" in cell.text
-        entry = Path(kernel.value(f"hub.resolve({url!r})"))
+        entry = Path(tensorflow_kernel.value(f"hub.resolve({url!r})"))
         Path(f"{entry}.files.json").unlink()
         flip(entry)
-        cell = kernel.ok("%hub_cache --verify --deep")
+        cell = tensorflow_kernel.ok("%hub_cache --verify --deep")
         assert "variables/variables: its variables are not as they were written" in cell.text
         assert "no record of its download" in cell.text
-        assert "1 downloaded again" in kernel.ok("%hub_cache --repair vocabulary").text
-        kernel.ok(f"model = hub.load({url!r})")
+        assert "1 downloaded again" in tensorflow_kernel.ok("%hub_cache --repair vocabulary").text
+        tensorflow_kernel.ok(f"model = hub.load({url!r})")

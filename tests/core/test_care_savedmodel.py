@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from fork_server import run_python
 from hypothesis import given
 from hypothesis import strategies as st
-from repository import REPOSITORY, RIGS
+from saved_models import saved_model
 
 from hub_magic.cache.protobuf import NotReadableError
 from hub_magic.cache.savedmodel import SavedModelFacts, read_outline, read_saved_model
@@ -148,18 +147,16 @@ def test_no_model_is_an_os_error(tmp_path) -> None:
 
 
 @pytest.mark.tensorflow
-def test_the_same_as_tensorflow_reads(tmp_path) -> None:
+def test_the_same_as_tensorflow_reads() -> None:
     code = """
 import sys
 from pathlib import Path
 import tensorflow as tf
-import tf_models
 from hub_magic.cache.protobuf import NotReadableError
 from hub_magic.cache.savedmodel import read_saved_model
 
-for name in ("tf2_plain", "tf2_vocabulary", "tf1_hub", "tf2_reusable"):
-    directory = Path(sys.argv[1]) / name
-    getattr(tf_models, name)(directory)
+for directory in map(Path, sys.argv[1:]):
+    name = directory.name
     facts = read_saved_model(directory)
     assert facts.is_tf2 == (name != "tf1_hub"), facts
     assert facts.assets == (("vocab.txt",) if name in ("tf2_vocabulary", "tf1_hub") else ()), facts
@@ -179,13 +176,7 @@ for name in ("tf2_plain", "tf2_vocabulary", "tf1_hub", "tf2_reusable"):
             }
     print(name, len(facts.signatures))
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-        | {"PYTHONPATH": os.pathsep.join([str(RIGS), str(REPOSITORY)])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    kinds = ("tf2_plain", "tf2_vocabulary", "tf1_hub", "tf2_reusable")
+    run = run_python("-c", code, *(str(saved_model(kind)) for kind in kinds))
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines() == ["tf2_plain 1", "tf2_vocabulary 1", "tf1_hub 1", "tf2_reusable 0"]

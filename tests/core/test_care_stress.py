@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -19,9 +18,11 @@ import pytest
 from archives import model_archive
 from care_cache import NOBODY, WHOLE, lock, plant, tree
 from faulty_host import FaultyHost
+from fork_server import GOOGLE, PIPE, ForkedProcess, start_python
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from repository import REPOSITORY
+from repository import process_environment
+from saved_models import model_files
 from test_care_savedmodel import model
 
 from hub_magic import HubMagicError, scan_cache
@@ -204,13 +205,11 @@ def test_killed(tmp_path: Path, tell: Callable[[str], None], code: str, longest:
         for number in range(rounds):
             cache = tmp_path / str(number)
             staying = set_up(cache, host.url, damaged=code is REPAIR)
-            with subprocess.Popen(
-                [sys.executable, "-c", HEAD + code, str(cache), str(source)],
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-                stdout=subprocess.PIPE,
+            with start_python(
+                "-c", HEAD + code, str(cache), str(source), imports=GOOGLE, stdout=PIPE
             ) as running:
                 assert running.stdout is not None
-                assert running.stdout.readline() == b"ready\n"
+                assert running.stdout.readline() == "ready\n"
                 time.sleep(numbers.uniform(0, longest))
                 running.send_signal(signal.SIGKILL)
                 running.wait()
@@ -293,29 +292,16 @@ print(count)
 @pytest.mark.tensorflow
 def test_loading_and_pruning_at_once(tmp_path: Path, tell: Callable[[str], None]) -> None:
     seconds = 60 if IS_FULL else 5
-    make = "import sys, tf_models; from pathlib import Path; tf_models.tf2_vocabulary(Path(sys.argv[1]))"
     cache = tmp_path / "cache"
-    env = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests" / "rigs")]),
-        "TFHUB_CACHE_DIR": str(cache),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    saved = tmp_path / "saved"
-    subprocess.run([sys.executable, "-c", make, str(saved)], env=env, check=True, capture_output=True)
-    files = {p.relative_to(saved).as_posix(): p.read_bytes() for p in saved.rglob("*") if p.is_file()}
+    env = process_environment(TFHUB_CACHE_DIR=str(cache))
 
-    def start(code: str, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *words, str(seconds)],
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(code: str, *words: str) -> ForkedProcess:
+        return start_python("-c", code, *words, str(seconds), env=env, stdout=PIPE, stderr=PIPE)
 
-    with FaultyHost(model_archive(files)) as host, start(LOADER, f"{host.url}/google/model/1") as loader:
+    with (
+        FaultyHost(model_archive(model_files("tf2_vocabulary"))) as host,
+        start(LOADER, f"{host.url}/google/model/1") as loader,
+    ):
         assert loader.stdout is not None
         assert loader.stdout.readline() == "ready\n"
         with start(PRUNER, str(cache)) as pruner:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from archives import file, model_archive, special, tar
-from care_cache import NOBODY, WHOLE, lock, plant, tree
+from care_cache import NOBODY, WHOLE, lock, plant, tree, write
 
 from hub_magic import HandleError, SettingError, parse_handle, scan_cache
 from hub_magic.cache.export_list import export_all
@@ -50,13 +50,6 @@ def elsewhere() -> Iterator[Path]:
         pytest.skip("there is no second disk here: /dev/shm is none")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         yield Path(directory)
-
-
-def write(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:

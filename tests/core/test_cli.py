@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 from archives import model_archive
-from care_cache import WHOLE, lock, plant
+from care_cache import WHOLE, lock, plant, write
 from faulty_host import Fault, FaultyHost
 from repository import REPOSITORY
 from test_care_savedmodel import model
-from test_care_transport import write
 
 from hub_magic import options, parse_handle
 from hub_magic.cli.commands import COMMANDS, DOCTOR, make_parser

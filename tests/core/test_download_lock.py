@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 from archives import model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
-from repository import REPOSITORY
+from fork_server import GOOGLE, PIPE, TENSORFLOW, ForkedProcess, start_python
 
 from hub_magic.cache.holders import holder_state
 from hub_magic.cache.layout import LOCK_SUFFIX, Holder, lock_text
@@ -56,21 +55,11 @@ def cache(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def process(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def process(script: str, *arguments: str) -> Iterator[ForkedProcess]:
     """A second kernel, as it were; it is gone when the `with` ends."""
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(REPOSITORY),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    with subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
-        env=env,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    imports = TENSORFLOW if script is THEIRS else GOOGLE
+    with start_python(
+        "-c", script, *arguments, imports=imports, stdin=PIPE, stdout=PIPE, stderr=PIPE
     ) as started:
         try:
             yield started

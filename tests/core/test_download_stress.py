@@ -7,8 +7,6 @@ import gzip
 import hashlib
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 import zlib
@@ -19,7 +17,7 @@ from pathlib import Path
 import pytest
 from archives import gzipped, model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
-from repository import REPOSITORY
+from fork_server import GOOGLE, ForkedProcess, start_python
 
 from hub_magic.download import fetch
 from hub_magic.download.web import Patience
@@ -36,9 +34,8 @@ QUICK = Patience(connect=5, read=0.3, tries=3, pause=0.01, longest=0.05)
 OURS = "import sys; from hub_magic.download import fetch; fetch(sys.argv[1], location=sys.argv[2])"
 
 
-def start(handle: str, cache: Path) -> subprocess.Popen[bytes]:
-    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen([sys.executable, "-c", OURS, handle, str(cache)], env=env)
+def start(handle: str, cache: Path) -> ForkedProcess:
+    return start_python("-c", OURS, handle, str(cache), imports=GOOGLE)
 
 
 def suffixes(cache: Path) -> list[str]:

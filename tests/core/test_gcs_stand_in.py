@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import textwrap
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from gcs_rig import run
 from gcs_stand_in import ACCOUNT, GcsStandIn
 
 
@@ -33,20 +31,6 @@ def client(gcs: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     with storage.Client() as found:
         yield found
-
-
-def run(code: str, environment: dict[str, str]) -> str:
-    """What a process of its own prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_objects_come_back_as_they_were(gcs: GcsStandIn, client) -> None:

@@ -1,12 +1,11 @@
 """The real tensorflow_hub against the host, each time in a process of its own."""
 
 import json
-import os
 import subprocess
-import sys
 
 import pytest
-from repository import REPOSITORY
+from fork_server import run_python
+from repository import process_environment
 
 from hub_magic.host import ModelHost, Request
 
@@ -58,14 +57,7 @@ tf.saved_model.save(Words(), sys.argv[1])
 
 
 def run(script, *arguments, **environment):
-    done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=REPOSITORY,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **environment},
-    )
+    done = run_python("-c", script, *map(str, arguments), env=process_environment(**environment))
     assert done.returncode == 0, done.stderr
     return done.stdout
 

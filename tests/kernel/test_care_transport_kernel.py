@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from care_cache import WHOLE, plant
+from care_cache import WHOLE, plant, write
+from fork_server import run_python
 from kernel import Kernel
-from repository import REPOSITORY, RIGS
-from test_care_transport import write
+from repository import process_environment
+from saved_models import saved_model
 
 from hub_magic import parse_handle
 from hub_magic.host import ModelHost
@@ -114,13 +112,12 @@ def test_a_users_mistake_is_one_line_and_changes_nothing(loaded: Kernel, line: s
 
 
 @pytest.mark.tensorflow
-def test_plain_tensorflow_hub_takes_what_is_exported(loaded: Kernel, tmp_path: Path) -> None:
+def test_plain_tensorflow_hub_takes_what_is_exported(tensorflow_kernel: Kernel, tmp_path: Path) -> None:
     """A model out of a cache, onto a host, into a kernel that knows nothing of hub_magic."""
-    loaded.ok(f"import sys, pathlib; sys.path.append({str(RIGS)!r}); import tf_models")
-    loaded.ok("tf_models.tf2_vocabulary(pathlib.Path('saved'))")
-    loaded.ok(f"%hub_cache --add {NNLM} saved")
+    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models")
+    tensorflow_kernel.ok(f"%hub_cache --add {NNLM} {saved_model('tf2_vocabulary')}")
     stick = tmp_path / "stick"
-    loaded.ok(f"%hub_cache --export --all {stick}")
+    tensorflow_kernel.ok(f"%hub_cache --export --all {stick}")
     code = (
         "import sys; from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in\n"
         "with pkg_resources_stand_in(): import tensorflow_hub as hub\n"
@@ -128,14 +125,8 @@ def test_plain_tensorflow_hub_takes_what_is_exported(loaded: Kernel, tmp_path: P
     )
     with ModelHost(stick) as host:
         (handle,) = host.handles
-        run = subprocess.run(
-            [sys.executable, "-c", code, handle],
-            env={**os.environ, "TFHUB_CACHE_DIR": str(tmp_path / "plain"), "CUDA_VISIBLE_DEVICES": "-1"},
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = process_environment(TFHUB_CACHE_DIR=str(tmp_path / "plain"))
+        run = run_python("-c", code, handle, env=environment)
     assert run.stdout == "(1, 4)\n", run.stderr
-    loaded.ok("import tensorflow_hub as hub")
-    assert loaded.value(f"hub.load({NNLM!r})(['hub']).shape.as_list()") == [1, 4]
+    tensorflow_kernel.ok("import tensorflow_hub as hub")
+    assert tensorflow_kernel.value(f"hub.load({NNLM!r})(['hub']).shape.as_list()") == [1, 4]

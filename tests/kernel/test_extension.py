@@ -53,29 +53,29 @@ def test_load_unload_load_leaves_no_trace(kernel: Kernel) -> None:
 
 
 @pytest.mark.tensorflow
-def test_unload_after_tensorflow_hub_leaves_no_trace(kernel: Kernel) -> None:
-    kernel.ok(STATE)
-    kernel.ok("%load_ext hub_magic\nimport tensorflow_hub\n%unload_ext hub_magic")
-    before = kernel.value("state()")
-    kernel.ok("%load_ext hub_magic\n%hub_mode uncompressed\n%unload_ext hub_magic")
-    assert kernel.value("state()") == before
+def test_unload_after_tensorflow_hub_leaves_no_trace(tensorflow_kernel: Kernel) -> None:
+    tensorflow_kernel.ok(STATE)
+    tensorflow_kernel.ok("%load_ext hub_magic\nimport tensorflow_hub\n%unload_ext hub_magic")
+    before = tensorflow_kernel.value("state()")
+    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_mode uncompressed\n%unload_ext hub_magic")
+    assert tensorflow_kernel.value("state()") == before
 
 
 @pytest.mark.tensorflow
-def test_tensorflow_hub_imports_without_pkg_resources(kernel: Kernel) -> None:
+def test_tensorflow_hub_imports_without_pkg_resources(tensorflow_kernel: Kernel) -> None:
     """Hidden for the kernel where this environment has it, so that the mend is shown in every lane."""
-    kernel.ok(
+    tensorflow_kernel.ok(
         "import sys\n"
         "class Hide:\n"
         "    def find_spec(self, name, path, target=None):\n"
         "        if name == 'pkg_resources': raise ModuleNotFoundError(name=name)\n"
         "sys.meta_path.insert(0, Hide())"
     )
-    failed = kernel.run("import tensorflow_hub")
+    failed = tensorflow_kernel.run("import tensorflow_hub")
     assert failed.errors[0]["ename"] == "ModuleNotFoundError"
-    kernel.ok("%load_ext hub_magic\nimport tensorflow_hub")
-    assert kernel.value("'pkg_resources' in sys.modules") is False
-    assert kernel.value("tensorflow_hub.__spec__.loader.__class__.__name__") == "SourceFileLoader"
+    tensorflow_kernel.ok("%load_ext hub_magic\nimport tensorflow_hub")
+    assert tensorflow_kernel.value("'pkg_resources' in sys.modules") is False
+    assert tensorflow_kernel.value("tensorflow_hub.__spec__.loader.__class__.__name__") == "SourceFileLoader"
 
 
 def test_what_the_user_set_later_is_left(kernel: Kernel) -> None:

@@ -7,16 +7,18 @@ there. The load must fail or give the model's own answer; it must change nothing
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import shutil
 import textwrap
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import gcs_rig
 import pytest
+from fork_server import PIPE, start_python
 from gcs_stand_in import GcsStandIn
 from repository import process_environment
+from saved_models import saved_model
 
 from hub_magic.download import fetch
 from hub_magic.handles import parse_handle
@@ -25,18 +27,6 @@ from hub_magic.host import ModelHost
 pytestmark = pytest.mark.tensorflow
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 TEAM = "gs://models/team"
-
-MAKE = """
-import sys
-from pathlib import Path
-import tf_models as make
-root = Path(sys.argv[1])
-make.tf2_vocabulary(root / "vocabulary" / "1")
-make.tf1_hub(root / "tf1" / "1")
-make.tf2_vocabulary(root / "many" / "1")
-for number in range(120):
-    (root / "many" / "1" / "assets" / f"other{number:03}.txt").write_text("other")
-"""
 
 # Loads a handle for each line it reads, and prints the answer or the error.
 PLAIN = """
@@ -61,13 +51,8 @@ class Plain:
     """A process with TensorFlow Hub and without hub_magic."""
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(PLAIN)],
-            env=process_environment(TF_USE_LEGACY_KERAS="1"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        environment = process_environment(TF_USE_LEGACY_KERAS="1")
+        self.process = start_python("-c", textwrap.dedent(PLAIN), env=environment, stdin=PIPE, stdout=PIPE)
 
     def load(self, handle: str) -> dict[str, object]:
         assert self.process.stdin is not None
@@ -86,9 +71,11 @@ def plain(gcs: GcsStandIn) -> Iterator[Plain]:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelHost]:
-    root = tmp_path_factory.mktemp("served")
-    command = [sys.executable, "-W", "ignore", "-c", MAKE, str(root / "team")]
-    subprocess.run(command, env=process_environment(TF_USE_LEGACY_KERAS="1"), check=True, timeout=240)
+    root: Path = tmp_path_factory.mktemp("served")
+    for name, kind in (("vocabulary", "tf2_vocabulary"), ("tf1", "tf1_hub"), ("many", "tf2_vocabulary")):
+        shutil.copytree(saved_model(kind), root / "team" / name / "1")
+    for number in range(120):
+        (root / "team" / "many" / "1" / "assets" / f"other{number:03}.txt").write_text("other")
     with ModelHost(root) as started:
         yield started
 

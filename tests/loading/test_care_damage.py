@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from repository import REPOSITORY, RIGS
+from fork_server import run_python
+from saved_models import saved_model
 
 from hub_magic.cache.damage import explain_absence, explain_damage, mark_of
 
@@ -21,12 +19,11 @@ from pathlib import Path
 from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub as hub
-import tf_models
 from hub_magic import scan_cache
 from hub_magic.cache.damage import explain_damage
 from hub_magic.cache.verify import verify
 
-root = Path(sys.argv[1])
+root, *models = map(Path, sys.argv[1:])
 graph, variables = "saved_model.pb", "variables/variables"
 index, data = f"{variables}.index", f"{variables}.data-00000-of-00001"
 
@@ -43,13 +40,13 @@ damages += [(change, name) for name in (index, data) for change in (remove, empt
 damages += [(change, graph) for change in (remove, empty, cut)]
 damages += [(remove, "variables"), (remove, "assets/vocab.txt"), (remove, "assets")]
 found = []
-for kind in ("tf2_vocabulary", "tf1_hub"):
-    getattr(tf_models, kind)(root / kind)
+for model in models:
+    kind = model.name
     for change, name in damages:
         cache = root / "cache"
         shutil.rmtree(cache, ignore_errors=True)
         entry = cache / ("ab" * 20)
-        shutil.copytree(root / kind, entry)
+        shutil.copytree(model, entry)
         if change:
             change(entry / name)
         explained = None
@@ -79,14 +76,8 @@ UNSEEN = {
 
 
 def test_every_damage_is_recognised_and_found(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", CODE, str(tmp_path)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-        | {"PYTHONPATH": os.pathsep.join([str(RIGS), str(REPOSITORY)])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    models = [str(saved_model(kind)) for kind in ("tf2_vocabulary", "tf1_hub")]
+    run = run_python("-c", CODE, str(tmp_path), *models)
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout.splitlines()[-1])
     assert len(found) == 2 * 15

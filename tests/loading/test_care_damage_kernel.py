@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import damages
 import pytest
-from archives import model_archive
+from damages import DATA, GRAPH, INDEX, VOCABULARY, cut, empty, failed, flip, remove
 from faulty_host import FaultyHost
-from kernel import Cell, Kernel
-from repository import RIGS
+from kernel import Kernel
+
+host = damages.host  # a fixture
 
 pytestmark = [pytest.mark.kernel, pytest.mark.tensorflow]
 
-MAKE = "import sys, tf_models; from pathlib import Path; getattr(tf_models, sys.argv[1])(Path(sys.argv[2]))"
-GRAPH, VOCABULARY = "saved_model.pb", "assets/vocab.txt"
-INDEX, DATA = "variables/variables.index", "variables/variables.data-00000-of-00001"
 
 # Every function of TensorFlow and tensorflow_hub that is replaced, under every name.
 FUNCTIONS = """
@@ -33,24 +30,6 @@ def functions():
         and callable(getattr(module, function, None))
     }
 """
-
-
-def remove(path: Path) -> None:
-    path.unlink()
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-5])
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def load_path(_handle: str, path: str) -> str:
@@ -80,27 +59,11 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyHost]:
-    """A host of one model, of the kind that the test asks for."""
-    saved = tmp_path_factory.mktemp("saved") / "model"
-    kind = getattr(request, "param", "tf2_vocabulary")
-    subprocess.run(
-        [sys.executable, "-c", MAKE, kind, str(saved)],
-        cwd=RIGS,
-        check=True,
-        capture_output=True,
-    )
-    files = {p.relative_to(saved).as_posix(): p.read_bytes() for p in saved.rglob("*") if p.is_file()}
-    with FaultyHost(model_archive(files)) as running:
-        yield running
-
-
 @pytest.fixture
-def notebook(kernel: Kernel) -> Kernel:
-    kernel.ok("%load_ext hub_magic\n%hub_cache models")
-    kernel.ok("import tensorflow as tf, tensorflow_hub as hub")
-    return kernel
+def notebook(tensorflow_kernel: Kernel) -> Kernel:
+    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models")
+    tensorflow_kernel.ok("import tensorflow as tf, tensorflow_hub as hub")
+    return tensorflow_kernel
 
 
 def resolved(notebook: Kernel, handle: str) -> str:
@@ -109,14 +72,6 @@ def resolved(notebook: Kernel, handle: str) -> str:
     # As `hub.load` asks for a model of the TF1 Hub format.
     notebook.ok(f"tags = [] if tf.io.gfile.exists({path!r} + '/tfhub_module.pb') else None")
     return path
-
-
-def failed(notebook: Kernel, code: str) -> Cell:
-    """A cell that ends in an error; what comes next is run again, as it may be aborted with it."""
-    cell = notebook.run(code)
-    assert cell.status == "error"
-    notebook.value("None")
-    return cell
 
 
 @pytest.mark.parametrize("host", ["tf2_vocabulary", "tf1_hub"], indirect=True)
@@ -193,13 +148,13 @@ def test_of_another_cache_than_the_one_in_force(notebook: Kernel, host: FaultyHo
     notebook.ok(f"tf.saved_model.load({path!r}, tags=tags)")
 
 
-def test_a_loaded_model_is_kept_whoever_resolved_it(kernel: Kernel, host: FaultyHost) -> None:
-    kernel.ok("%load_ext hub_magic\n%hub_cache models\nimport tensorflow as tf")
-    kernel.ok(f"path = %hub_cache --resolve {host.url}/google/model/1")
+def test_a_loaded_model_is_kept_whoever_resolved_it(tensorflow_kernel: Kernel, host: FaultyHost) -> None:
+    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models\nimport tensorflow as tf")
+    tensorflow_kernel.ok(f"path = %hub_cache --resolve {host.url}/google/model/1")
     tags = "tags=[] if tf.io.gfile.exists(path + '/tfhub_module.pb') else None"
-    kernel.ok(f"model = tf.saved_model.load(path, {tags})")
-    assert kernel.value("'tensorflow_hub' in __import__('sys').modules") is False
-    assert "loaded in this kernel" in kernel.ok("%hub_cache --remove google/model").text
+    tensorflow_kernel.ok(f"model = tf.saved_model.load(path, {tags})")
+    assert tensorflow_kernel.value("'tensorflow_hub' in __import__('sys').modules") is False
+    assert "loaded in this kernel" in tensorflow_kernel.ok("%hub_cache --remove google/model").text
 
 
 def test_taken_away_while_it_is_loaded(notebook: Kernel, host: FaultyHost) -> None:
@@ -235,32 +190,40 @@ def test_taken_away_while_it_is_loaded(notebook: Kernel, host: FaultyHost) -> No
     notebook.ok(f"hub.load({handle!r})")
 
 
-def test_unload_leaves_the_functions_that_were_found(kernel: Kernel) -> None:
-    kernel.ok("%load_ext hub_magic\nimport tensorflow as tf, tensorflow_hub as hub\n%unload_ext hub_magic")
-    kernel.ok(FUNCTIONS)
-    before = kernel.value("functions()")
+def test_unload_leaves_the_functions_that_were_found(tensorflow_kernel: Kernel) -> None:
+    tensorflow_kernel.ok(
+        "%load_ext hub_magic\nimport tensorflow as tf, tensorflow_hub as hub\n%unload_ext hub_magic"
+    )
+    tensorflow_kernel.ok(FUNCTIONS)
+    before = tensorflow_kernel.value("functions()")
     assert len(before) >= 7
-    assert kernel.value("{hub.load.__module__, tf.__internal__.saved_model.load_partial.__module__}") == {
+    assert tensorflow_kernel.value(
+        "{hub.load.__module__, tf.__internal__.saved_model.load_partial.__module__}"
+    ) == {
         "tensorflow_hub.module_v2",
         "tensorflow.python.saved_model.load",
     }
-    kernel.ok("%load_ext hub_magic")
-    assert len(set(before.items()) - set(kernel.value("functions()").items())) == 5
-    kernel.ok("%reload_ext hub_magic")
-    kernel.ok("import importlib; importlib.reload(hub)")
-    kernel.ok("%unload_ext hub_magic")
-    assert kernel.value("functions()") == before
+    tensorflow_kernel.ok("%load_ext hub_magic")
+    assert len(set(before.items()) - set(tensorflow_kernel.value("functions()").items())) == 5
+    tensorflow_kernel.ok("%reload_ext hub_magic")
+    tensorflow_kernel.ok("import importlib; importlib.reload(hub)")
+    tensorflow_kernel.ok("%unload_ext hub_magic")
+    assert tensorflow_kernel.value("functions()") == before
 
 
-def test_unload_in_the_middle_of_a_cell_for_a_worker(kernel: Kernel) -> None:
-    kernel.ok(f"%load_ext hub_magic\nimport tensorflow as tf, tensorflow_hub as hub\n{FUNCTIONS}")
-    kernel.ok("%unload_ext hub_magic")
-    before = kernel.value("functions()")
-    kernel.ok("%load_ext hub_magic")
-    kernel.ok("%%hub_tpu --via uncompressed\n%unload_ext hub_magic")
-    assert kernel.value("functions()") == before
-    kernel.ok("from hub_magic import detect_runtime, loading_for, plan_load, read_cache, read_mode")
-    kernel.ok("plan = plan_load(detect_runtime(), cache=read_cache(), mode=read_mode(), via='uncompressed')")
-    kernel.ok("with loading_for(plan):\n    %load_ext hub_magic")
-    kernel.ok("with loading_for(plan):\n    %unload_ext hub_magic")
-    assert kernel.value("functions()") == before
+def test_unload_in_the_middle_of_a_cell_for_a_worker(tensorflow_kernel: Kernel) -> None:
+    tensorflow_kernel.ok(f"%load_ext hub_magic\nimport tensorflow as tf, tensorflow_hub as hub\n{FUNCTIONS}")
+    tensorflow_kernel.ok("%unload_ext hub_magic")
+    before = tensorflow_kernel.value("functions()")
+    tensorflow_kernel.ok("%load_ext hub_magic")
+    tensorflow_kernel.ok("%%hub_tpu --via uncompressed\n%unload_ext hub_magic")
+    assert tensorflow_kernel.value("functions()") == before
+    tensorflow_kernel.ok(
+        "from hub_magic import detect_runtime, loading_for, plan_load, read_cache, read_mode"
+    )
+    tensorflow_kernel.ok(
+        "plan = plan_load(detect_runtime(), cache=read_cache(), mode=read_mode(), via='uncompressed')"
+    )
+    tensorflow_kernel.ok("with loading_for(plan):\n    %load_ext hub_magic")
+    tensorflow_kernel.ok("with loading_for(plan):\n    %unload_ext hub_magic")
+    assert tensorflow_kernel.value("functions()") == before

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+import demo_host
+import gcs_rig
 import pytest
-from gcs_rig import storage  # noqa: F401 - the fixture
 from gcs_stand_in import GcsStandIn
-from kernel import Kernel
+from kernel import Kernel, TensorFlowKernel
 from repository import REPOSITORY
 from tfhub_stand_in import MOVED, TfhubStandIn
 from worker_rig import Cluster
@@ -23,21 +21,9 @@ NOTEBOOKS = REPOSITORY / "notebooks"
 # Nothing listens on that port: whatever is not on this machine cannot be reached.
 NO_INTERNET = {"https_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1,localhost"}
 
+host, storage = demo_host.host, gcs_rig.storage  # fixtures
+
 pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel]
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelHost]:
-    """The demo's models, made once for all tests, and served."""
-    folder = tmp_path_factory.getbasetemp() / "demo_models"
-    subprocess.run(
-        [sys.executable, "-W", "ignore", str(NOTEBOOKS / "demo_models.py"), str(folder)],
-        check=True,
-        capture_output=True,
-        timeout=240,
-    )
-    with ModelHost(folder) as running:
-        yield running
 
 
 def code_cells(path: Path) -> list[dict]:
@@ -58,7 +44,7 @@ def run(name: str, kernel: Kernel) -> str:
 
 def in_kernel(name: str, host: ModelHost, home: Path, **env: str) -> str:
     """Run a notebook in a kernel that reaches the host and nothing else."""
-    with Kernel(home, HUB_MAGIC_DEMO_HOST=host.url, **NO_INTERNET | env) as kernel:
+    with TensorFlowKernel(home, HUB_MAGIC_DEMO_HOST=host.url, **NO_INTERNET | env) as kernel:
         return run(name, kernel)
 
 
@@ -86,7 +72,7 @@ def test_cache_browser_with_a_host_of_its_own(host: ModelHost, tmp_path: Path) -
     beside.mkdir(parents=True)
     shutil.copy(NOTEBOOKS / "demo_models.py", beside)
     (beside / "hub_models_to_serve").symlink_to(host.directory)  # made already, as on Binder
-    with Kernel(tmp_path / "kernel", **NO_INTERNET) as kernel:
+    with TensorFlowKernel(tmp_path / "kernel", **NO_INTERNET) as kernel:
         shown = run("cache_browser", kernel)
         own = kernel.value("HOST")
     assert own != host.url
@@ -122,7 +108,7 @@ def test_bucket_without_one(host: ModelHost, tmp_path: Path) -> None:
     assert "the worker reads the cache in the bucket" in shown
 
 
-def test_bucket_with_one(host: ModelHost, storage: GcsStandIn, tmp_path: Path) -> None:  # noqa: F811
+def test_bucket_with_one(host: ModelHost, storage: GcsStandIn, tmp_path: Path) -> None:
     bucket = {"HUB_MAGIC_BUCKET": "gs://models/lesson"}
     shown = in_kernel("bucket", host, tmp_path / "kernel", **storage.environment(tmp_path), **bucket)
     assert "There is no bucket here." not in shown

@@ -1,14 +1,12 @@
 """What a running TensorFlow tells of its worker: real ones, each in a process of its own."""
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 from contextlib import contextmanager
 
 import pytest
-from repository import REPOSITORY
+from fork_server import PIPE, run_python, start_python
+from repository import process_environment
 
 pytestmark = pytest.mark.tensorflow
 
@@ -28,32 +26,21 @@ def ask():
     answers.append({"accelerator": found["accelerator"], "signals": found["signals"], **found["worker"]})
 addresses = sys.argv[1:]
 """
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"}
+ENVIRONMENT = process_environment()
 ENVIRONMENT.pop("TF_CONFIG", None)
 
 
 @contextmanager
 def server():
     """A TensorFlow server in a second process; it ends when its input is closed."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=ENVIRONMENT,
-        text=True,
-    ) as process:
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
+    with start_python("-c", SERVER, stdin=PIPE, stdout=PIPE, env=ENVIRONMENT) as process:
+        yield process.stdout.readline().strip()
 
 
 def client(program: str, *addresses: str) -> list[dict]:
     """What `ask()` told, each time the program asked."""
     source = PRELUDE + textwrap.dedent(program) + "\nprint(json.dumps(answers))\n"
-    command = [sys.executable, "-c", source, *addresses]
-    done = subprocess.run(command, check=True, timeout=240, env=ENVIRONMENT, capture_output=True, text=True)
+    done = run_python("-c", source, *addresses, env=ENVIRONMENT, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fork_server import run_python
 from repository import REPOSITORY
 
 from hub_magic.magics.hub import HubMagics
@@ -69,8 +68,7 @@ def test_the_table_is_whole() -> None:
 
 @pytest.mark.tensorflow
 def test_flags_and_default_are_the_librarys(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", FLAGS, str(tmp_path)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=240)
+    done = run_python("-c", FLAGS, str(tmp_path), check=True)
     default, named = json.loads(done.stdout)
     assert default[0] == default[1]
     assert default[2:] == ["compressed", "AUTO"]

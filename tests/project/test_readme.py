@@ -6,24 +6,25 @@ import os
 import re
 from pathlib import Path
 
+import demo_host
 import pytest
-from kernel import Kernel
+from kernel import TensorFlowKernel
 from repository import REPOSITORY
 from sessions import replay
-from test_notebooks import host  # noqa: F401 - the fixture
 
 from hub_magic.host import ModelHost
 
+host = demo_host.host  # a fixture
 README = REPOSITORY / "README.md"
 PORT = "127.0.0.1:8000"
 
 
 @pytest.mark.tensorflow
 @pytest.mark.kernel
-def test_sessions(host: ModelHost, tmp_path: Path) -> None:  # noqa: F811
+def test_sessions(host: ModelHost, tmp_path: Path) -> None:
     home = tmp_path / "home"
     names = {host.url.removeprefix("http://"): PORT, str(home): "/home/you", os.uname().nodename: "laptop"}
-    with Kernel(tmp_path / "kernel", HOME=str(home), no_proxy="127.0.0.1,localhost") as kernel:
+    with TensorFlowKernel(tmp_path / "kernel", HOME=str(home), no_proxy="127.0.0.1,localhost") as kernel:
         assert replay(README, kernel, names) >= 1
 
 

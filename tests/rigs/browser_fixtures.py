@@ -7,20 +7,17 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser_caches import CLASSIFY, NOW, add_entry, files_of, saved_model
+from browser_rig import BROWSE, Lab, NotebookPage, launch, opened
 from repository import REPOSITORY
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not in this environment")
-
-from browser_rig import BROWSE, Lab, NotebookPage, launch, opened  # noqa: E402 - after the skip
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from typing_extensions import Self
 
 GRAPH = saved_model({"serving_default": CLASSIFY}, ["vocabulary-0.txt"])
 
@@ -60,44 +57,85 @@ def cache(tmp_path: Path) -> Path:
     return cache
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not in this environment")
     with sync_api.sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
         browser.close()
 
 
+class Window:
+    """A server, and the page that tests share: each opens a notebook of its own on it.
+
+    Args:
+        lab: a running server.
+        chromium: the browser.
+    """
+
+    def __init__(self, lab: Lab, chromium: Browser) -> None:
+        self.lab = lab
+        self.chromium = chromium
+        self.stack = ExitStack()
+        self.page: NotebookPage | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, name: str, theme: str) -> NotebookPage:
+        """Return the page with that notebook in that theme."""
+        if self.page is None:
+            self.page = self.open_apart(self.stack, name, theme)
+        else:
+            self.page.turn_to(name, theme)
+        return self.page
+
+    def open_apart(self, stack: ExitStack, name: str, theme: str, **options: Any) -> NotebookPage:
+        """Return a new page with that notebook; the stack closes the page."""
+        self.lab.set_theme(theme)
+        return stack.enter_context(opened(self.lab, self.chromium, name, **options))
+
+    def close(self) -> None:
+        """Close the page; the next notebook opens on a new one."""
+        self.page = None
+        self.stack.close()
+
+
+@pytest.fixture(scope="session")
+def window(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
+    with Lab(tmp_path_factory.mktemp("lab")) as lab, Window(lab, chromium) as window:
+        yield window
+
+
 @pytest.fixture
-def notebook(lab: Lab, chromium: Browser, cache: Path, request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Opens a notebook that shows the cache browser; the options are a browser context's."""
+def notebook(window: Window, cache: Path, request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Opens a notebook that shows the cache browser, once a test.
+
+    With `apart`, or with options of a browser context such as `viewport`, its page is a new one.
+    """
     name = f"{request.node.name[:60].strip('[]')}.ipynb"
+    failed = request.session.testsfailed
+
+    def open_notebook(
+        *cells: str, theme: str = "Light", apart: bool = not window.lab.can_turn, **options: Any
+    ) -> NotebookPage:
+        setting = f"import os\nos.environ['TFHUB_CACHE_DIR'] = {str(cache)!r}\n%load_ext hub_magic"
+        window.lab.write(name, setting, *(cells or (BROWSE,)))
+        if apart or options:
+            page = window.open_apart(stack, name, theme, **options)
+        else:
+            page = window.open(name, theme)
+        page.run_all()
+        return page
+
     with ExitStack() as stack:
-        yield partial(_open, stack, lab, chromium, name, cache)
-
-
-def _open(
-    stack: ExitStack,
-    lab: Lab,
-    chromium: Browser,
-    name: str,
-    cache: Path,
-    *cells: str,
-    theme: str = "Light",
-    **options: Any,
-) -> NotebookPage:
-    lab.set_theme(theme)
-    setting = f"import os\nos.environ['TFHUB_CACHE_DIR'] = {str(cache)!r}\n%load_ext hub_magic"
-    lab.write(name, setting, *(cells or (BROWSE,)))
-    page = stack.enter_context(opened(lab, chromium, name, **options))
-    page.run_all()
-    return page
+        yield open_notebook
+    if request.session.testsfailed > failed:
+        window.close()  # nobody knows what is on it
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ Nothing reaches the internet: what the pages ask of any other machine is refused
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from repository import REPOSITORY
+from repository import REPOSITORY, RIGS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, Playwright, Route
@@ -36,13 +38,19 @@ SWITCHES = (
 TIMEOUT = 120_000  # milliseconds
 OPEN = "%load_ext hub_magic"
 BROWSE = "browser = %hub_cache\nbrowser"
+NUMBERS = itertools.count(1)
 
 
 def launch(playwright: Playwright) -> Browser:
     """Debian's Chromium, else the one that playwright brings."""
     path = shutil.which("chromium") or playwright.chromium.executable_path
     if not Path(path).exists():
-        pytest.fail("There is no browser. Run `apt-get install chromium`, or `playwright install chromium`.")
+        missing = (
+            "Chromium is not installed. Run `apt-get install chromium`, or `playwright install chromium`."
+        )
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
     return playwright.chromium.launch(executable_path=path, args=SWITCHES)
 
 
@@ -54,9 +62,12 @@ class Lab:
         theme: "Light" or "Dark".
     """
 
+    runner: tuple[str, ...] = (str(RIGS / "browser_server.py"),)
     module = "jupyterlab"
     ready = "/lab"  # what it says of its address once it listens
-    page = "lab/tree/{name}?reset"
+    # A workspace, which remembers what is open, for each page.
+    page = "lab/workspaces/{workspace}/tree/{name}?reset"
+    can_turn = True  # opens another notebook on the same page
 
     def __init__(self, home: Path, theme: str = "Light") -> None:
         self.home = home
@@ -73,7 +84,8 @@ class Lab:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self.command = [
-            *(sys.executable, "-m", self.module, "--allow-root", "--no-browser", "--expose-app-in-browser"),
+            *(sys.executable, *self.runner, self.module),
+            *("--allow-root", "--no-browser", "--expose-app-in-browser"),
             *(f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
             *(f"--ServerApp.root_dir={self.notebooks}", "--IdentityProvider.token=", "--ServerApp.password="),
         ]
@@ -146,9 +158,11 @@ class Lab:
 class Notebook7(Lab):
     """A Jupyter Notebook 7 server, which has JupyterLab's parts and a shell of its own."""
 
+    runner = ("-m",)  # the kernels of these tests start as a user's do
     module = "notebook"
     ready = "/tree"
     page = "notebooks/{name}"
+    can_turn = False
 
 
 def code_cell(code: str, outputs: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -159,6 +173,19 @@ def code_cell(code: str, outputs: list[dict[str, Any]] | None = None) -> dict[st
         "source": code,
         "outputs": outputs or [],
     }
+
+
+# A notebook is ready once its kernel is; the one that is open must be the one that was asked for.
+IS_READY = """name => {
+    const open = window.jupyterapp?.shell.currentWidget;
+    return open?.context?.path === name && open.sessionContext?.session?.kernel?.status === 'idle';
+}"""
+TURN = """async ([name, theme]) => {
+    const { commands, shell } = window.jupyterapp;
+    shell.currentWidget.dispose();
+    if (document.body.dataset.jpThemeName !== theme) await commands.execute('apputils:change-theme', { theme });
+    await commands.execute('docmanager:open', { path: name });
+}"""
 
 
 class NotebookPage:
@@ -179,14 +206,29 @@ class NotebookPage:
         self.errors: list[str] = []
         self.page: Page = context.new_page()
         self.page.set_default_timeout(TIMEOUT)
-        self.page.route(lambda url: not url.startswith((lab.url, "data:", "blob:")), self._refuse)
+        # A pattern, as a function would be asked about each of the 100 requests of a page.
+        self.page.route(re.compile(rf"^(?!{re.escape(lab.url)}/|data:|blob:)"), self._refuse)
         self.page.on("dialog", self._dismiss)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(f"{lab.url}/{lab.page.format(name=name)}")
-        self.page.wait_for_function(
-            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-        )
+        self.page.goto(f"{lab.url}/{lab.page.format(name=name, workspace=f'page-{next(NUMBERS)}')}")
         self.view: Locator = self.page.locator(".hub-magic").first
+        self._wait()
+
+    def turn_to(self, name: str, theme: str = "Light") -> None:
+        """End the notebook, and open another one on the same page: 1 s, where JupyterLab itself loads for 4 s."""
+        self.end_kernel()
+        self.page.context.clear_permissions()
+        for noted in (self.foreign, self.dialogs, self.errors):
+            noted.clear()
+        self.name = name
+        self.page.evaluate(TURN, [name, f"JupyterLab {theme}"])
+        self.page.wait_for_function(
+            "light => document.body.dataset.jpThemeLight === light", arg=str(theme == "Light").lower()
+        )
+        self._wait()
+
+    def _wait(self) -> None:
+        self.page.wait_for_function(IS_READY, arg=self.name)
 
     def _refuse(self, route: Route) -> None:
         self.foreign.append(route.request.url)
@@ -274,9 +316,9 @@ class NotebookPage:
 def opened(lab: Lab, browser: Browser, name: str, **options: Any) -> Iterator[NotebookPage]:
     """A notebook in a browser of its own; the options are a context's, such as `viewport`."""
     context = browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **options})
-    page = NotebookPage(lab, context, name)
     try:
+        page = NotebookPage(lab, context, name)
         yield page
-    finally:
         page.close()
+    finally:
         context.close()

@@ -77,3 +77,11 @@ def tree(root: Path) -> dict[str, tuple[str, bytes | str, int]]:
             else:
                 found[str(path)] = ("special", "", mode)
     return found
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    """Write these files, by their paths, into a folder."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder

@@ -5,6 +5,8 @@ that has imported ipykernel and has no ZeroMQ context yet. `server(...)` returns
 imported; `ForkServer.start` is like `subprocess.Popen`, and `run_python` like `subprocess.run`:
 
     done = run_python("-c", "import tensorflow as tf; print(tf.constant(1))", imports=TENSORFLOW)
+    with start_python("-c", "print(input())", stdin=PIPE, stdout=PIPE) as process:
+        said, _ = process.communicate("hub")
 
 Variables that the imported modules read while they are imported are the server's.
 """
@@ -21,12 +23,18 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from subprocess import PIPE
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
 
 from repository import process_environment
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 KERNEL = (
     "ipykernel.kernelapp",
@@ -41,17 +49,17 @@ KERNEL = (
     "sqlite3",
     "tornado.platform.asyncio",
 )
-TENSORFLOW = (*KERNEL, "numpy", "tensorflow")
+GOOGLE = ("requests", "google.cloud.storage")
+TENSORFLOW = (*KERNEL, *GOOGLE, "numpy", "tensorflow")
 
 
 class ForkedProcess:
-    """A child of the fork server, with the part of `subprocess.Popen` that tests use."""
+    """A child of the fork server, with the part of `subprocess.Popen` that tests use; its pipes are for text."""
 
-    stdin = stdout = stderr = None
-
-    def __init__(self, status: IO[str], args: Sequence[str]) -> None:
+    def __init__(self, status: IO[str], args: Sequence[str], pipes: Sequence[IO[str] | None]) -> None:
         self._status = status
         self.args = args
+        self.stdin, self.stdout, self.stderr = pipes
         self.returncode: int | None = None
         line = status.readline()
         if not line:
@@ -70,6 +78,40 @@ class ForkedProcess:
             # No line: the server was killed, and its children with it.
             self.returncode = int(line) if line else -signal.SIGKILL
         return self.returncode
+
+    def communicate(self, said: str = "", timeout: float | None = None) -> tuple[str, str]:
+        """Write to the child's input, close it, and return what the child writes until it ends."""
+        found = {"stdout": "", "stderr": ""}
+
+        def read(name: str, file: IO[str]) -> None:
+            found[name] = file.read()
+
+        files = [(name, getattr(self, name)) for name in found if getattr(self, name) is not None]
+        readers = [threading.Thread(target=read, args=one, daemon=True) for one in files]
+        for reader in readers:
+            reader.start()
+        if self.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self.stdin:
+                self.stdin.write(said)
+        for reader in readers:
+            reader.join(timeout)
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
+        self.wait(timeout)
+        return found["stdout"], found["stderr"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Close the pipes, and wait for the child's end."""
+        for file in (self.stdin, self.stdout, self.stderr):
+            if file is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    file.close()
+        self.wait()
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -136,10 +178,17 @@ class ForkServer:
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, writing)
             null = stack.enter_context(open(os.devnull, "r+"))  # noqa: PTH123 - for reading and writing
-            files = []
+            files: list[int] = []
+            pipes: list[IO[str] | None] = [None, None, None]
             for given, standard in ((stdin, 0), (stdout, 1), (stderr, 2)):
                 if given is None:
                     files.append(standard)
+                elif given == PIPE:
+                    ends = os.pipe()
+                    theirs, ours = ends if standard == 0 else ends[::-1]
+                    stack.callback(os.close, theirs)
+                    files.append(theirs)
+                    pipes[standard] = os.fdopen(ours, "r" if standard else "w")
                 elif given == subprocess.DEVNULL:
                     files.append(null.fileno())
                 elif given == subprocess.STDOUT:
@@ -150,7 +199,7 @@ class ForkServer:
             socket.send_fds(self._socket, [len(data).to_bytes(4, "big")], [*files, writing])
             self._socket.sendall(data)
         try:
-            return ForkedProcess(os.fdopen(reading), args)
+            return ForkedProcess(os.fdopen(reading), args, pipes)
         except EOFError:
             said = Path(self._log.name).read_text()
             raise RuntimeError(f"The fork server has ended:\n{said}") from None
@@ -168,6 +217,13 @@ def server(imports: tuple[str, ...] = TENSORFLOW, **variables: str) -> ForkServe
     return ForkServer(imports, **variables)
 
 
+def start_python(
+    *args: str, imports: tuple[str, ...] = TENSORFLOW, env: dict[str, str] | None = None, **options: Any
+) -> ForkedProcess:
+    """Start Python in a forked process; the options are those of `ForkServer.start`."""
+    return server(imports).start(args, env=env or process_environment(), **options)
+
+
 def run_python(
     *args: str,
     imports: tuple[str, ...] = TENSORFLOW,
@@ -183,9 +239,7 @@ def run_python(
         subprocess.TimeoutExpired: it took longer than that many seconds.
     """
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
-        started = server(imports).start(
-            args, env=env or process_environment(), cwd=cwd, stdout=stdout, stderr=stderr
-        )
+        started = start_python(*args, imports=imports, env=env, cwd=cwd, stdout=stdout, stderr=stderr)
         try:
             code = started.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -213,8 +267,13 @@ def _serve(imports: Sequence[str]) -> None:
     connection = socket.socket(fileno=os.dup(0))
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
+    before = dict(os.environ)
     for name in imports:
-        importlib.import_module(name)
+        # What is not installed is the child's to miss.
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
+    # TensorFlow sets variables while it is imported.
+    added = {name: value for name, value in os.environ.items() if before.get(name) != value}
     warnings.simplefilter("ignore")  # Python 3.12 warns of a fork beside TensorFlow's threads
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -227,13 +286,15 @@ def _serve(imports: Sequence[str]) -> None:
                 if key.fileobj is woken or key.fd == woken:
                     os.read(woken, 1000)
                     _reap(statuses)
-                elif not _answer(connection, statuses, (woken, wake)):
+                elif not _answer(connection, statuses, (woken, wake), added):
                     for pid in statuses:
                         os.kill(pid, signal.SIGKILL)
                     return
 
 
-def _answer(connection: socket.socket, statuses: dict[int, int], ours: tuple[int, int]) -> bool:
+def _answer(
+    connection: socket.socket, statuses: dict[int, int], ours: tuple[int, int], added: dict[str, str]
+) -> bool:
     """Fork a child for the next request; whether there was one."""
     head, files, _, _ = socket.recv_fds(connection, 4, 4)
     if not head:
@@ -248,7 +309,9 @@ def _answer(connection: socket.socket, statuses: dict[int, int], ours: tuple[int
         for number in (*statuses.values(), *ours):
             os.close(number)
         connection.close()
-        _become(json.loads(data), standard, status)
+        request = json.loads(data)
+        request["env"] = {**added, **request["env"]}
+        _become(request, standard, status)
     for number in standard:
         os.close(number)
     statuses[pid] = status
@@ -269,7 +332,6 @@ def _reap(statuses: dict[int, int]) -> None:
 def _become(request: dict[str, Any], standard: Sequence[int], status: int) -> None:
     """Be the Python that was asked for, to its end."""
     import runpy
-    import threading
 
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -288,6 +350,7 @@ def _become(request: dict[str, Any], standard: Sequence[int], status: int) -> No
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    tempfile.tempdir = None  # what was found with the server's variables
     kind, *rest = request["args"]
     here = str(Path(__file__).parent)
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]

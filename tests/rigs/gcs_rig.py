@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fork_server import run_python
 from gcs_stand_in import GcsStandIn
 from repository import process_environment
 
@@ -31,13 +30,6 @@ def gcs(storage: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def run(code: str, environment: dict[str, str], *, timeout: float = 240) -> str:
     """What a process of its own prints."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
-        env=process_environment(**environment),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )
+    done = run_python("-c", textwrap.dedent(code), env=process_environment(**environment), timeout=timeout)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

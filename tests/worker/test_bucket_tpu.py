@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import gcs_rig
 import pytest
 from gcs_stand_in import GcsStandIn
-from kernel import Kernel
-from repository import process_environment
+from kernel import Kernel, TensorFlowKernel
+from saved_models import saved_model
 from worker_rig import Cluster
 
 from hub_magic.handles import parse_handle
@@ -32,16 +30,7 @@ KINDS = {
     "tf1": "hub.load(url).signatures['default'](words)['default']",
     "layer": "hub.KerasLayer(url)(numbers)",
 }
-MAKE = """
-import sys
-from pathlib import Path
-import tf_models as make
-root = Path(sys.argv[1])
-make.tf2_plain(root / "plain")
-make.tf2_vocabulary(root / "vocabulary")
-make.tf1_hub(root / "tf1")
-make.tf2_reusable(root / "layer")
-"""
+SAVED = {"plain": "tf2_plain", "vocabulary": "tf2_vocabulary", "tf1": "tf1_hub", "layer": "tf2_reusable"}
 IMPORTS = """
 import os
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -57,15 +46,6 @@ ON_WORKER = (
 OPEN = "gs://open-models"
 
 
-@pytest.fixture(scope="session")
-def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One model of each kind."""
-    root = tmp_path_factory.mktemp("kinds")
-    command = [sys.executable, "-W", "ignore", "-c", MAKE, str(root)]
-    subprocess.run(command, env=process_environment(TF_USE_LEGACY_KERAS="1"), check=True, timeout=240)
-    return root
-
-
 @pytest.fixture
 def hidden(tmp_path: Path) -> Path:
     """A directory that the worker sees empty."""
@@ -75,23 +55,24 @@ def hidden(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def host(kinds: Path, tmp_path: Path, gcs: GcsStandIn) -> Iterator[ModelHost]:
+def host(tmp_path: Path, gcs: GcsStandIn) -> Iterator[ModelHost]:
     """A host of archives that names a folder in a public bucket for each model as well."""
     gcs.create_bucket("open-models", public=True)
     folders = {}
     for kind in KINDS:
-        shutil.copytree(kinds / kind, tmp_path / "served" / "test" / kind / "1")
+        saved = saved_model(SAVED[kind])
+        shutil.copytree(saved, tmp_path / "served" / "test" / kind / "1")
         folders[f"test/{kind}/1"] = f"{OPEN}/{kind}"
-        for path in (kinds / kind).rglob("*"):
+        for path in saved.rglob("*"):
             if path.is_file():
-                gcs.put(f"{OPEN}/{kind}/{path.relative_to(kinds / kind)}", path.read_bytes())
+                gcs.put(f"{OPEN}/{kind}/{path.relative_to(saved)}", path.read_bytes())
     with ModelHost(tmp_path / "served", gcs=folders) as running:
         yield running
 
 
 @pytest.fixture
 def notebook(gcs: GcsStandIn, hidden: Path, tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(tmp_path / "kernel") as kernel:
+    with TensorFlowKernel(tmp_path / "kernel") as kernel:
         kernel.ok(IMPORTS)
         yield kernel
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import damages
 import pytest
+from damages import DATA, GRAPH, INDEX, VOCABULARY, cut, empty, failed, flip, remove
 from faulty_host import FaultyHost
 from kernel import Kernel
-from test_care_damage_kernel import DATA, GRAPH, INDEX, VOCABULARY, cut, empty, failed, flip, host, remove
 from worker_rig import Cluster
 
-__all__ = ["host"]
+host = damages.host  # a fixture
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel, pytest.mark.worker]
 
@@ -30,13 +31,13 @@ CASES: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize("host", ["tf2_vocabulary", "tf1_hub"], indirect=True)
-def test_each_damage_says_what_mends_it(kernel: Kernel, tmp_path: Path, host: FaultyHost) -> None:
+def test_each_damage_says_what_mends_it(tensorflow_kernel: Kernel, tmp_path: Path, host: FaultyHost) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
-    kernel.ok(f"%load_ext hub_magic\n%hub_cache {cache}")
-    kernel.ok("import tensorflow as tf, tensorflow_hub as hub")
+    tensorflow_kernel.ok(f"%load_ext hub_magic\n%hub_cache {cache}")
+    tensorflow_kernel.ok("import tensorflow as tf, tensorflow_hub as hub")
     with Cluster(hidden=cache) as cluster:
-        kernel.ok(
+        tensorflow_kernel.ok(
             "tf.config.experimental_connect_to_cluster("
             f"tf.train.ClusterSpec({{'worker': {list(cluster.addresses)}}}))"
         )
@@ -44,15 +45,15 @@ def test_each_damage_says_what_mends_it(kernel: Kernel, tmp_path: Path, host: Fa
             handle = (
                 f"{host.url}/google/model/{number}"  # another for each: what was sent stays with the worker
             )
-            path = kernel.value(f"hub.resolve({handle!r})")
-            kernel.ok(f"tags = [] if tf.io.gfile.exists({path!r} + '/tfhub_module.pb') else None")
+            path = tensorflow_kernel.value(f"hub.resolve({handle!r})")
+            tensorflow_kernel.ok(f"tags = [] if tf.io.gfile.exists({path!r} + '/tfhub_module.pb') else None")
             load = f"with tf.device('{WORKER}'):\n    loaded = tf.saved_model.load({path!r}, tags=tags)"
             change(Path(path, name))
-            cell = failed(kernel, f"%%hub_tpu\n{load}")
+            cell = failed(tensorflow_kernel, f"%%hub_tpu\n{load}")
             case = f"{change.__name__} {name}: {cell.error}"
             assert cell.errors[0]["ename"] == "DamagedEntryError", case
             assert cell.error.endswith(f"this cached copy is damaged: run `%hub_cache --repair {handle}`"), (
                 case
             )
-            kernel.ok(f"%hub_cache --repair {handle}")
-            kernel.ok(f"%%hub_tpu\n{load}")
+            tensorflow_kernel.ok(f"%hub_cache --repair {handle}")
+            tensorflow_kernel.ok(f"%%hub_tpu\n{load}")

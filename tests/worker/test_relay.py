@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from relay_client import PRELUDE, WORKER, ask, needs_rig
+from relay_client import WORKER, ask, needs_rig
+from saved_models import models_folder, saved_model
 from tf_models import KINDS
-from worker_rig import Cluster, run_client
+from worker_rig import Cluster
 
 from hub_magic.loading.model_files import find_model_files
 from hub_magic.loading.relay import plan_relay
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory) -> Path:
+def models() -> Path:
     """One model of each kind."""
-    root = tmp_path_factory.mktemp("models")
-    run_client(PRELUDE + "tf_models.make_models(MODELS); report(None)", None, MODELS=str(root))
-    return root
+    for kind in KINDS:
+        saved_model(kind)
+    return models_folder()
 
 
 # ---------------------------------------------------------------- without the relay

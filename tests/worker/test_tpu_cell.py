@@ -7,17 +7,14 @@ kernel that is connected to it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kernel import Kernel
-from repository import REPOSITORY, RIGS
+from kernel import Kernel, TensorFlowKernel
+from saved_models import saved_model
 from worker_rig import Cluster
 
 from hub_magic.host import ModelHost
@@ -51,39 +48,15 @@ numbers = tf.reshape(tf.range(8.), (2, 4))
 """
 CONNECT = "tf.config.experimental_connect_to_cluster(tf.train.ClusterSpec({{'worker': {addresses}}}))"
 WORKER = "/job:worker/replica:0/task:0"
-MAKE = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from hub_magic.imports import ImportHook
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
-ImportHook("tensorflow_hub", around=pkg_resources_stand_in, then=lambda: None).install()
-import tf_models as make
-root = Path(sys.argv[1])
-make.tf2_plain(root / "plain"); make.tf2_plain(root / "resolved")
-make.tf2_vocabulary(root / "vocabulary")
-make.tf1_hub(root / "tf1_words"); make.tf1_hub(root / "tf1_numbers", vocabulary=False)
-make.tf2_reusable(root / "layer")
-make.keras_with_layer(root / "keras", root / "vocabulary")
-"""
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One model of each kind, made in a process of its own."""
-    root = tmp_path_factory.mktemp("models")
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", MAKE, str(root), str(RIGS)],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(REPOSITORY),
-            "TF_USE_LEGACY_KERAS": "1",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        },
-        check=True,
-        timeout=240,
-    )
-    return root
+SAVED = {
+    "plain": "tf2_plain",
+    "vocabulary": "tf2_vocabulary",
+    "tf1_words": "tf1_hub",
+    "tf1_numbers": "tf1_hub_plain",
+    "layer": "tf2_reusable",
+    "keras": "keras_with_layer",
+    "resolved": "tf2_plain",
+}
 
 
 @pytest.fixture
@@ -95,12 +68,12 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def host(models: Path, tmp_path: Path) -> Iterator[ModelHost]:
+def host(tmp_path: Path) -> Iterator[ModelHost]:
     """Every kind of model, once for each of several routes, so that none profits from another's relay."""
     served = tmp_path / "served"
     for kind in KINDS:
         for name in ("auto", "relay", "localhost", "none"):
-            shutil.copytree(models / kind, served / "test" / f"{kind}-{name}" / "1")
+            shutil.copytree(saved_model(SAVED[kind]), served / "test" / f"{kind}-{name}" / "1")
     with ModelHost(served) as running:
         yield running
 
@@ -108,7 +81,8 @@ def host(models: Path, tmp_path: Path) -> Iterator[ModelHost]:
 @pytest.fixture
 def notebook(cache: Path, tmp_path: Path) -> Iterator[Kernel]:
     """A kernel with the models' cache, before it is connected."""
-    with Kernel(tmp_path / "kernel", TFHUB_CACHE_DIR=str(cache), no_proxy="127.0.0.1,localhost") as kernel:
+    variables = {"TFHUB_CACHE_DIR": str(cache), "no_proxy": "127.0.0.1,localhost"}
+    with TensorFlowKernel(tmp_path / "kernel", **variables) as kernel:
         kernel.ok(IMPORTS)
         yield kernel
 
