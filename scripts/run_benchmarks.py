@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="*", metavar="NAME", help="a benchmark; ARGUMENTS go to it")
-    parser.add_argument("--all", action="store_true", help="run all of them; this takes about an hour")
+    parser.add_argument("--all", action="store_true", help="run all of them; this takes long")
     parser.add_argument(
         "--write", action="store_true", help="with --all: write the tables to docs/benchmarks.md"
     )
