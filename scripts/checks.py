@@ -1,7 +1,8 @@
 """The checks, each in the environment it is for; `scripts/test` runs this.
 
 Steps run one after another and show their output as it comes: the tests use every processor themselves. The
-environment of the next step is set up meanwhile.
+environments of later steps are set up meanwhile. What mostly waits for the package index runs beside the
+others, and shows its output at its end.
 
 Standard library only, on any Python from 3.10 on.
 """
@@ -14,8 +15,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree as ET
 
 from environments import ENVIRONMENTS, ROOT, SetupError, prepare, say
@@ -31,11 +34,13 @@ class Step:
         lane: the name by which it is chosen.
         environment: where it runs.
         command: what follows `python`.
+        is_aside: whether it runs beside the others.
     """
 
     lane: str
     environment: str
     command: tuple[str, ...]
+    is_aside: bool = False
 
     @property
     def is_pytest(self) -> bool:
@@ -63,7 +68,8 @@ QUICK = (*LINT, Step("quick", MAIN, _tests("not thorough")))
 STEPS = (
     *LINT,
     Step("docs", MAIN, ("-m", "mkdocs", "build", "--strict", "--quiet")),
-    Step("newest", MAIN, _tests()),
+    Step("index", MAIN, _tests("index"), is_aside=True),
+    Step("newest", MAIN, _tests("not index")),
     # Tests marked `once` cannot end otherwise with other versions.
     Step("colab", "colab", _tests("not once")),
     Step("py310", "py310", _tests("not once and not tensorflow")),
@@ -106,13 +112,14 @@ def _pytest_alone(arguments: list[str]) -> int:
         python = str(prepare(ENVIRONMENTS[MAIN]))
     except SetupError as error:
         sys.exit(str(error))
-    os.execve(python, [python, "-m", "pytest", *arguments], _environment(MAIN))
+    os.execve(python, [python, "-m", "pytest", *arguments], _environment(Step("alone", MAIN, ())))
 
 
 def _run_all(steps: list[Step], pytest_arguments: list[str]) -> list[Outcome]:
     """Run the steps; an environment that cannot be made fails once, and its steps are skipped."""
-    outcomes = []
-    with ThreadPoolExecutor(1) as ahead:
+    outcomes: list[Outcome] = []
+    beside: list[Future[Outcome]] = []
+    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor() as aside:
         ready: dict[str, Future[Path]] = {}
         for step in steps:
             if step.environment not in ready:
@@ -132,29 +139,42 @@ def _run_all(steps: list[Step], pytest_arguments: list[str]) -> list[Outcome]:
             if step.environment not in told and (waited := time.monotonic() - started) > 1:
                 outcomes.append(Outcome(f"set-up of the environment {step.environment}", waited, 0, 0))
             told.add(step.environment)
-            outcomes.append(_run(step, python, pytest_arguments))
-    return outcomes
+            if step.is_aside:
+                beside.append(aside.submit(_run, step, python, pytest_arguments))
+            else:
+                outcomes.append(_run(step, python, pytest_arguments))
+    return [*outcomes, *(one.result() for one in beside)]
 
 
 def _run(step: Step, python: Path, pytest_arguments: list[str]) -> Outcome:
-    """Run one step, with its output as it comes."""
+    """Run one step, with its output as it comes, or at its end where it runs beside others."""
     started = time.monotonic()
-    say(f"\n=== {step.title}")
+    say(f"\n=== {step.title}{': begun, beside the next steps' if step.is_aside else ''}")
     command = [str(python), *step.command]
-    results = ENVIRONMENTS[step.environment].path / "results.xml"
+    folder = ENVIRONMENTS[step.environment].path
+    results = folder / f"{step.lane}.xml"
     results.unlink(missing_ok=True)
     if step.is_pytest:
         command += [f"--junitxml={results}", *pytest_arguments]
-    code = subprocess.run(command, cwd=ROOT, env=_environment(step.environment), check=False).returncode
+    with ExitStack() as stack:
+        log: IO[str] | None = None
+        if step.is_aside:
+            log = stack.enter_context((folder / f"{step.lane}.log").open("w+", errors="replace"))
+        environment = _environment(step)
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False)
+        code = done.returncode
+        if log:
+            log.seek(0)
+            say(f"\n=== {step.title}\n{log.read()}")
     passed, failed = _count(results) if step.is_pytest else (int(code == 0), int(code != 0))
     # pytest's 5: it found no test, which is right in a lane that the tests asked for are not for.
     ok = code == 0 or (code == 5 and bool(pytest_arguments))
     return Outcome(step.title, time.monotonic() - started, passed, failed if ok else max(failed, 1))
 
 
-def _environment(name: str) -> dict[str, str]:
-    """The variables of a step: what failed last, and what hypothesis found, is each environment's own."""
-    folder = ENVIRONMENTS[name].path
+def _environment(step: Step) -> dict[str, str]:
+    """The variables of a step: what failed last, and what hypothesis found, is each lane's own."""
+    folder = ENVIRONMENTS[step.environment].path / step.lane
     options = f"{os.environ.get('PYTEST_ADDOPTS', '')} -o cache_dir='{folder / 'pytest_cache'}'".strip()
     return {
         **os.environ,

@@ -20,6 +20,8 @@ OURS = ("TFHUB_", "HUB_MAGIC_", "TF_USE_LEGACY_KERAS")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark and order the tests by their folders."""
     for item in items:
+        if item.get_closest_marker("index"):
+            item.add_marker("thorough")
         if item.path.parent.name in ONCE:
             item.add_marker("once")
     items.sort(key=lambda item: ORDER.index(item.path.parent.name))

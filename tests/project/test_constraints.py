@@ -25,7 +25,7 @@ def test_constraints_hold_names_and_versions_only(path: Path) -> None:
 MICRO_VERSIONS = ("3.10.0", "3.10.12", "3.11.0", "3.11.2", "3.12.0", "3.12.3", "3.13.0", "3.13.5")
 
 
-@pytest.mark.thorough
+@pytest.mark.index
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "constraints").iterdir()), ids=lambda path: path.name)
 def test_constraints_can_be_resolved_on_every_micro_version(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -41,8 +41,11 @@ def test_constraints_can_be_resolved_on_every_micro_version(
         return subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
     pinned = {line.partition(" ")[0] for line in path.read_text().splitlines()}
-    with ThreadPoolExecutor(len(MICRO_VERSIONS)) as pool:
-        for version, done in zip(MICRO_VERSIONS, pool.map(resolve, MICRO_VERSIONS), strict=True):
+    first, *others = MICRO_VERSIONS
+    with ThreadPoolExecutor(len(others)) as pool:
+        # What one has asked the index, the others find in uv's cache.
+        results = [resolve(first), *pool.map(resolve, others)]
+        for version, done in zip(MICRO_VERSIONS, results, strict=True):
             assert done.returncode == 0, (version, done.stderr)
             # Held to the letter: nothing that is resolved has a version of its own.
             resolved = [line.partition(" ")[0] for line in done.stdout.splitlines()]

@@ -184,6 +184,7 @@ def test_help_answers_before_anything_is_installed(script: str, tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmarks", "scripts"]
 
 
+@pytest.mark.index
 def test_wheel_loads_in_a_fresh_environment_with_the_pins_of_colab(
     distributions: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -240,6 +241,7 @@ def _fits(found: dict[str, Version]) -> bool:
     return found["tensorflow"].release[:2] == found["tf-keras"].release[:2]
 
 
+@pytest.mark.index
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
 def test_extra_resolves_to_a_matching_release(python: str, tmp_path: Path) -> None:
     found = _resolve(python, tmp_path, "--extra", "tensorflow")
@@ -247,12 +249,14 @@ def test_extra_resolves_to_a_matching_release(python: str, tmp_path: Path) -> No
     assert not found["tensorflow"].is_prerelease
 
 
+@pytest.mark.index
 def test_extra_still_takes_tensorflow_2_15(tmp_path: Path) -> None:
     found = _resolve("3.11", tmp_path, "--extra", "tensorflow", constraint="tensorflow<2.16")
     assert found["tensorflow"].release[:2] == (2, 15)
     assert _fits(found)
 
 
+@pytest.mark.index
 def test_extra_on_python_3_14_matches_or_is_refused(tmp_path: Path) -> None:
     try:
         found = _resolve("3.14", tmp_path, "--extra", "tensorflow")
@@ -265,6 +269,7 @@ def test_extra_on_python_3_14_matches_or_is_refused(tmp_path: Path) -> None:
         assert _fits(found)
 
 
+@pytest.mark.index
 def test_package_without_the_extra_installs_on_python_3_14(tmp_path: Path) -> None:
     found = _resolve("3.14", tmp_path)
     assert {"ipython", "anywidget"} <= set(found)
@@ -417,6 +422,7 @@ def test_issue_forms_ask_for_the_report_of_the_doctor() -> None:
     assert required is True
 
 
+@pytest.mark.index
 def test_uv_installs_what_the_lane_newest_has(tmp_path: Path) -> None:
     pytest.importorskip("uv", reason="uv is not in this environment")
     groups = _pyproject()["dependency-groups"]

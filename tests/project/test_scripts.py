@@ -131,7 +131,7 @@ def test_environment_that_cannot_be_made_fails_once(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "0 passed, 1 failed"
 
 
-@pytest.mark.thorough
+@pytest.mark.index
 def test_pins_that_do_not_fit_are_left_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project without dependencies, held to a version that no index has."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
