@@ -115,7 +115,9 @@ def test_a_process_that_is_younger_than_the_lock_does_not_hold_it() -> None:
 
 
 def test_a_process_nobody_waited_for_is_dead() -> None:
-    with process("") as ended:
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", ""]
+    ) as ended:  # a zombie needs a parent that looks away
         os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
         assert holder_state(Holder(socket.gethostname(), ended.pid, "0" * 32)) == "dead"
 
