@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -115,7 +116,8 @@ def test_a_process_that_is_younger_than_the_lock_does_not_hold_it() -> None:
 
 
 def test_a_process_nobody_waited_for_is_dead() -> None:
-    with process("") as ended:
+    # A server of processes would wait for it.
+    with subprocess.Popen([sys.executable, "-S", "-c", ""]) as ended:
         os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
         assert holder_state(Holder(socket.gethostname(), ended.pid, "0" * 32)) == "dead"
 

@@ -51,6 +51,7 @@ KERNEL = (
 )
 GOOGLE = ("requests", "google.cloud.storage")
 TENSORFLOW = (*KERNEL, *GOOGLE, "numpy", "tensorflow")
+_MAKING = threading.Lock()
 
 
 class ForkedProcess:
@@ -84,7 +85,8 @@ class ForkedProcess:
         found = {"stdout": "", "stderr": ""}
 
         def read(name: str, file: IO[str]) -> None:
-            found[name] = file.read()
+            with file:
+                found[name] = file.read()
 
         files = [(name, getattr(self, name)) for name in found if getattr(self, name) is not None]
         readers = [threading.Thread(target=read, args=one, daemon=True) for one in files]
@@ -143,6 +145,7 @@ class ForkServer:
 
     def __init__(self, imports: Sequence[str], **variables: str) -> None:
         self._socket, theirs = socket.socketpair()
+        self._asking = threading.Lock()
         # What TensorFlow's C++ says while it is imported interests where the import fails.
         self._log = tempfile.NamedTemporaryFile("w+", prefix="fork_server_")  # noqa: SIM115 - ends with the server
         with theirs:
@@ -196,8 +199,9 @@ class ForkServer:
                 else:
                     files.append(given if isinstance(given, int) else given.fileno())
             data = json.dumps(request).encode()
-            socket.send_fds(self._socket, [len(data).to_bytes(4, "big")], [*files, writing])
-            self._socket.sendall(data)
+            with self._asking:
+                socket.send_fds(self._socket, [len(data).to_bytes(4, "big")], [*files, writing])
+                self._socket.sendall(data)
         try:
             return ForkedProcess(os.fdopen(reading), args, pipes)
         except EOFError:
@@ -211,9 +215,14 @@ class ForkServer:
         self._log.close()
 
 
-@functools.cache
 def server(imports: tuple[str, ...] = TENSORFLOW, **variables: str) -> ForkServer:
     """Return this process's server for these imports; it lives as long as this process."""
+    with _MAKING:
+        return _made(imports, **variables)
+
+
+@functools.cache
+def _made(imports: tuple[str, ...], **variables: str) -> ForkServer:
     return ForkServer(imports, **variables)
 
 
