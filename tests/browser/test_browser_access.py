@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from browser_caches import NOW, add_entry, files_of, saved_model
 from browser_fixtures import MODELS, Open
-from browser_host import HaltingHost
 
 if TYPE_CHECKING:
     from browser_rig import NotebookPage
+
+pytestmark = pytest.mark.thorough
 
 # How light the view's background is, and its text, from 0 to 1.
 LIGHT = """view => {
@@ -37,50 +38,6 @@ EVIL = (
 )
 
 
-def violations(page: NotebookPage, axe: str) -> list[str]:
-    """What axe-core finds wrong with the view, by the rules of WCAG 2.2 A and AA, and its own good practice."""
-    page.page.evaluate(axe)
-    found = page.page.evaluate(
-        "view => axe.run(view, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })",
-        page.view.element_handle(),
-    )
-    return [
-        f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
-        for one in found["violations"]
-    ]
-
-
-@pytest.mark.parametrize("width", [1400, 400])
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_axe_finds_nothing(notebook: Open, axe: str, cache: Path, theme: str, width: int):
-    (cache / f"{'0' * 40}.{'1' * 32}.tmp").mkdir()
-    with HaltingHost(files_of(300)) as host:
-        page = notebook(theme=theme, viewport={"width": width, "height": 1000})
-        page.measured(len(MODELS))
-        assert violations(page, axe) == []
-        page.view.get_by_role("textbox", name="Handle of a model to fetch").fill(f"{host.url}/google/spice/2")
-        page.button("Fetch").click()
-        host.is_halfway.wait()
-        page.view.get_by_text("1 problem beside the models").click()
-        page.row("elmo").click()
-        page.row("yamnet").click(modifiers=["Control"])
-        assert violations(page, axe) == []
-        page.row("elmo").click()
-        page.view.locator("dl").wait_for()
-        assert violations(page, axe) == []
-        page.button("Remove…").click()
-        page.view.get_by_role("heading", name="Remove 1 model?").wait_for()
-        assert violations(page, axe) == []
-        page.page.keyboard.press("Escape")
-        page.button("Prune…").click()
-        page.view.get_by_role("heading", name="Prune to a size").wait_for()
-        assert violations(page, axe) == []
-        page.page.keyboard.press("Escape")
-        page.view.get_by_role("searchbox").fill("nothing of that name")
-        assert violations(page, axe) == []
-    assert page.errors == []
-
-
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_the_view_follows_the_theme(notebook: Open, theme: str):
     # The system's preference says the contrary, and does not count.
@@ -101,7 +58,7 @@ def test_the_view_follows_a_change_of_theme(page: NotebookPage):
 
 
 def test_400_pixels(notebook: Open):
-    page = notebook(viewport={"width": 400, "height": 900})
+    page = notebook(width=400, apart=True)
     page.command("application:toggle-left-area")
     page.measured(len(MODELS))
     page.row("elmo").click()

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_fixtures import MODELS, Open, Window
+from browser_fixtures import MODELS, Open, Windows
 from browser_rig import Notebook7, NotebookPage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
-def window(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
-    with Notebook7(tmp_path_factory.mktemp("notebook")) as server, Window(server, chromium) as window:
-        yield window
+def windows(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Windows]:
+    with Notebook7(tmp_path_factory.mktemp("notebook")) as server, Windows(server, chromium) as windows:
+        yield windows
 
 
 def test_finding_and_removing(page: NotebookPage, cache: Path):

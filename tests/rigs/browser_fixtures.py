@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from browser_caches import CLASSIFY, NOW, add_entry, files_of, saved_model
@@ -33,6 +33,17 @@ MODELS = (
     ("google/movenet/singlepose/lightning/4", 9_400, 7, 1),
 )
 
+BY_NAME = [
+    "bert_en_uncased_L-12_H-768_A-12",
+    "biggan-deep-256",
+    "elmo",
+    "imagenet/mobilenet_v2_100_224/classification",
+    "movenet/singlepose/lightning",
+    "nnlm-en-dim128",
+    "universal-sentence-encoder",
+    "yamnet",
+]
+
 Open = Callable[..., NotebookPage]
 
 
@@ -48,6 +59,11 @@ def plant(cache: Path) -> None:
         )
         if "yamnet" in name:
             (entry / "variables" / "variables.index").unlink()
+
+
+def entries(cache: Path) -> int:
+    """How many models are in the cache."""
+    return len([path for path in cache.iterdir() if path.is_dir()])
 
 
 @pytest.fixture
@@ -66,8 +82,8 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-class Window:
-    """A server, and the page that tests share: each opens a notebook of its own on it.
+class Windows:
+    """A server, and the pages that tests share: each test opens a notebook of its own on one of them.
 
     Args:
         lab: a running server.
@@ -78,7 +94,7 @@ class Window:
         self.lab = lab
         self.chromium = chromium
         self.stack = ExitStack()
-        self.page: NotebookPage | None = None
+        self.pages: dict[int, NotebookPage] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -86,56 +102,60 @@ class Window:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def open(self, name: str, theme: str) -> NotebookPage:
-        """Return the page with that notebook in that theme."""
-        if self.page is None:
-            self.page = self.open_apart(self.stack, name, theme)
+    def open(self, name: str, theme: str, width: int) -> NotebookPage:
+        """Return the page of that width, with that notebook in that theme."""
+        if width in self.pages:
+            self.pages[width].turn_to(name, theme)
         else:
-            self.page.turn_to(name, theme)
-        return self.page
+            self.pages[width] = self.open_apart(self.stack, name, theme, width)
+        return self.pages[width]
 
-    def open_apart(self, stack: ExitStack, name: str, theme: str, **options: Any) -> NotebookPage:
+    def open_apart(self, stack: ExitStack, name: str, theme: str, width: int) -> NotebookPage:
         """Return a new page with that notebook; the stack closes the page."""
         self.lab.set_theme(theme)
-        return stack.enter_context(opened(self.lab, self.chromium, name, **options))
+        viewport = {"width": width, "height": 1000}
+        return stack.enter_context(opened(self.lab, self.chromium, name, viewport=viewport))
 
     def close(self) -> None:
-        """Close the page; the next notebook opens on a new one."""
-        self.page = None
+        """Close the pages; the next notebook opens on a new one."""
+        self.pages.clear()
         self.stack.close()
 
 
 @pytest.fixture(scope="session")
-def window(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
-    with Lab(tmp_path_factory.mktemp("lab")) as lab, Window(lab, chromium) as window:
-        yield window
+def windows(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Windows]:
+    with Lab(tmp_path_factory.mktemp("lab")) as lab, Windows(lab, chromium) as windows:
+        yield windows
 
 
 @pytest.fixture
-def notebook(window: Window, cache: Path, request: pytest.FixtureRequest) -> Iterator[Open]:
+def notebook(windows: Windows, cache: Path, request: pytest.FixtureRequest) -> Iterator[Open]:
     """Opens a notebook that shows the cache browser, once a test.
 
-    With `apart`, or with options of a browser context such as `viewport`, its page is a new one.
+    Options: `theme`, "Light" or "Dark"; `width` of the page in pixels; `color_scheme`, what the system prefers;
+    `apart`, on a page that no other test has seen or will see.
     """
     name = f"{request.node.name[:60].strip('[]')}.ipynb"
     failed = request.session.testsfailed
 
     def open_notebook(
-        *cells: str, theme: str = "Light", apart: bool = not window.lab.can_turn, **options: Any
+        *cells: str,
+        theme: str = "Light",
+        width: int = 1400,
+        color_scheme: str = "light",
+        apart: bool = not windows.lab.can_turn,
     ) -> NotebookPage:
         setting = f"import os\nos.environ['TFHUB_CACHE_DIR'] = {str(cache)!r}\n%load_ext hub_magic"
-        window.lab.write(name, setting, *(cells or (BROWSE,)))
-        if apart or options:
-            page = window.open_apart(stack, name, theme, **options)
-        else:
-            page = window.open(name, theme)
+        windows.lab.write(name, setting, *(cells or (BROWSE,)))
+        page = windows.open_apart(stack, name, theme, width) if apart else windows.open(name, theme, width)
+        page.page.emulate_media(color_scheme=color_scheme)
         page.run_all()
         return page
 
     with ExitStack() as stack:
         yield open_notebook
     if request.session.testsfailed > failed:
-        window.close()  # nobody knows what is on it
+        windows.close()  # nobody knows what is on them
 
 
 @pytest.fixture
