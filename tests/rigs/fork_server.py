@@ -50,7 +50,8 @@ KERNEL = (
     "tornado.platform.asyncio",
 )
 GOOGLE = ("requests", "google.cloud.storage")
-TENSORFLOW = (*KERNEL, *GOOGLE, "numpy", "tensorflow")
+TENSORFLOW = (*GOOGLE, "numpy", "tensorflow")
+TENSORFLOW_KERNEL = (*KERNEL, *TENSORFLOW)
 _MAKING = threading.Lock()
 
 
@@ -154,7 +155,8 @@ class ForkServer:
                 stdin=theirs,
                 stdout=self._log,
                 stderr=self._log,
-                env=process_environment(**variables),
+                # Each child has the path that it is given, and that of the environment behind it.
+                env={**process_environment(**variables), "PYTHONPATH": ""},
                 start_new_session=True,  # an interrupt at the terminal is for pytest
             )
         atexit.register(self.stop)
@@ -311,7 +313,10 @@ def _answer(
     data = b""
     size = int.from_bytes(head, "big")
     while len(data) < size:
-        data += connection.recv(size - len(data))
+        more = connection.recv(size - len(data))
+        if not more:  # whoever asks has ended in the middle of a request
+            return False
+        data += more
     *standard, status = files
     pid = os.fork()
     if pid == 0:

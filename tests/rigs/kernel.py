@@ -123,6 +123,9 @@ class Kernel:
         self.manager.cleanup_resources()
 
     def _start(self, log: IO[str]) -> None:
+        if self.manager.kernel_spec.argv[0] != sys.executable:  # the server is of this Python
+            self._launch(log)
+            return
         server = fork_server.server(self.imports)
 
         def launch(command: list[str], **options: Any) -> fork_server.ForkedProcess:
@@ -179,4 +182,4 @@ class LaunchedKernel(Kernel):
 class TensorFlowKernel(Kernel):
     """A kernel that has imported TensorFlow, and has not used it yet."""
 
-    imports = fork_server.TENSORFLOW
+    imports = fork_server.TENSORFLOW_KERNEL
