@@ -36,12 +36,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 print(fetch(sys.argv[1], location=sys.argv[2]).was_cached, flush=True)
 """
 THEIRS = """
-import os, sys
+import os, sys, time, types
 os.environ["TFHUB_CACHE_DIR"] = sys.argv[2]
 from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub
-from tensorflow_hub import compressed_module_resolver
+from tensorflow_hub import compressed_module_resolver, resolver
+# It looks every second instead of every 5.
+resolver.time = types.SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(seconds / 5))
 compressed_module_resolver.LOCK_FILE_TIMEOUT_SEC = float(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -305,7 +307,7 @@ def test_we_wait_for_tensorflow_hub(cache: Path) -> None:
 @pytest.mark.tensorflow
 def test_tensorflow_hub_waits_for_us(cache: Path) -> None:
     """It gives up on a holder whose folder does not grow: ours does, with every block that arrives."""
-    with FaultyHost(ARCHIVE, then=Fault(rate=25_000)) as host:
+    with FaultyHost(ARCHIVE, then=Fault(rate=60_000)) as host:
         handle = f"{host.url}/a/b/1"
         with process(THEIRS, handle, str(cache), "1.5") as theirs, process(OURS, handle, str(cache)) as ours:
             assert theirs.stdout.readline() == "ready\n"
@@ -328,6 +330,7 @@ def test_tensorflow_hub_was_killed(cache: Path) -> None:
             assert theirs.stdout.readline() == "ready\n"
             theirs.stdin.write("\n")
             theirs.stdin.flush()
+            host.started.wait()  # its request meets the fault, not ours
             wait_until(lambda: list(cache.glob("*.tmp")))
             theirs.kill()
             theirs.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,16 @@ def loaded(kernel: Kernel) -> Kernel:
     kernel.ok("%load_ext hub_magic")
     kernel.ok("%hub_cache models")
     return kernel
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel for all mistakes, which change nothing."""
+    with Kernel(tmp_path_factory.mktemp("mistaken")) as kernel:
+        (kernel.home / "work/file.txt").write_text("not an archive")
+        (kernel.home / "work/models").mkdir()
+        kernel.ok("%load_ext hub_magic\n%hub_cache .")
+        yield kernel
 
 
 def test_add_export_and_move(loaded: Kernel) -> None:
@@ -99,16 +110,14 @@ def test_a_saved_setting_follows_the_move(loaded: Kernel) -> None:
         ("--verify --all", "SettingError: --all says how to --list or --add or --export. Give that as well."),
     ],
 )
-def test_a_users_mistake_is_one_line_and_changes_nothing(loaded: Kernel, line: str, message: str) -> None:
-    work = loaded.home / "work"
-    (work / "file.txt").write_text("not an archive")
-    loaded.ok("%hub_cache .")
-    cell = loaded.run(f"%hub_cache {line}")
+def test_a_users_mistake_is_one_line_and_changes_nothing(mistaken: Kernel, line: str, message: str) -> None:
+    work = mistaken.home / "work"
+    cell = mistaken.run(f"%hub_cache {line}")
     assert cell.status == "error"
     assert message.format(work=work) in cell.error
     assert len(cell.error.strip().splitlines()) == 1
     assert sorted(path.name for path in work.iterdir()) == ["file.txt", "models"]
-    assert loaded.value("__import__('os').environ['TFHUB_CACHE_DIR']") == str(work)
+    assert mistaken.value("__import__('os').environ['TFHUB_CACHE_DIR']") == str(work)
 
 
 @pytest.mark.tensorflow

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ def complete(kernel: Kernel, code: str) -> list[str]:
     return [(code[:start] + match).removeprefix(last).lstrip("\n") for match in reply["matches"]]
 
 
-@pytest.fixture
-def loaded(kernel: Kernel) -> Kernel:
+def prepare(kernel: Kernel) -> Kernel:
+    """Have two models cached and some files beside the cache."""
     kernel.ok("%load_ext hub_magic")
     kernel.ok("%hub_cache models")
     for handle in (NNLM, OTHER):
@@ -37,6 +38,14 @@ def loaded(kernel: Kernel) -> Kernel:
     (kernel.home / "work/my folder").mkdir()
     (kernel.home / "work/archive.tar").write_text("")
     return kernel
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel for all tests that only ask."""
+    home = tmp_path_factory.mktemp("asked")
+    with Kernel(home, HOME=str(home / "work")) as kernel:
+        yield prepare(kernel)
 
 
 @pytest.mark.kernel
@@ -63,26 +72,26 @@ def loaded(kernel: Kernel) -> Kernel:
         ("%hub_tpu --st", ["%hub_tpu --strategy"]),
     ],
 )
-def test_in_a_kernel(loaded: Kernel, line: str, expected: list[str]) -> None:
-    loaded.ok(f"import os; os.environ['HOME'] = {str(loaded.home / 'work')!r}")
-    found = dict.fromkeys(complete(loaded, line))  # IPython may add words of Python's own, and say one twice
+def test_in_a_kernel(asked: Kernel, line: str, expected: list[str]) -> None:
+    found = dict.fromkeys(complete(asked, line))  # IPython may add words of Python's own, and say one twice
     assert [one for one in found if one in expected] == expected
     assert not [one for one in found if one.endswith((NNLM, OTHER)) and one not in expected]
 
 
 @pytest.mark.kernel
-def test_all_there_is_and_nothing_hidden(loaded: Kernel) -> None:
-    found = complete(loaded, "%hub_cache ")
+def test_all_there_is_and_nothing_hidden(asked: Kernel) -> None:
+    found = complete(asked, "%hub_cache ")
     assert {"%hub_cache default", "%hub_cache models/", "%hub_cache --prune", "%hub_cache --dry-run"} <= set(
         found
     )
-    assert not [line for line in complete(loaded, "%%hub_tpu --") if "--cell" in line]
+    assert not [line for line in complete(asked, "%%hub_tpu --") if "--cell" in line]
     # What is none of ours is left to IPython.
-    assert "hub_value = 3".partition(" ")[0] in complete(loaded, "hub_value = 3\nhub_val")
+    assert "hub_value = 3".partition(" ")[0] in complete(asked, "hub_value = 3\nhub_val")
 
 
 @pytest.mark.kernel
-def test_undone_by_unload(loaded: Kernel) -> None:
+def test_undone_by_unload(kernel: Kernel) -> None:
+    loaded = prepare(kernel)
     before = loaded.value("len(get_ipython().strdispatchers['complete_command'].regexs)")
     loaded.ok("%unload_ext hub_magic")
     assert loaded.value("len(get_ipython().strdispatchers['complete_command'].regexs)") == before - 1
