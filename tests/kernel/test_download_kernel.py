@@ -50,22 +50,26 @@ def test_bar_in_a_notebook(loaded: Kernel) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.tensorflow
-def test_cell_that_only_loads(loaded: Kernel) -> None:
+def test_cell_that_only_loads(tensorflow_kernel: Kernel) -> None:
     """`hub.load` as it always was: the error in one line, the notice of a damaged copy in one line."""
+    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models")
     with FaultyHost(ARCHIVE) as host:
-        loaded.ok("import tensorflow_hub as hub")
-        path = loaded.value(f"hub.resolve('{host.url}/google/model/1')")
+        tensorflow_kernel.ok("import tensorflow_hub as hub")
+        path = tensorflow_kernel.value(f"hub.resolve('{host.url}/google/model/1')")
         Path(path, "saved_model.pb").unlink()
-        cell = loaded.ok(f"path = hub.resolve('{host.url}/google/model/1')")
+        cell = tensorflow_kernel.ok(f"path = hub.resolve('{host.url}/google/model/1')")
         assert cell.stderr.count("\n") == 1
         assert "is damaged (saved_model.pb is missing). Downloading it again." in cell.stderr
         host.then = Fault(status=403, body=b"<Error><Code>AccessDenied</Code></Error>")
-        cell = loaded.run(f"hub.load('{host.url}/google/model/2')")
+        cell = tensorflow_kernel.run(f"hub.load('{host.url}/google/model/2')")
     assert cell.status == "error"
     assert len(cell.errors[0]["traceback"]) == 1
     assert "(403: AccessDenied)" in cell.error
-    loaded.ok("%unload_ext hub_magic")
-    assert loaded.value("type(hub.registry.resolver._impls[-1]).__name__") == "HttpCompressedFileResolver"
+    tensorflow_kernel.ok("%unload_ext hub_magic")
+    assert (
+        tensorflow_kernel.value("type(hub.registry.resolver._impls[-1]).__name__")
+        == "HttpCompressedFileResolver"
+    )
 
 
 @pytest.mark.kernel

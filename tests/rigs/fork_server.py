@@ -366,6 +366,10 @@ def _become(request: dict[str, Any], standard: Sequence[int], status: int) -> No
     os.environ.update(request["env"])
     tempfile.tempdir = None  # what was found with the server's variables
     kind, *rest = request["args"]
+    if rest[0:1] != ["ipykernel_launcher"]:
+        # tqdm takes a process with these modules for a notebook's kernel.
+        for name in [name for name in sys.modules if name.partition(".")[0] in {"IPython", "ipykernel"}]:
+            del sys.modules[name]
     here = str(Path(__file__).parent)
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [*paths, *(path for path in sys.path if path not in {here, *paths})]
