@@ -175,16 +175,25 @@ def code_cell(code: str, outputs: list[dict[str, Any]] | None = None) -> dict[st
     }
 
 
-# A notebook is ready once its kernel is; the one that is open must be the one that was asked for.
-IS_READY = """name => {
-    const open = window.jupyterapp?.shell.currentWidget;
-    return open?.context?.path === name && open.sessionContext?.session?.kernel?.status === 'idle';
-}"""
-TURN = """async ([name, theme]) => {
-    const { commands, shell } = window.jupyterapp;
-    shell.currentWidget.dispose();
+IS_READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+OPEN_NEXT = """async ([name, theme]) => {
+    const { commands } = window.jupyterapp;
     if (document.body.dataset.jpThemeName !== theme) await commands.execute('apputils:change-theme', { theme });
     await commands.execute('docmanager:open', { path: name });
+}"""
+# JupyterLab's commands are for the notebook that has the focus, and what else happens on the page may take that away
+# until no other notebook is left.
+IS_ALONE = """name => {
+    const { shell } = window.jupyterapp;
+    const all = [...shell.widgets('main')];
+    const next = all.find((one) => one.context?.path === name);
+    if (next?.sessionContext.session?.kernel?.status !== 'idle') return false;
+    if (next !== shell.currentWidget) {
+        shell.activateById(next.id);
+        return false;
+    }
+    for (const one of all) if (one !== next) one.dispose();
+    return true;
 }"""
 
 
@@ -211,8 +220,8 @@ class NotebookPage:
         self.page.on("dialog", self._dismiss)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(f"{lab.url}/{lab.page.format(name=name, workspace=f'page-{next(NUMBERS)}')}")
+        self.page.wait_for_function(IS_READY)
         self.view: Locator = self.page.locator(".hub-magic").first
-        self._wait()
 
     def turn_to(self, name: str, theme: str = "Light") -> None:
         """End the notebook, and open another one on the same page: 1 s, where JupyterLab itself loads for 4 s."""
@@ -221,14 +230,10 @@ class NotebookPage:
         for noted in (self.foreign, self.dialogs, self.errors):
             noted.clear()
         self.name = name
-        self.page.evaluate(TURN, [name, f"JupyterLab {theme}"])
-        self.page.wait_for_function(
-            "light => document.body.dataset.jpThemeLight === light", arg=str(theme == "Light").lower()
-        )
-        self._wait()
-
-    def _wait(self) -> None:
-        self.page.wait_for_function(IS_READY, arg=self.name)
+        self.page.evaluate(OPEN_NEXT, [name, f"JupyterLab {theme}"])
+        is_light = str(theme == "Light").lower()
+        self.page.wait_for_function("is => document.body.dataset.jpThemeLight === is", arg=is_light)
+        self.page.wait_for_function(IS_ALONE, arg=name)
 
     def _refuse(self, route: Route) -> None:
         self.foreign.append(route.request.url)
