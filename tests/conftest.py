@@ -20,7 +20,7 @@ OURS = ("TFHUB_", "HUB_MAGIC_", "TF_USE_LEGACY_KERAS")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark and order the tests by their folders."""
     for item in items:
-        if item.get_closest_marker("index"):
+        if item.get_closest_marker("index") or item.get_closest_marker("stress"):
             item.add_marker("thorough")
         if item.path.parent.name in ONCE:
             item.add_marker("once")

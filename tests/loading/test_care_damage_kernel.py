@@ -14,7 +14,7 @@ from kernel import Kernel
 
 host = damages.host  # a fixture
 
-pytestmark = [pytest.mark.kernel, pytest.mark.tensorflow]
+pytestmark = [pytest.mark.kernel, pytest.mark.tensorflow, pytest.mark.thorough]
 
 
 # Every function of TensorFlow and tensorflow_hub that is replaced, under every name.

@@ -17,7 +17,7 @@ from repository import REPOSITORY
 
 NOTEBOOK = REPOSITORY / "notebooks" / "quickstart.ipynb"
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

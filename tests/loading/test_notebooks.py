@@ -23,7 +23,7 @@ NO_INTERNET = {"https_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1,local
 
 host, storage = demo_host.host, gcs_rig.storage  # fixtures
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel, pytest.mark.thorough]
 
 
 def code_cells(path: Path) -> list[dict]:

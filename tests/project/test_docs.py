@@ -56,6 +56,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return manual_rig.make_real(tmp_path_factory.mktemp("real"))
 
 
+@pytest.mark.thorough
 @pytest.mark.kernel
 @pytest.mark.parametrize("name", PLAIN)
 def test_sessions(name: str, lookalikes: Path, tmp_path: Path) -> None:
@@ -63,12 +64,14 @@ def test_sessions(name: str, lookalikes: Path, tmp_path: Path) -> None:
         assert replay(DOCS / f"{name}.md", stage.kernel, stage.names) >= 1
 
 
+@pytest.mark.thorough
 @pytest.mark.kernel
 def test_sessions_with_a_bucket(lookalikes: Path, tmp_path: Path) -> None:
     with manual_rig.bucket_stage(tmp_path, lookalikes) as stage:
         assert replay(DOCS / "bucket.md", stage.kernel, stage.names) >= 1
 
 
+@pytest.mark.thorough
 @pytest.mark.kernel
 @pytest.mark.tensorflow
 @pytest.mark.worker
@@ -77,6 +80,7 @@ def test_sessions_with_a_worker(real: Path, tmp_path: Path) -> None:
         assert replay(DOCS / "tpu.md", stage.kernel, stage.names) >= 1
 
 
+@pytest.mark.thorough
 @pytest.mark.kernel
 @pytest.mark.tensorflow
 def test_sessions_that_fail(real: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from worker_rig import Cluster
 from hub_magic.handles import parse_handle
 from hub_magic.host import ModelHost
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel, pytest.mark.worker]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel, pytest.mark.worker, pytest.mark.thorough]
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 
 KINDS = {

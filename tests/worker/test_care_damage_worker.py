@@ -14,7 +14,7 @@ from worker_rig import Cluster
 
 host = damages.host  # a fixture
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel, pytest.mark.worker]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel, pytest.mark.worker, pytest.mark.thorough]
 
 WORKER = "/job:worker/replica:0/task:0"
 CASES: list[tuple[Callable[[Path], None], str]] = [

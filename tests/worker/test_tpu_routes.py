@@ -37,8 +37,10 @@ def test_the_failure_of_the_manual_without_the_extension(
     assert "experimental_io_device" in cell.error
 
 
-@pytest.mark.parametrize("via", ["auto", "relay", "localhost"])
-@pytest.mark.parametrize("tasks", [1, 2])
+@pytest.mark.parametrize(
+    "via", ["auto", *(pytest.param(via, marks=pytest.mark.thorough) for via in ("relay", "localhost"))]
+)
+@pytest.mark.parametrize("tasks", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_every_kind_of_model_by_every_route(
     notebook: Kernel, cache: Path, host: ModelHost, via: str, tasks: int
 ) -> None:
