@@ -30,8 +30,8 @@ THEMES = {
 }
 
 
-@pytest.fixture
-def page(windows: Windows, chromium: Browser) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def vscode(windows: Windows, chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1100, "height": 800})
     page = context.new_page()
     page.set_default_timeout(TIMEOUT)
@@ -41,8 +41,14 @@ def page(windows: Windows, chromium: Browser) -> Iterator[Page]:
     page.wait_for_function("() => window.jupyterapp?.serviceManager.isReady")
     page.add_script_tag(content=npm_file(*REQUIRE))
     yield page
-    page.evaluate("() => window.kernel?.shutdown()")
     context.close()
+
+
+@pytest.fixture
+def page(vscode: Page) -> Iterator[Page]:
+    """A page that other tests have used: what it showed goes as `show` begins, and each has a kernel of its own."""
+    yield vscode
+    vscode.evaluate("async () => { await window.kernel?.shutdown(); delete window.kernel; }")
 
 
 def show(

@@ -62,7 +62,6 @@ class Lab:
         theme: "Light" or "Dark".
     """
 
-    runner: tuple[str, ...] = (str(RIGS / "browser_server.py"),)
     module = "jupyterlab"
     ready = "/lab"  # what it says of its address once it listens
     # A workspace, which remembers what is open, for each page.
@@ -84,7 +83,7 @@ class Lab:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self.command = [
-            *(sys.executable, *self.runner, self.module),
+            *(sys.executable, str(RIGS / "browser_server.py"), self.module),
             *("--allow-root", "--no-browser", "--expose-app-in-browser"),
             *(f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
             *(f"--ServerApp.root_dir={self.notebooks}", "--IdentityProvider.token=", "--ServerApp.password="),
@@ -131,12 +130,7 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            # All is ended but a thread that anyio 4 has lost, for which Python waits for ever.
-            self.process.kill()
-            self.process.wait()
+        self.process.wait()
         self.reader.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
@@ -158,7 +152,6 @@ class Lab:
 class Notebook7(Lab):
     """A Jupyter Notebook 7 server, which has JupyterLab's parts and a shell of its own."""
 
-    runner = ("-m",)  # the kernels of these tests start as a user's do
     module = "notebook"
     ready = "/tree"
     page = "notebooks/{name}"
@@ -185,7 +178,10 @@ OPEN_NEXT = """async ([name, theme]) => {
 # until no other notebook is left.
 IS_ALONE = """name => {
     const { shell } = window.jupyterapp;
-    const all = [...shell.widgets('main')];
+    const found = shell.widgets('main');
+    const all = found[Symbol.iterator] ? [...found] : [];
+    // JupyterLab 3 has an iterator of its own.
+    if (!found[Symbol.iterator]) for (let one; (one = found.next()); ) all.push(one);
     const next = all.find((one) => one.context?.path === name);
     if (next?.sessionContext.session?.kernel?.status !== 'idle') return false;
     if (next !== shell.currentWidget) {

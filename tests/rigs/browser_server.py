@@ -5,8 +5,10 @@ Each kernel is as fresh as one that is launched, see `fork_server.py`. Everythin
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
+import traceback
 from typing import Any
 
 import fork_server
@@ -24,7 +26,15 @@ def main() -> None:
 
     local_provisioner.launch_kernel = launch
     del sys.argv[0]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except BaseException as error:  # noqa: BLE001 - SystemExit at its end
+        if not isinstance(error, SystemExit) or error.code:
+            traceback.print_exc()
+    finally:
+        # Python would wait for a thread that anyio 4 may lose. The fork server ends as its connection does.
+        sys.stderr.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":

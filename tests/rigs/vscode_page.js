@@ -1,22 +1,26 @@
 // Shows a cell's widget with the widget manager that VS Code's Jupyter extension uses, on a page of JupyterLab
-// that lends its connection to a kernel. What the extension does for the manager is done here: it says where
-// scripts are, and shows a view that the kernel displays.
+// that lends its connection to a kernel; what it showed before is removed. What the extension does for the manager
+// is done here: it says where scripts are, and shows a view that the kernel displays.
 //
 // With `settled`, code that ends when the kernel has nothing more to tell, the page begins to listen after it.
 // So it is in Colab: an output is a page of its own, which makes the model from the state that it had when it
 // was opened (googlecolab/colab-cdn-widget-manager, manager.ts).
 async ({ bundle, theme, colours, code, settled }) => {
-	const define = window.define;
-	window.define = (name, make) => define(name, [], make);
-	const { activate } = await import(URL.createObjectURL(new Blob([bundle], { type: "text/javascript" })));
-	activate();
-	window.vscIPyWidgets8.load();
-	window.define = define;
+	if (!window.vscIPyWidgets8) {
+		const define = window.define;
+		window.define = (name, make) => define(name, [], make);
+		const { activate } = await import(URL.createObjectURL(new Blob([bundle], { type: "text/javascript" })));
+		activate();
+		window.vscIPyWidgets8.load();
+		window.define = define;
+	}
 
 	document.body.className = theme;
 	document.body.removeAttribute("data-jp-theme-light");
 	for (const [name, value] of Object.entries(colours)) document.documentElement.style.setProperty(name, value);
+	document.getElementById("output")?.remove();
 	const output = document.createElement("div");
+	output.id = "output";
 	output.style = "position: fixed; inset: 0; z-index: 9; overflow: auto; background: var(--vscode-editor-background)";
 	document.body.append(output);
 
