@@ -20,10 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..errors import DownloadError
-from ..gcs import LARGEST_BATCH, BucketFile, BucketFolder, Copying, Progress, join
+from ..gcs import LARGEST_BATCH, BucketFile, BucketFolder, Copying, join
 from .bucket_lock import BucketLock, look_at
 from .bucket_names import GRAPHS, BucketEntry, descriptor_metadata
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, read_descriptor
+from .parallel import Progress
 
 _SENDERS = 8
 

@@ -33,7 +33,7 @@ Waiting = Callable[[BucketEntry], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class LockTimes:
     """How long to wait for others, in seconds.
 
     Attributes:
@@ -113,7 +113,7 @@ class BucketLock:
                     return
 
 
-def take_bucket_lock(folder: BucketFolder, entry: str, patience: Patience) -> BucketLock | None:
+def take_bucket_lock(folder: BucketFolder, entry: str, times: LockTimes) -> BucketLock | None:
     """The lock of an entry, to be entered with `with`; None when somebody holds it.
 
     Raises:
@@ -123,18 +123,18 @@ def take_bucket_lock(folder: BucketFolder, entry: str, patience: Patience) -> Bu
     generation = folder.write(
         entry + LOCK_SUFFIX, lock_text(holder).encode(), metadata=lock_metadata(holder), replaces=0
     )
-    return None if generation is None else BucketLock(folder, entry, holder, generation, patience.beat)
+    return None if generation is None else BucketLock(folder, entry, holder, generation, times.beat)
 
 
 def wait_for_entry(
-    folder: BucketFolder, entry: str, patience: Patience, on_wait: Waiting = lambda _entry: None
+    folder: BucketFolder, entry: str, times: LockTimes, on_wait: Waiting = lambda _entry: None
 ) -> tuple[BucketEntry, BucketLock | None]:
     """The entry as it is once it is whole; or, while it is not, as it was when we got its lock.
 
     Args:
         folder: the cache.
         entry: the entry's folder name.
-        patience: how long holders may keep still.
+        times: how long holders may keep still.
         on_wait: called at each look at an entry that somebody else is at work on.
 
     Raises:
@@ -147,21 +147,21 @@ def wait_for_entry(
         if found.is_whole:
             return found, None
         if found.lock is None:
-            lock = take_bucket_lock(folder, entry, patience)
+            lock = take_bucket_lock(folder, entry, times)
             if lock is not None:
                 return _looked_at_with(lock), lock
             continue
         signs = _signs(found)
         if signs != seen:
             seen, since = signs, time.monotonic()
-        if _is_dead(found, time.monotonic() - since, patience):
+        if _is_dead(found, time.monotonic() - since, times):
             folder.remove(found.lock)
             continue
         on_wait(found)
-        time.sleep(patience.pause)
+        time.sleep(times.pause)
 
 
-def release_dead_lock(folder: BucketFolder, entry: BucketEntry, patience: Patience) -> bool:
+def release_dead_lock(folder: BucketFolder, entry: BucketEntry, times: LockTimes) -> bool:
     """Delete an entry's lock if its holder is dead; whether nobody holds it now.
 
     Dead is a process of this machine that is gone, and whoever has written nothing for as long as
@@ -173,7 +173,7 @@ def release_dead_lock(folder: BucketFolder, entry: BucketEntry, patience: Patien
     written = [file.updated for file in (entry.lock, *entry.scratch_files()) if file.updated]
     silent = time.time() - max(written).timestamp() if written else 0.0
     is_gone = holder is not None and holder_state(holder) == "dead"
-    if silent >= (patience.gone if is_gone else patience.library):
+    if silent >= (times.gone if is_gone else times.library):
         return folder.remove(entry.lock)
     return False
 
@@ -198,9 +198,9 @@ def _signs(entry: BucketEntry) -> tuple[object, ...]:
     return (lock.generation, lock.metageneration, tuple(growth), len(entry.files)) if lock else ()
 
 
-def _is_dead(entry: BucketEntry, still: float, patience: Patience) -> bool:
+def _is_dead(entry: BucketEntry, still: float, times: LockTimes) -> bool:
     """Whether the holder of a lock is dead, after so many seconds without a sign of it."""
     holder = entry.holder
     if holder is None:
-        return still >= patience.library
-    return still >= (patience.gone if holder_state(holder) == "dead" else patience.silent)
+        return still >= times.library
+    return still >= (times.gone if holder_state(holder) == "dead" else times.silent)

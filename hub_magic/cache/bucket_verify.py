@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..gcs import BucketFile, BucketFolder, open_folder
-from .bucket_lock import Patience, release_dead_lock
+from .bucket_lock import LockTimes, release_dead_lock
 from .bucket_names import BucketEntry, group_files
 from .bucket_scan import describe_unknown
 from .entry import CachedModel
@@ -43,7 +43,7 @@ def check_in_bucket(
 
 
 def sweep_bucket(
-    location: str, planned: Sequence[Problem], patience: Patience
+    location: str, planned: Sequence[Problem], times: LockTimes
 ) -> tuple[tuple[Problem, ...], int]:
     """Take away the locks of the dead and what they have left; gives what is gone, and the bytes freed.
 
@@ -54,7 +54,7 @@ def sweep_bucket(
         entries = group_files(folder.files())
         folders = {problem.name[:40] for problem in planned}
         chosen = [entry for name, entry in entries.items() if name in folders]
-        free = [entry for entry in chosen if release_dead_lock(folder, entry, patience)]
+        free = [entry for entry in chosen if release_dead_lock(folder, entry, times)]
         litter = [file for entry in free for file in _litter(entry)]
         folder.delete(litter)
         gone = {entry.folder for entry in free}

@@ -10,14 +10,14 @@ from typing import ClassVar
 
 from ..errors import SettingError
 from ..facts import Fact
-from ..gcs import Progress, open_folder
+from ..gcs import open_folder
 from ..locations import is_bucket, prepare_directory
-from .bucket_lock import Patience
+from .bucket_lock import LockTimes
 from .bucket_names import group_files
 from .entry import CachedModel
 from .into_directory import from_bucket
 from .moving import between_buckets, to_bucket
-from .parallel import Tally, run_all, run_aside
+from .parallel import Progress, Tally, no_progress, run_all, run_aside
 from .removal import Choice
 from .scan import CacheScan
 
@@ -73,23 +73,23 @@ class CopyPlan(Fact):
 
     def execute(
         self,
-        progress: Progress = lambda _bytes: None,
+        progress: Progress = no_progress,
         *,
         at_once: int = _AT_ONCE,
-        patience: Patience | None = None,
+        times: LockTimes | None = None,
     ) -> Copied:
         """Copy the entries, several at once, each complete before it appears under its name.
 
         Args:
             progress: told in this thread how many more bytes are done.
             at_once: how many entries are copied at once.
-            patience: with others at work on the same entries; the usual one when None.
+            times: with others at work on the same entries; the usual one when None.
 
         Raises:
             HubMagicError: a cache refuses; what is copied by then stays, and the next run goes on from there.
         """
         with ExitStack() as stack:
-            copy = _copier(self, stack, patience or Patience(), progress)
+            copy = _copier(self, stack, times or LockTimes(), progress)
             reasons = run_all(
                 [partial(_copy_one, copy, model) for model in self.going], progress, workers=at_once
             )
@@ -129,18 +129,18 @@ def plan_copy(source: CacheScan, target: CacheScan) -> CopyPlan:
 
 
 def _copier(
-    plan: CopyPlan, stack: ExitStack, patience: Patience, progress: Progress
+    plan: CopyPlan, stack: ExitStack, times: LockTimes, progress: Progress
 ) -> Callable[[CachedModel, Progress], str]:
     """What copies one entry; gives why it was not copied, or ""."""
     if not is_bucket(plan.source):
-        return partial(to_bucket, stack.enter_context(open_folder(plan.target)), patience)
+        return partial(to_bucket, stack.enter_context(open_folder(plan.target)), times)
     source = stack.enter_context(open_folder(plan.source))
     entries = run_aside(lambda _tally: group_files(source.files()), progress)
     if not is_bucket(plan.target):
         prepare_directory(plan.target)
         return partial(from_bucket, source, entries, plan.target)
     target = stack.enter_context(open_folder(plan.target))
-    return partial(between_buckets, source, entries, target, patience=patience)
+    return partial(between_buckets, source, entries, target, times=times)
 
 
 def _copy_one(copy: Callable[[CachedModel, Progress], str], model: CachedModel, tally: Tally) -> str:

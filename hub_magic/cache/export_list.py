@@ -21,7 +21,7 @@ from ..facts import Fact
 from ..handles import parse_handle
 from .entry import CachedModel
 from .exporting import Exported, export_model
-from .parallel import Progress
+from .parallel import Progress, no_progress
 from .removal import Choice
 
 LIST = "models.json"
@@ -67,9 +67,7 @@ class Export(Fact):
         return sum(one.size for one in self.exported)
 
 
-def export_all(
-    models: Iterable[CachedModel], directory: str, progress: Progress = lambda _bytes: None
-) -> Export:
+def export_all(models: Iterable[CachedModel], directory: str, progress: Progress = no_progress) -> Export:
     """Write models into archives below a directory, with a list of their handles; those there are passed by.
 
     Args:

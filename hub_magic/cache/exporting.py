@@ -19,7 +19,7 @@ from ..errors import DamagedEntryError, SettingError
 from ..facts import Fact
 from .content import open_quietly
 from .entry import CachedModel
-from .parallel import Progress
+from .parallel import Progress, no_progress
 from .selection import label
 from .verify import check_quickly
 
@@ -43,7 +43,7 @@ class Exported(Fact):
     sha256: str
 
 
-def export_model(model: CachedModel, file: str, progress: Progress = lambda _bytes: None) -> Exported:
+def export_model(model: CachedModel, file: str, progress: Progress = no_progress) -> Exported:
     """Write a model into an archive.
 
     Args:

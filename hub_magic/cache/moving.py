@@ -7,26 +7,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from ..gcs import MOST_PIECES, BucketFile, BucketFolder, Progress, copy_between, local_checksum, upload
+from ..gcs import MOST_PIECES, BucketFile, BucketFolder, copy_between, local_checksum, upload
 from .bucket_entry import NewEntry, NewFile, put_entry
-from .bucket_lock import Patience, wait_for_entry
+from .bucket_lock import LockTimes, wait_for_entry
 from .bucket_names import BucketEntry
 from .entry import CachedModel
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
+from .parallel import Progress
 from .plain_files import open_plain
 
 # A larger file is sent in pieces, several at once; what is interrupted goes on with those that are missing.
 _PIECE = 32 << 20
 
 
-def to_bucket(target: BucketFolder, patience: Patience, model: CachedModel, progress: Progress) -> str:
+def to_bucket(target: BucketFolder, times: LockTimes, model: CachedModel, progress: Progress) -> str:
     """Copy an entry of a directory into a bucket.
 
     Raises:
         HubMagicError: the bucket refuses.
     """
     try:
-        return put(target, model.folder, new_entry(target, model.path), patience, progress)
+        return put(target, model.folder, new_entry(target, model.path), times, progress)
     except InterruptedError:
         raise
     except OSError as error:
@@ -40,7 +41,7 @@ def between_buckets(
     model: CachedModel,
     progress: Progress,
     *,
-    patience: Patience,
+    times: LockTimes,
 ) -> str:
     """Copy an entry of a bucket into another, without bringing it here.
 
@@ -64,12 +65,12 @@ def between_buckets(
         for name, file in entry.files.items()
     )
     texts = (text_of(source, entry.descriptor), text_of(source, entry.record))
-    return put(target, model.folder, NewEntry(files, *texts), patience, progress)
+    return put(target, model.folder, NewEntry(files, *texts), times, progress)
 
 
-def put(target: BucketFolder, folder: str, entry: NewEntry, patience: Patience, progress: Progress) -> str:
+def put(target: BucketFolder, folder: str, entry: NewEntry, times: LockTimes, progress: Progress) -> str:
     """Put an entry into a bucket unless it is there whole; waits for whoever is doing so."""
-    before, lock = wait_for_entry(target, folder, patience)
+    before, lock = wait_for_entry(target, folder, times)
     if lock is None:
         progress(entry.size)
         return ""

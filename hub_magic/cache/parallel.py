@@ -1,4 +1,7 @@
-"""Several pieces of work at once, while the calling thread moves the bar: front ends expect it there."""
+"""Progress: who is told how far work is, bars that show it, and threads whose work one bar follows.
+
+The calling thread moves the bar: front ends expect it there.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,11 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Result = TypeVar("Result")
-Progress = Callable[[int], object]
+Progress = Callable[[int], object]  # is told how many more bytes, or pieces, are done
+
+
+def no_progress(_done: int) -> None:
+    """For callers that show nothing."""
 
 
 class Tally:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from ..errors import SettingError
 
-_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_DECIMAL_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _DAYS = {"h": 1 / 24, "d": 1, "w": 7, "y": 365.25}
 
@@ -21,7 +21,7 @@ def parse_size(text: str) -> int:
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?:([kmgt]?)b?|([kmgt])ib)", text.strip().lower())
     if found is None:
         raise SettingError(f"{text!r} is not a size. Write it as 500MB, 5GB or 5GiB.")
-    unit = _BINARY_UNITS[found[3]] if found[3] else _UNITS[found[2]]
+    unit = _BINARY_UNITS[found[3]] if found[3] else _DECIMAL_UNITS[found[2]]
     return int(float(found[1]) * unit)
 
 

@@ -17,7 +17,7 @@ from .carrying import copy, rename
 from .entry import CachedModel
 from .locks import take_lock
 from .measure import measure
-from .parallel import Progress
+from .parallel import Progress, no_progress
 from .record import find_damage
 from .removal import Choice, Loaded, by_folder, is_loaded, nothing_loaded, protections
 from .scan import CacheScan
@@ -82,7 +82,7 @@ class Move(Fact):
         del data["loaded"]
         return data
 
-    def execute(self, progress: Progress = lambda _bytes: None) -> Moved:
+    def execute(self, progress: Progress = no_progress) -> Moved:
         """Move the entries, one after the other.
 
         Args:

@@ -15,7 +15,7 @@ from typing import ClassVar
 from ..facts import Fact
 from ..locations import is_bucket
 from .entry import CachedModel, damage_in
-from .parallel import Progress
+from .parallel import Progress, no_progress
 from .protobuf import NotReadableError
 from .record import EntryRecord, read_record
 from .savedmodel import read_outline
@@ -74,7 +74,7 @@ def verify(
     models: Iterable[CachedModel] | None = None,
     *,
     deep: bool = False,
-    progress: Progress = lambda _done: None,
+    progress: Progress = no_progress,
 ) -> Verification:
     """Check entries of a cache.
 

@@ -22,8 +22,8 @@ from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import is_bucket
 from ..settings import read_cache
-from . import looks
 from .bars import byte_bar
+from .looks import list_with_bar, scan_with_bar
 
 if TYPE_CHECKING:
     from ..cache.others import MachineScan
@@ -118,13 +118,13 @@ def _check_path(text: str) -> None:
 
 
 def _scan() -> CacheScan:
-    return looks.scan(location())
+    return scan_with_bar(location())
 
 
 def _verify(words: Sequence[str], *, deep: bool) -> Verification:
     from ..cache.verify import verify
 
-    scan = _scan() if deep else looks.names(location())
+    scan = _scan() if deep else list_with_bar(location())
     chosen = select(scan, words) if words else scan.models
     if not deep:
         return verify(scan, chosen if words else None)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
-from ..cache.parallel import Progress, run_aside
+from ..cache.parallel import Progress, Result, no_progress, run_aside
 from ..download.progress import has_audience
-
-Result = TypeVar("Result")
 
 _DELAY = 0.5  # seconds, which is too short for a bar to be read
 
@@ -43,7 +40,7 @@ def with_bar(what: str, look: Callable[[Progress], Result], *, unit: str = "") -
         unit: what these are, in the plural; "" where nothing is counted.
     """
     if not has_audience():
-        return look(lambda _count: None)
+        return look(no_progress)
     from tqdm.auto import tqdm
 
     count = f": {{n_fmt}} {unit}" if unit else ""

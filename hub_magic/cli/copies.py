@@ -10,8 +10,8 @@ from ..cache.copying import Copied, CopyPlan, plan_copy
 from ..facts import Fact
 from ..locations import is_bucket, read_location
 from ..settings import read_cache
-from . import looks
 from .bars import byte_bar
+from .looks import scan_with_bar
 
 
 def copy_to(arguments: Namespace, show: Callable[[Fact], object]) -> CopyPlan | Copied:
@@ -19,7 +19,7 @@ def copy_to(arguments: Namespace, show: Callable[[Fact], object]) -> CopyPlan | 
     target = read_location(arguments.copy_to, os.environ)
     value = read_cache().value
     source = value.rstrip("/") if is_bucket(value) else os.path.abspath(value)  # noqa: PTH100 - links stay
-    plan = plan_copy(looks.scan(source), looks.scan(target))
+    plan = plan_copy(scan_with_bar(source), scan_with_bar(target))
     if arguments.dry_run or not plan.going:
         return plan
     show(plan)

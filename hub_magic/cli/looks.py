@@ -9,7 +9,7 @@ from ..locations import is_bucket
 from .bars import with_bar
 
 
-def scan(location: str) -> CacheScan:
+def scan_with_bar(location: str) -> CacheScan:
     """Everything about the entries of a cache.
 
     Raises:
@@ -18,7 +18,7 @@ def scan(location: str) -> CacheScan:
     return _list_bucket(location) if is_bucket(location) else scan_cache(location)
 
 
-def names(location: str) -> CacheScan:
+def list_with_bar(location: str) -> CacheScan:
     """The entries by name; the files of those in a directory have not been looked at.
 
     Raises:

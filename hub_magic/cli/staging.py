@@ -11,8 +11,8 @@ from ..cache import CachedModel, CacheScan
 from ..cache.copying import CopyPlan, plan_copy
 from ..errors import SettingError
 from ..locations import is_bucket
-from . import looks
 from .bars import byte_bar
+from .looks import scan_with_bar
 
 
 @dataclass
@@ -45,8 +45,8 @@ def place_to_add(location: str, *, is_list: bool = False) -> Iterator[Place]:
     with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
         place = Place(here)
         yield place
-        added = looks.scan(here)
-        plan = plan_copy(added, looks.scan(location))
+        added = scan_with_bar(here)
+        plan = plan_copy(added, scan_with_bar(location))
         going = {model.folder for model in plan.going}
         place.there = frozenset(model.folder for model in added.models if model.folder not in going)
         if place.there and not is_list:
@@ -75,4 +75,4 @@ def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[t
             raise SettingError(
                 f"{kept[0].model.handle or kept[0].model.folder}: {kept[0].reason}. Run it again."
             )
-        yield looks.scan(here).models
+        yield scan_with_bar(here).models

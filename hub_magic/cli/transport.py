@@ -12,9 +12,9 @@ from ..cache.selection import select
 from ..errors import SettingError
 from ..locations import is_bucket, prepare_directory, read_location
 from ..settings import set_cache
-from . import looks
 from .acts import Show, loaded_here, location
 from .bars import byte_bar
+from .looks import scan_with_bar
 from .staging import Place, models_on_disk, place_to_add
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def export(arguments: Namespace, _show: Show) -> Exported | Export:
     from ..cache.export_list import export_all
     from ..cache.exporting import export_model
 
-    scan = looks.scan(location())
+    scan = scan_with_bar(location())
     if arguments.all:
         (directory,) = _words(arguments.export, "--export --all DIRECTORY", 1)
         with models_on_disk(scan, scan.models) as models, byte_bar("Exporting", scan.size) as progress:
@@ -76,7 +76,10 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
     if is_bucket(target):
         raise SettingError(f"A cache is moved to a directory. Copy it to {target} with --copy-to.")
     plan = plan_move(
-        looks.scan(source), looks.scan(target), same_disk=_is_same_disk(source, target), loaded=loaded_here
+        scan_with_bar(source),
+        scan_with_bar(target),
+        same_disk=_is_same_disk(source, target),
+        loaded=loaded_here,
     )
     if arguments.dry_run:
         return plan

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from ..cache import list_cache
 from ..download.explain import explain_answer, explain_silence
 from ..download.uncompressed import named_folder
-from ..download.web import Patience, Web
+from ..download.web import RetryPolicy, Web
 from ..errors import DownloadError, HandleError, SettingError
 from ..handles import Handle, parse_handle
 from .finding import Finding
@@ -20,7 +20,7 @@ from .surroundings import Surroundings
 _USUAL = "https://tfhub.dev/google/nnlm-en-dim50/2"
 _AT_ONCE = 8
 # A doctor waits for nobody long.
-_PATIENCE = Patience(connect=3, read=5, tries=1)
+_RETRIES = RetryPolicy(connect=3, read=5, tries=1)
 
 
 def check_hosts(here: Surroundings) -> Iterator[Finding]:
@@ -55,7 +55,7 @@ def _ask(handle: Handle) -> Finding:
     from urllib3.exceptions import HTTPError  # which reading a body raises
 
     name = f"host {_host(handle)}"
-    web = Web(_PATIENCE, connections=1)
+    web = Web(_RETRIES, connections=1)
     mark = "&" if urlsplit(handle.text).query else "?"
     began = time.monotonic()
     try:
@@ -78,6 +78,6 @@ def _ask(handle: Handle) -> Finding:
 
 def _uncompressed(handle: Handle) -> str:
     try:
-        return f"uncompressed is offered in {named_folder(handle, _PATIENCE)}"
+        return f"uncompressed is offered in {named_folder(handle, _RETRIES)}"
     except DownloadError:
         return "uncompressed is not offered"

@@ -9,11 +9,12 @@ from typing import ClassVar
 
 from ..cache.content import digest
 from ..cache.export_list import LIST, Listed, read_list
+from ..cache.parallel import Progress, no_progress
 from ..cache.record import find_damage
 from ..errors import HubMagicError, SettingError
 from ..facts import Fact
 from ..handles import parse_handle
-from .adding import Added, Progress, add, source_size
+from .adding import Added, add, source_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def list_size(directory: str) -> int:
     return sum(source_size(str(Path(directory).expanduser() / one.file)) for one in listed_in(directory))
 
 
-def add_all(directory: str, *, location: str, progress: Progress = lambda _bytes: None) -> AddedList:
+def add_all(directory: str, *, location: str, progress: Progress = no_progress) -> AddedList:
     """Put the models that a directory lists into a cache on disk; those that are there whole are passed by.
 
     Args:

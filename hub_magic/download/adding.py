@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..cache.entry import CachedModel
 from ..cache.locks import take_lock
 from ..cache.measure import folder_size
+from ..cache.parallel import Progress, no_progress
 from ..cache.record import FileRecord, find_damage
 from ..cache.scan import free_space
 from ..cache.verify import check_quickly
@@ -23,8 +24,6 @@ from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
 from .explain import explain_disk
 from .leftovers import Parts, clear_dead_lock
 from .new_entry import put_in_place
-
-Progress = Callable[[int], object]
 
 _BLOCK = 1 << 20
 # A folder with one of these is a model.
@@ -50,7 +49,7 @@ class Added(Fact):
     size: int
 
 
-def add(handle: str, source: str, *, location: str, progress: Progress = lambda _bytes: None) -> Added:
+def add(handle: str, source: str, *, location: str, progress: Progress = no_progress) -> Added:
     """Put a model into a cache on disk, as if it had been downloaded.
 
     An archive with one folder at its root, and the model in it, is taken as that model.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_PATIENCE = 0.1  # seconds between two looks at whether the other side is still there
+_RETRIES = 0.1  # seconds between two looks at whether the other side is still there
 
 
 class Ahead(Iterator[bytes]):
@@ -51,7 +51,7 @@ class Ahead(Iterator[bytes]):
         while self._end is None:
             self._tick()
             try:
-                item = self._ready.get(timeout=_PATIENCE)
+                item = self._ready.get(timeout=_RETRIES)
             except queue.Empty:
                 continue
             if not isinstance(item, BaseException):
@@ -72,7 +72,7 @@ class Ahead(Iterator[bytes]):
         """Whether there was still a reader to take it."""
         while not self._is_left.is_set():
             try:
-                self._ready.put(item, timeout=_PATIENCE)
+                self._ready.put(item, timeout=_RETRIES)
             except queue.Full:
                 continue
             return True

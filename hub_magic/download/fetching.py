@@ -22,11 +22,11 @@ from .explain import explain_disk, no_space
 from .fetched_models import FetchedModels
 from .leftovers import Parts, clear_dead_lock
 from .lock import LOCK_TIMEOUT, lock_entry
-from .new_entry import MakeBar, Manner, Notice, make_entry, title_of
+from .new_entry import DownloadOptions, MakeBar, Notice, make_entry, title_of
 from .offline import offline_error
 from .passing import is_ours, parsed_handle, pass_on
-from .progress import Progress, has_audience
-from .web import Patience
+from .progress import DownloadBar, has_audience
+from .web import RetryPolicy
 
 # Source: `tensorflow_hub/compressed_module_resolver.py`, `_HUB_TF_GOOGLE_CN`.
 _MIRROR = "https://hub.tensorflow.google.cn/"
@@ -78,7 +78,7 @@ def fetch(
     show_progress: bool = True,
     notice: Notice = print_notice,
     lock_timeout: float = LOCK_TIMEOUT,
-    patience: Patience | None = None,
+    retries: RetryPolicy | None = None,
     bar: MakeBar | None = None,
 ) -> Fetched:
     """Have a model in the cache.
@@ -93,7 +93,7 @@ def fetch(
         show_progress: whether to show a bar where somebody sees it.
         notice: takes a line for the user, such as that a damaged copy is replaced.
         lock_timeout: seconds without growth after which another machine's download counts as given up.
-        patience: with the host; the usual one when None.
+        retries: with the host; the usual one when None.
         bar: makes the bars, from title and bytes; the usual ones when None.
 
     Raises:
@@ -108,12 +108,12 @@ def fetch(
     if is_ours(parsed, cache) and _is_uncompressed():
         from .uncompressed import folder_of
 
-        path = folder_of(parsed, patience)
+        path = folder_of(parsed, retries)
         return Fetched(path, handle, 0, time.monotonic() - began, was_cached=False)
     if is_ours(parsed, cache):
-        bar = bar or partial(Progress, shown=show_progress and has_audience())
-        manner = Manner(bar, notice, patience)
-        path, received = _have(parsed, cache, manner, lock_timeout)
+        bar = bar or partial(DownloadBar, shown=show_progress and has_audience())
+        options = DownloadOptions(bar, notice, retries)
+        path, received = _have(parsed, cache, options, lock_timeout)
         return Fetched(path, handle, received, time.monotonic() - began, was_cached=received == 0)
     return Fetched(pass_on(parsed, cache), handle, 0, time.monotonic() - began, was_cached=False)
 
@@ -138,13 +138,13 @@ def _is_uncompressed() -> bool:
     return read_mode().value == "uncompressed"
 
 
-def _have(handle: Handle, cache: str, manner: Manner, lock_timeout: float) -> tuple[str, int]:
+def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: float) -> tuple[str, int]:
     """The model's directory, and the bytes received for it: 0 when it was there, or another fetched it."""
     if is_bucket(cache):
         from .into_bucket import have_in_bucket
 
         return have_in_bucket(
-            handle, cache, manner, lambda directory: _have(handle, directory, manner, lock_timeout)
+            handle, cache, options, lambda directory: _have(handle, directory, options, lock_timeout)
         )
     entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
     try:
@@ -154,8 +154,8 @@ def _have(handle: Handle, cache: str, manner: Manner, lock_timeout: float) -> tu
         if is_offline():
             raise offline_error(handle, cache, damage)
         if damage:
-            manner.notice(f"The cached copy of {handle} is damaged ({damage}). Downloading it again.")
-        return entry, _download(handle, entry, manner, lock_timeout)
+            options.notice(f"The cached copy of {handle} is damaged ({damage}). Downloading it again.")
+        return entry, _download(handle, entry, options, lock_timeout)
     except NoSpaceError as error:
         raise DownloadError(no_space(cache, str(error))) from error
     except OSError as error:
@@ -174,10 +174,10 @@ def _damage(entry: str) -> str | None:
     return damage if os.listdir(entry) else None  # noqa: PTH208
 
 
-def _download(handle: Handle, entry: str, manner: Manner, lock_timeout: float) -> int:
+def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout: float) -> int:
     """Download a model into its place in the cache; the bytes received, 0 when another process did it."""
     os.makedirs(os.path.dirname(entry), exist_ok=True)  # noqa: PTH103, PTH120
-    with manner.bar("", None) as waiting:
+    with options.bar("", None) as waiting:
 
         def show(holder: Holder | None, size: int) -> None:
             who = f"process {holder.pid} on {holder.host}" if holder else "another process"
@@ -189,7 +189,7 @@ def _download(handle: Handle, entry: str, manner: Manner, lock_timeout: float) -
     with lock:
         if _damage(entry) == "":
             return 0
-        return make_entry(handle, archive_url(handle.text), Parts(entry, lock.holder.uid), manner)
+        return make_entry(handle, archive_url(handle.text), Parts(entry, lock.holder.uid), options)
 
 
 def archive_url(handle: str) -> str:

@@ -8,32 +8,32 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from ..cache.bucket_entry import put_entry
-from ..cache.bucket_lock import Patience, look_at, wait_for_entry
+from ..cache.bucket_lock import LockTimes, look_at, wait_for_entry
 from ..cache.bucket_names import BucketEntry
 from ..cache.moving import new_entry
 from ..cache.parallel import Tally, run_all, run_aside
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
 from ..settings import is_offline
-from .new_entry import Manner, title_of
+from .new_entry import DownloadOptions, title_of
 from .offline import offline_error
-from .progress import Progress
+from .progress import DownloadBar
 
 # Downloads the model's archive into a cache in this directory: the entry's path, and the bytes received.
 Download = Callable[[str], tuple[str, int]]
 
 
 def have_in_bucket(
-    handle: Handle, cache: str, manner: Manner, download: Download, patience: Patience | None = None
+    handle: Handle, cache: str, options: DownloadOptions, download: Download, times: LockTimes | None = None
 ) -> tuple[str, int]:
     """The model's location in the bucket, and the bytes received for it: 0 when it was there.
 
     Args:
         handle: the model's.
         cache: the `gs://` location.
-        manner: how to show progress.
+        options: how to show progress.
         download: downloads it into a directory.
-        patience: with other machines that are at work on it; the usual one when None.
+        times: with other machines that are at work on it; the usual one when None.
 
     Raises:
         SettingError: the bucket refuses, or does not answer.
@@ -47,15 +47,15 @@ def have_in_bucket(
             folder = stack.enter_context(open_folder(cache))
             return folder, look_at(folder, handle.folder)
 
-        with manner.bar(f"Asking for {cache}", None) as bar:
+        with options.bar(f"Asking for {cache}", None) as bar:
             folder, found = run_aside(look, adding(bar, quiet=1))
         if found.is_whole:
             return path, 0
         if is_offline():
             raise offline_error(handle, cache, found.damage if found.exists else None)
-        with manner.bar("", None) as bar:
+        with options.bar("", None) as bar:
             before, lock = wait_for_entry(
-                folder, handle.folder, patience or Patience(), lambda entry: _show_other(bar, handle, entry)
+                folder, handle.folder, times or LockTimes(), lambda entry: _show_other(bar, handle, entry)
             )
         if lock is None:
             return path, 0
@@ -65,19 +65,19 @@ def have_in_bucket(
             with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
                 local, received = download(here)
                 entry = new_entry(folder, local)
-                with manner.bar(f"Sending {title_of(handle)}", entry.size) as bar:
+                with options.bar(f"Sending {title_of(handle)}", entry.size) as bar:
                     run_all([lambda tally: put_entry(lock, before, entry, tally.add)], adding(bar), workers=1)
     return path, received
 
 
-def _show_other(bar: Progress, handle: Handle, entry: BucketEntry) -> None:
+def _show_other(bar: DownloadBar, handle: Handle, entry: BucketEntry) -> None:
     holder = entry.holder
     who = f"process {holder.pid} on {holder.host}" if holder else "another machine"
     sent = sum(file.size for file in entry.scratch_files())
     bar.show(sent, title=f"{who} is fetching {title_of(handle)}")
 
 
-def adding(bar: Progress, *, quiet: float = 0) -> Callable[[int], None]:
+def adding(bar: DownloadBar, *, quiet: float = 0) -> Callable[[int], None]:
     """A bar told of further bytes; the bar itself wants to know how many there are in all.
 
     Args:

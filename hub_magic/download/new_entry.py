@@ -19,34 +19,34 @@ from .archive import ArchiveRefusedError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
 from .explain import explain_content
 from .leftovers import Parts, write_new
-from .progress import Progress
+from .progress import DownloadBar
 from .source import RestartError
 from .transfer import Transfer
-from .web import Patience
+from .web import RetryPolicy
 
 Notice = Callable[[str], None]
-MakeBar = Callable[[str, int | None], Progress]
+MakeBar = Callable[[str, int | None], DownloadBar]
 
 _CONNECTIONS = 6
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Manner:
+class DownloadOptions:
     """How a download goes about it.
 
     Attributes:
         bar: makes a bar, from its title and the bytes there will be.
         notice: takes a line for the user.
-        patience: with the host; the usual one when None.
+        retries: with the host; the usual one when None.
     """
 
     bar: MakeBar
     notice: Notice
-    patience: Patience | None
+    retries: RetryPolicy | None
 
 
-def make_entry(handle: Handle, url: str, parts: Parts, manner: Manner) -> int:
+def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions) -> int:
     """Download an archive, and put what it holds in place of the entry; gives the bytes received.
 
     An archive that arrives damaged, or changes on the way, is fetched again, over one connection.
@@ -55,7 +55,7 @@ def make_entry(handle: Handle, url: str, parts: Parts, manner: Manner) -> int:
         handle: the model's.
         url: where its archive is.
         parts: where to write; the entry's lock is ours.
-        manner: how to go about it.
+        options: how to go about it.
 
     Raises:
         DownloadError: the archive cannot be had, or holds what it must not.
@@ -66,7 +66,7 @@ def make_entry(handle: Handle, url: str, parts: Parts, manner: Manner) -> int:
         connections = _CONNECTIONS if attempt == 1 else 1
         try:
             os.mkdir(parts.folder)  # noqa: PTH102 - as all paths here, a string
-            size, etag, files = _unpack(handle, url, parts.folder, connections, manner)
+            size, etag, files = _unpack(handle, url, parts.folder, connections, options)
             received += size
             put_in_place(parts, handle.text, etag, files)
         except (ArchiveDamagedError, RestartError) as error:
@@ -75,7 +75,7 @@ def make_entry(handle: Handle, url: str, parts: Parts, manner: Manner) -> int:
                     f"The archive of {handle} arrived damaged {attempt} times: {error}. "
                     "Try another network, or tell whoever runs the host."
                 ) from error
-            manner.notice(f"The archive of {handle} did not arrive whole: {error}. Downloading it again.")
+            options.notice(f"The archive of {handle} did not arrive whole: {error}. Downloading it again.")
         except ArchiveRefusedError as error:
             raise DownloadError(
                 f"The archive of {handle} is refused: {error}. Tell whoever runs the host."
@@ -88,7 +88,7 @@ def make_entry(handle: Handle, url: str, parts: Parts, manner: Manner) -> int:
 
 
 def _unpack(
-    handle: Handle, url: str, folder: str, connections: int, manner: Manner
+    handle: Handle, url: str, folder: str, connections: int, options: DownloadOptions
 ) -> tuple[int, str, tuple[FileRecord, ...]]:
     """Fetch and unpack an archive: bytes received, the host's ETag, the files."""
     with ExitStack() as stack:
@@ -96,15 +96,15 @@ def _unpack(
             Transfer(
                 handle.text,
                 url,
-                patience=manner.patience,
-                notice=manner.notice,
+                retries=options.retries,
+                notice=options.notice,
                 connections=connections,
             )
         )
         size = transfer.facts.size
         if size is not None:
             check_space(size, shutil.disk_usage(folder).free)
-        progress = stack.enter_context(manner.bar(title_of(handle), size))
+        progress = stack.enter_context(options.bar(title_of(handle), size))
         blocks = stack.enter_context(
             Ahead(
                 decompress(transfer.chunks()),

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
-_PATIENCE = 0.5  # seconds; on Windows only a wait with an end can be interrupted
+_RETRIES = 0.5  # seconds; on Windows only a wait with an end can be interrupted
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Pieces:
                     return None
                 if index < self._reading + self._window:
                     break
-                self._news.wait(_PATIENCE)
+                self._news.wait(_RETRIES)
             if self._released:
                 return self._open[heapq.heappop(self._released)]
             self._next += 1

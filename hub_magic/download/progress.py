@@ -23,7 +23,7 @@ def in_kernel() -> bool:
     return getattr(get_shell(), "kernel", None) is not None
 
 
-class Progress:
+class DownloadBar:
     """A bar, which appears with the first `show`. Use it in a `with`.
 
     Args:

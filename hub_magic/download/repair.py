@@ -19,7 +19,7 @@ from ..handles import parse_handle
 from ..locations import is_bucket
 from .fetching import fetch
 from .new_entry import MakeBar
-from .progress import Progress, has_audience
+from .progress import DownloadBar, has_audience
 from .sweep import SWEPT, is_at_work, sweep
 
 
@@ -146,16 +146,16 @@ def _sweep(
     """Take away what the dead left; in a bucket, also learn the handles that its listings do not tell."""
     if not is_bucket(location):
         return sweep(location, planned)
-    from ..cache.bucket_lock import Patience
+    from ..cache.bucket_lock import LockTimes
     from ..cache.bucket_verify import learn_handles, sweep_bucket
     from ..cache.parallel import run_all
     from .into_bucket import adding
 
     def work(_tally: object) -> tuple[tuple[Problem, ...], int]:
         learn_handles(location)
-        return sweep_bucket(location, planned, Patience())
+        return sweep_bucket(location, planned, LockTimes())
 
-    with (bar or partial(Progress, shown=has_audience()))(f"Clearing {location}", None) as shown:
+    with (bar or partial(DownloadBar, shown=has_audience()))(f"Clearing {location}", None) as shown:
         return run_all([work], adding(shown, quiet=1), workers=1)[0]
 
 

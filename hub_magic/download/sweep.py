@@ -24,7 +24,7 @@ SWEPT: tuple[ProblemKind, ...] = ("lock", "half download", "leftover", "orphan")
 
 _ROUNDS = 3  # taking a lock away may show what it covered
 _POLL = 0.2  # seconds
-_PATIENCE = 12.0  # seconds in which a lock of the dead must show that it is one
+_RETRIES = 12.0  # seconds in which a lock of the dead must show that it is one
 _YOUNG = 2.0  # seconds in which a file may still be on its way to its name
 
 
@@ -81,7 +81,7 @@ def _take_locks_away(location: str, names: Iterable[str]) -> int:
     first = {path: _state(path) for path in paths}
     began = time.monotonic()
     watched = set(paths)
-    while watched and (quiet := time.monotonic() - began) < _PATIENCE:
+    while watched and (quiet := time.monotonic() - began) < _RETRIES:
         for path in tuple(watched):
             text = first[path][0]
             if text is None or _state(path) != first[path]:

@@ -20,7 +20,7 @@ from .body import Body, PassingError
 from .digests import Digests
 from .pieces import Piece, Pieces, StoppedError
 from .source import Facts, Source
-from .web import Patience, Web
+from .web import RetryPolicy, Web
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -39,7 +39,7 @@ class Transfer:
     Args:
         handle: what the user calls the archive, for messages.
         url: where it is.
-        patience: how long to wait, and how often to try again.
+        retries: how long to wait, and how often to try again.
         notice: takes a line for the user, when the host has to be asked again.
         connections: at most so many at a time.
         piece: bytes of a piece.
@@ -59,17 +59,17 @@ class Transfer:
         handle: str,
         url: str,
         *,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
         notice: Callable[[str], None],
         connections: int = 6,
         piece: int = _PIECE,
     ) -> None:
         self.note = ""
         self._notice = notice
-        self._patience = patience or Patience()
+        self._retries = retries or RetryPolicy()
         self._most_hands = connections
         self._piece = piece
-        self._web = Web(self._patience, connections=connections)
+        self._web = Web(self._retries, connections=connections)
         self._source = Source(handle, url, self._web)
         self._pieces = Pieces(None, size=piece, window=_WINDOW)
         self._stopped = threading.Event()
@@ -181,7 +181,7 @@ class Transfer:
                     self._pieces.release(piece)
                     if self._leave():
                         return
-                    self._wait_after(error, self._patience.tries)
+                    self._wait_after(error, self._retries.tries)
             with self._lock:
                 self._hands -= 1
         except StoppedError:
@@ -227,7 +227,7 @@ class Transfer:
             except PassingError as error:
                 if error.is_answer and not self._failures:
                     self._notice(f"{error.explain(1).partition('. ')[0]}. Trying again.")
-                self._wait_after(error, self._patience.tries if error.is_answer else _FIRST_TRIES)
+                self._wait_after(error, self._retries.tries if error.is_answer else _FIRST_TRIES)
 
     def _wait_after(self, error: PassingError, tries: int) -> None:
         """Wait before another try, longer after each failure.
@@ -239,10 +239,10 @@ class Transfer:
         progress = self.received - self._received_then
         self._failures = 1 if progress >= _PROGRESS else self._failures + 1
         self._received_then = self.received
-        if self._failures >= min(tries, self._patience.tries):
+        if self._failures >= min(tries, self._retries.tries):
             raise DownloadError(error.explain(self._failures)) from error
-        pause = self._patience.pause * 2 ** (self._failures - 1) * random.uniform(1, 1.5)  # noqa: S311
-        pause = min(max(pause, error.pause), self._patience.longest)
+        pause = self._retries.pause * 2 ** (self._failures - 1) * random.uniform(1, 1.5)  # noqa: S311
+        pause = min(max(pause, error.pause), self._retries.longest)
         self.note = f"trying again in {pause:.0f} s"
         if self._stopped.wait(pause):
             raise StoppedError

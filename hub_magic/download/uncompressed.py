@@ -13,29 +13,29 @@ from ..errors import DownloadError
 from ..handles import Handle
 
 if TYPE_CHECKING:
-    from .web import Patience
+    from .web import RetryPolicy
 
 _INSTEAD = "Load it with %hub_mode compressed"
 _GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
 _LONGEST = 4096  # no folder's name is longer
 
 
-def folder_of(handle: Handle, patience: Patience | None = None) -> str:
+def folder_of(handle: Handle, retries: RetryPolicy | None = None) -> str:
     """The `gs://` folder that holds the model's files, which TensorFlow in this process can read.
 
     Args:
         handle: the model's URL.
-        patience: with the host; the usual one when None.
+        retries: with the host; the usual one when None.
 
     Raises:
         DownloadError: the host does not answer or names no folder, or the folder cannot be read.
     """
-    folder = named_folder(handle, patience)
+    folder = named_folder(handle, retries)
     _check_readable(handle, folder)
     return folder
 
 
-def named_folder(handle: Handle, patience: Patience | None = None) -> str:
+def named_folder(handle: Handle, retries: RetryPolicy | None = None) -> str:
     """The `gs://` folder that the host names for the model; whether it can be read is not asked.
 
     Raises:
@@ -44,11 +44,11 @@ def named_folder(handle: Handle, patience: Patience | None = None) -> str:
     import requests
 
     from .explain import explain_answer, explain_silence
-    from .web import Patience, Web
+    from .web import RetryPolicy, Web
 
     url = urlparse(handle.text)
     query = urlencode([*parse_qsl(url.query), ("tf-hub-format", "uncompressed")])
-    web = Web(patience or Patience(), connections=1)
+    web = Web(retries or RetryPolicy(), connections=1)
     try:
         answer = web.get_unredirected(urlunparse(url._replace(query=query)))
         with answer:

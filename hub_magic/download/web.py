@@ -21,7 +21,7 @@ _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "hub_magic"}
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for a host, and how often to try again.
 
     Attributes:
@@ -47,10 +47,10 @@ def checks_certificates() -> bool:
 class Web:
     """Connections to hosts, kept open between requests."""
 
-    def __init__(self, patience: Patience, *, connections: int) -> None:
+    def __init__(self, retries: RetryPolicy, *, connections: int) -> None:
         import requests
 
-        self._timeout = (patience.connect, patience.read)
+        self._timeout = (retries.connect, retries.read)
         self._verify = checks_certificates()
         self._session = requests.Session()
         self._session.headers.update(_HEADERS)

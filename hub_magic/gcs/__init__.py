@@ -5,7 +5,7 @@ google-cloud-storage takes a second to import, so it is imported when a bucket i
 
 from .access import BucketAccess, check_bucket, require_bucket
 from .connection import open_folder
-from .files import BucketFile, Copying, Progress, local_checksum, no_progress
+from .files import BucketFile, Copying, local_checksum
 from .folder import LARGEST_BATCH, BucketFolder
 from .transfer import MOST_PIECES, copy_between, download, join, upload
 
@@ -16,13 +16,11 @@ __all__ = [
     "BucketFile",
     "BucketFolder",
     "Copying",
-    "Progress",
     "check_bucket",
     "copy_between",
     "download",
     "join",
     "local_checksum",
-    "no_progress",
     "open_folder",
     "require_bucket",
     "upload",

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import IO, Any
 
-Progress = Callable[[int], object]
-
-
-def no_progress(_bytes: int) -> None:
-    """For acts that nobody watches."""
+from ..cache.parallel import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from .files import BucketFile, Part, Progress, Watched, local_checksum, no_progress
+from ..cache.parallel import Progress, no_progress
+from .files import BucketFile, Part, Watched, local_checksum
 from .folder import BucketFolder
 
 MOST_PIECES = 32  # of which one object can be made, by the manual's "Composite objects"

@@ -32,7 +32,7 @@ _MEANINGS = (
     ),
 )
 
-_PATIENCE = 10  # seconds for a TPU on the same network to answer
+_RETRIES = 10  # seconds for a TPU on the same network to answer
 
 
 def connect_tpu(runtime: Runtime) -> Any:
@@ -72,7 +72,7 @@ def _check_answers(address: str) -> None:
     if not found or _goes_by_proxy(found["host"]):
         return
     try:
-        socket.create_connection((found["host"], int(found["port"])), timeout=_PATIENCE).close()
+        socket.create_connection((found["host"], int(found["port"])), timeout=_RETRIES).close()
     except OSError as error:
         raise RouteError(
             f"The TPU at {address!r} does not answer ({error.strerror or error}). "

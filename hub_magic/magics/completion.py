@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LINE = r"(?:[^=%]*=\s*)?%{0,2}(?P<name>NAMES)[ \t]+(?P<rest>.*)"
 
 
-def install(shell: InteractiveShell) -> Callable[[], None]:
+def install_completion(shell: InteractiveShell) -> Callable[[], None]:
     """Complete the lines of our magics; the function given back undoes it."""
     pattern = re.compile(_LINE.replace("NAMES", "|".join(MAGICS)))
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from .. import download
 from ..imports import ImportHook
 from ..pkg_resources_stand_in import pkg_resources_stand_in
-from . import completion
 from .cell import CellForm
+from .completion import install_completion
 from .display import register
 from .hub import HubMagics
 
@@ -38,7 +38,7 @@ def load(shell: InteractiveShell) -> None:
         undo.callback(magics.environment.take_back)
         magics.apply_saved()
         undo.callback(register(shell))
-        undo.callback(completion.install(shell))
+        undo.callback(install_completion(shell))
         form = CellForm("hub_tpu")
         undo.callback(shell.input_transformers_cleanup.remove, form)
         shell.input_transformers_cleanup.append(form)

@@ -47,11 +47,11 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
 
 def browse() -> CacheBrowser:
     """No argument: the browser in a notebook, a table in a terminal."""
-    from ..cli import looks
     from ..cli.acts import location
+    from ..cli.looks import list_with_bar
     from ..widget import CacheBrowser
 
-    return CacheBrowser(listed=looks.names(location()))
+    return CacheBrowser(listed=list_with_bar(location()))
 
 
 def set_location(arguments: Namespace, saved: SavedSettings) -> CacheSetting:

@@ -19,15 +19,15 @@ _OTHERS = (
 
 def machine_text(machine: MachineScan) -> str:
     """All caches as text."""
-    return f"{scan_text(machine.here)}\n\n{blocks_text(_lines(machine), _tables(machine))}"
+    return f"{scan_text(machine.here)}\n\n{blocks_text(_machine_lines(machine), _machine_tables(machine))}"
 
 
 def machine_html(machine: MachineScan) -> str:
     """All caches as HTML."""
-    return scan_html(machine.here) + blocks_html(_lines(machine), _tables(machine))
+    return scan_html(machine.here) + blocks_html(_machine_lines(machine), _machine_tables(machine))
 
 
-def _lines(machine: MachineScan) -> tuple[str, ...]:
+def _machine_lines(machine: MachineScan) -> tuple[str, ...]:
     if not machine.others:
         return ("Other caches on this machine hold no TensorFlow models.",)
     twice = f"; {size(machine.twice)} of that is cached here as well" if machine.twice else ""
@@ -35,10 +35,10 @@ def _lines(machine: MachineScan) -> tuple[str, ...]:
     return (f"Other caches on this machine hold {plural(len(machine.others), 'model')}, {total}{twice}.",)
 
 
-def _tables(machine: MachineScan) -> list[Table]:
-    return [("Elsewhere", _OTHERS, [_row(other) for other in machine.others])]
+def _machine_tables(machine: MachineScan) -> list[Table]:
+    return [("Elsewhere", _OTHERS, [_other_row(other) for other in machine.others])]
 
 
-def _row(other: OtherModel) -> tuple[str, ...]:
+def _other_row(other: OtherModel) -> tuple[str, ...]:
     state = "mounted" if other.kind == "mount" else "whole" if other.is_complete else "incomplete"
     return (other.path, size(other.size), str(other.files), state, ", ".join(other.same_as))

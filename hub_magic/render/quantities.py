@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..quantities import plural, size
-
-__all__ = ["age", "plural", "size"]
+from ..quantities import plural
 
 
 def age(then: datetime | None, now: datetime | None = None) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..cache import CachedModel, CacheScan, list_cache
+from ..cache.parallel import Progress, no_progress
 from ..cache.prune import plan_prune
 from ..cache.quantities import parse_size
 from ..cache.refresh import rescan, with_last_use
@@ -32,15 +33,10 @@ if TYPE_CHECKING:
     from .channel import Channel
     from .view import CacheView
 
-Progress = Callable[[int], object]
 
 # The first paint waits for the sizes of so many models, but so many seconds at most.
 _FEW = 1000
 _FIRST_LOOK = 0.15
-
-
-def no_progress(_count: int) -> None:
-    """For a caller who does not ask how far an act is."""
 
 
 class CacheBrowser:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ..download.progress import Progress
+from ..download.progress import DownloadBar
 from ..errors import HubMagicError
 
 State = Literal["running", "done", "failed", "cancelled"]
@@ -24,7 +24,7 @@ class CancelledError(BaseException):
     """The user wants the act no more. No `Exception`, so that nothing on the way takes it for a failure."""
 
 
-class JobBar(Progress):
+class JobBar(DownloadBar):
     """The bar of a download, for which a job stands."""
 
     def __init__(self, job: Job, title: str, total: int | None) -> None:

@@ -13,7 +13,7 @@ from ..render.cache import model_state, scan_html, scan_text
 from ..render.quantities import age, plural, size
 from ..render.tables import Column, html_lines, html_table, plain, text_table
 
-_COLUMNS = (
+_SAVED_COLUMNS = (
     Column("Model"),
     Column("Version", is_number=True),
     Column("Publisher"),
@@ -43,7 +43,9 @@ def static_text(scan: CacheScan) -> str:
     """The cache as text."""
     if _is_short(scan):
         return scan_text(scan)
-    return "\n".join([*(plain(line) for line in _lines(scan)), "", text_table(_COLUMNS, _rows(scan))])
+    return "\n".join(
+        [*(plain(line) for line in _saved_lines(scan)), "", text_table(_SAVED_COLUMNS, _saved_rows(scan))]
+    )
 
 
 def static_html(scan: CacheScan) -> str:
@@ -51,7 +53,7 @@ def static_html(scan: CacheScan) -> str:
     if _is_short(scan):
         table = scan_html(scan)
     else:
-        table = f"<div>{html_lines(_lines(scan))}</div>{html_table(_COLUMNS, _rows(scan))}"
+        table = f"<div>{html_lines(_saved_lines(scan))}</div>{html_table(_SAVED_COLUMNS, _saved_rows(scan))}"
     return f'<div class="hub-magic-static">{table}</div>'
 
 
@@ -68,7 +70,7 @@ def _is_short(scan: CacheScan) -> bool:
     return len(scan.models) <= _MOST and all(model.is_measured for model in scan.models)
 
 
-def _lines(scan: CacheScan) -> list[str]:
+def _saved_lines(scan: CacheScan) -> list[str]:
     lines = [f"{scan.location}: {plural(len(scan.models), 'model')}"]
     if all(model.is_measured for model in scan.models):
         lines[0] += f", {size(scan.size)}"
@@ -77,11 +79,11 @@ def _lines(scan: CacheScan) -> list[str]:
     return lines
 
 
-def _rows(scan: CacheScan) -> list[tuple[str, ...]]:
-    return [_row(model) for model in scan.models[:_MOST]]
+def _saved_rows(scan: CacheScan) -> list[tuple[str, ...]]:
+    return [_saved_row(model) for model in scan.models[:_MOST]]
 
 
-def _row(model: CachedModel) -> tuple[str, ...]:
+def _saved_row(model: CachedModel) -> tuple[str, ...]:
     return (
         model.name,
         model.version,

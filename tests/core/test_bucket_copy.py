@@ -14,7 +14,7 @@ from fork_server import GOOGLE, start_python
 from gcs_stand_in import ACCOUNT, GcsStandIn
 
 from hub_magic.cache import scan_cache
-from hub_magic.cache.bucket_lock import Patience
+from hub_magic.cache.bucket_lock import LockTimes
 from hub_magic.cache.bucket_scan import scan_bucket
 from hub_magic.cache.copying import plan_copy
 from hub_magic.cache.layout import Holder, lock_text
@@ -23,7 +23,7 @@ from hub_magic.handles import parse_handle
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 TEAM = "gs://models/team"
-QUICK = Patience(beat=0.2, silent=1, library=1, pause=0.05)
+QUICK = LockTimes(beat=0.2, silent=1, library=1, pause=0.05)
 
 
 def scan(location: str | Path):
@@ -214,7 +214,7 @@ def test_a_dead_holder_is_found_by_its_silence(gcs: GcsStandIn, tmp_path: Path) 
         gcs.objects.bucket("models").objects.clear()
         gcs.put(f"{TEAM}/{folder}.lock", lock_text(holder).encode(), **metadata)
         gcs.put(f"{TEAM}/{folder}.{holder.uid}.tmp/saved_model.pb", content_of(0, "saved_model.pb"))
-        copy(tmp_path / "here", TEAM, patience=QUICK)
+        copy(tmp_path / "here", TEAM, times=QUICK)
         assert objects(gcs, TEAM) == tree(tmp_path / "here")
 
 
@@ -225,9 +225,9 @@ def test_two_machines_copy_at_once(gcs: GcsStandIn, tmp_path: Path) -> None:
         from hub_magic.cache import scan_cache
         from hub_magic.cache.bucket_scan import scan_bucket
         from hub_magic.cache.copying import plan_copy
-        from hub_magic.cache.bucket_lock import Patience
+        from hub_magic.cache.bucket_lock import LockTimes
         plan = plan_copy(scan_cache(sys.argv[1]), scan_bucket("gs://models/team"))
-        plan.execute(patience=Patience(pause=0.05))
+        plan.execute(times=LockTimes(pause=0.05))
     """
     command = ("-c", textwrap.dedent(code), str(tmp_path / "here"))
     processes = [start_python(*command, imports=GOOGLE) for _ in range(2)]

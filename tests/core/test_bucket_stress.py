@@ -23,7 +23,7 @@ from host_client import FILES as SERVED
 from host_client import write_model
 
 from hub_magic.cache import scan_cache
-from hub_magic.cache.bucket_lock import Patience
+from hub_magic.cache.bucket_lock import LockTimes
 from hub_magic.cache.bucket_names import group_files
 from hub_magic.cache.copying import plan_copy
 from hub_magic.gcs import BucketFile
@@ -143,7 +143,7 @@ def test_copies(gcs: GcsStandIn, tmp_path: Path) -> None:
         gcs.settle()
         assert watcher.half_entries() == []
         plan = plan_copy(scan_cache(str(tmp_path / "here")), scan_cache(TEAM))
-        plan.execute(patience=Patience(beat=0.2, gone=1, pause=0.1))
+        plan.execute(times=LockTimes(beat=0.2, gone=1, pause=0.1))
         assert watcher.broken == []
         found = gcs.objects.bucket("models").objects
         entries = {

@@ -12,11 +12,11 @@ from archives import model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
 
 from hub_magic.download import fetch
-from hub_magic.download.web import Patience
+from hub_magic.download.web import RetryPolicy
 from hub_magic.errors import DownloadError
 
 ARCHIVE = model_archive()
-PATIENCE = Patience(connect=5, read=5, tries=3, pause=0.01)
+RETRIES = RetryPolicy(connect=5, read=5, tries=3, pause=0.01)
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -49,7 +49,7 @@ def host(certificate: str) -> Iterator[FaultyHost]:
 
 
 def get(host: FaultyHost, cache: Path) -> dict[str, bytes]:
-    return read_folder(fetch(f"{host.url}/a/b/1", location=str(cache), patience=PATIENCE).path)
+    return read_folder(fetch(f"{host.url}/a/b/1", location=str(cache), retries=RETRIES).path)
 
 
 def test_unknown_certificate(host: FaultyHost, tmp_path: Path) -> None:
@@ -101,12 +101,12 @@ def test_dropped_over_tls(
 def test_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyHost(ARCHIVE) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        fetched = fetch("http://behind.invalid/a/b/1", location=str(tmp_path), patience=PATIENCE)
+        fetched = fetch("http://behind.invalid/a/b/1", location=str(tmp_path), retries=RETRIES)
         assert read_folder(fetched.path) == model_files()
         assert proxy.seen[0].path == "http://behind.invalid/a/b/1?tf-hub-format=compressed"
         monkeypatch.setenv("NO_PROXY", "behind.invalid")
         with pytest.raises(DownloadError, match="cannot be resolved"):
-            fetch("http://behind.invalid/a/b/2", location=str(tmp_path), patience=PATIENCE)
+            fetch("http://behind.invalid/a/b/2", location=str(tmp_path), retries=RETRIES)
         assert len(proxy.seen) == 1
 
 
@@ -115,13 +115,13 @@ def test_proxy_with_a_login_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with FaultyHost(b"", then=page) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         with pytest.raises(DownloadError, match=r"web page instead of .* archive\..*login page"):
-            fetch("http://behind.invalid/a/b/1", location=str(tmp_path), patience=PATIENCE)
+            fetch("http://behind.invalid/a/b/1", location=str(tmp_path), retries=RETRIES)
 
 
 def test_proxy_that_gives_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyHost(b"") as proxy:  # it knows no CONNECT
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(DownloadError, match=r"proxy gives no way to behind\.invalid"):
-            fetch("https://behind.invalid/a/b/1", location=str(tmp_path), patience=PATIENCE)
+            fetch("https://behind.invalid/a/b/1", location=str(tmp_path), retries=RETRIES)
     with pytest.raises(DownloadError, match=r"proxy gives no way to behind\.invalid"):
-        fetch("https://behind.invalid/a/b/1", location=str(tmp_path), patience=PATIENCE)  # it is gone
+        fetch("https://behind.invalid/a/b/1", location=str(tmp_path), retries=RETRIES)  # it is gone

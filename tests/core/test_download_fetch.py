@@ -39,12 +39,12 @@ from hub_magic.download import fetch, fetch_all, resolve
 from hub_magic.download.fetching import archive_url
 from hub_magic.download.offline import similar
 from hub_magic.download.passing import is_ours
-from hub_magic.download.web import Patience
+from hub_magic.download.web import RetryPolicy
 from hub_magic.errors import DamagedEntryError, DownloadError, HandleError, NotCachedError
 from hub_magic.handles import parse_handle
 
 ARCHIVE = model_archive()
-QUICK = Patience(connect=5, read=1, tries=2, pause=0.01, longest=0.05)
+QUICK = RetryPolicy(connect=5, read=1, tries=2, pause=0.01, longest=0.05)
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def test_bad_handles(cache: Path) -> None:
 )
 def test_hosts_that_are_not_there(cache: Path, handle: str, words: str) -> None:
     with pytest.raises(DownloadError, match=words):
-        fetch(handle, patience=QUICK)
+        fetch(handle, retries=QUICK)
 
 
 def test_withdrawn_models() -> None:

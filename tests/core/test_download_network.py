@@ -15,10 +15,10 @@ from archives import model_archive, model_files, read_folder
 from faulty_host import VERSION, Fault, FaultyHost
 
 from hub_magic.download import Fetched, fetch
-from hub_magic.download.web import Patience, requested_pause
+from hub_magic.download.web import RetryPolicy, requested_pause
 from hub_magic.errors import DownloadError
 
-PATIENCE = Patience(connect=5, read=0.5, tries=4, pause=0.01, longest=0.05)
+RETRIES = RetryPolicy(connect=5, read=0.5, tries=4, pause=0.01, longest=0.05)
 FILES = model_files(300_000)
 ARCHIVE = model_archive(FILES)
 LARGE_FILES = model_files(30 << 20)
@@ -37,7 +37,7 @@ def get(cache: Path) -> Fetch:
     """Fetches from a host into the cache; the lines shown are in `get.notices`."""
 
     def get(host: FaultyHost, path: str = "/google/model/1") -> Fetched:
-        return fetch(host.url + path, location=str(cache), patience=PATIENCE, notice=get.notices.append)
+        return fetch(host.url + path, location=str(cache), retries=RETRIES, notice=get.notices.append)
 
     get.notices = []
     return get
@@ -137,7 +137,7 @@ def test_passing_refusals(get: Fetch, status: int) -> None:
 
 def test_retry_after_is_waited_for(cache: Path) -> None:
     with FaultyHost(ARCHIVE, [Fault(status=503, headers={"Retry-After": "1"})]) as host:
-        fetched = fetch(host.url + "/a/b/1", location=str(cache), patience=Patience(pause=0.01))
+        fetched = fetch(host.url + "/a/b/1", location=str(cache), retries=RetryPolicy(pause=0.01))
     assert fetched.seconds >= 1
 
 

@@ -20,7 +20,7 @@ from faulty_host import Fault, FaultyHost
 from fork_server import GOOGLE, ForkedProcess, start_python
 
 from hub_magic.download import fetch
-from hub_magic.download.web import Patience
+from hub_magic.download.web import RetryPolicy
 from hub_magic.errors import DownloadError
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(7200)]
@@ -30,7 +30,7 @@ SEED = random.SystemRandom().randrange(1 << 32)
 FILES = model_files(300_000)
 ARCHIVE = model_archive(FILES)
 SMALL = gzipped(model_archive(mode="w:"))
-QUICK = Patience(connect=5, read=0.3, tries=3, pause=0.01, longest=0.05)
+QUICK = RetryPolicy(connect=5, read=0.3, tries=3, pause=0.01, longest=0.05)
 OURS = "import sys; from hub_magic.download import fetch; fetch(sys.argv[1], location=sys.argv[2])"
 
 
@@ -117,7 +117,7 @@ def test_truncations(tmp_path: Path, tell) -> None:
 def refused(fault: Fault, cache: Path, what: str) -> None:
     with FaultyHost(b"", then=fault) as host:
         try:
-            fetch(f"{host.url}/a/b/1", location=str(cache), patience=QUICK, notice=lambda _: None)
+            fetch(f"{host.url}/a/b/1", location=str(cache), retries=QUICK, notice=lambda _: None)
         except DownloadError:
             assert list(cache.iterdir()) == []
         else:
@@ -155,7 +155,7 @@ def test_random_faults(tmp_path: Path, tell) -> None:
         with FaultyHost(whole, faults, ranges=numbers.random() < 0.7) as host:
             try:
                 path = fetch(
-                    f"{host.url}/a/b/1", location=str(cache), patience=QUICK, notice=lambda _: None
+                    f"{host.url}/a/b/1", location=str(cache), retries=QUICK, notice=lambda _: None
                 ).path
             except DownloadError:
                 assert list(cache.iterdir()) == []
