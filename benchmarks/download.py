@@ -123,7 +123,7 @@ def serve(archive: Path) -> None:
 
 def measure(side: str, url: str) -> None:
     """In a process of its own: one cold resolve and many warm ones; prints the numbers as JSON."""
-    from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+    from hub_magic.import_hooks import pkg_resources_stand_in
 
     with pkg_resources_stand_in():
         import tensorflow_hub as hub

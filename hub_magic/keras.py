@@ -12,7 +12,7 @@ from collections.abc import Mapping, MutableMapping
 from types import ModuleType
 
 from .errors import SettingError
-from .imports import is_installed
+from .import_hooks import is_installed
 from .settings import KERAS_VARIABLE, Setting
 
 # Source: `KerasLazyLoader` in `tensorflow/python/util/lazy_loader.py`; no other spelling counts.

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
+
+from .errors import SettingError
+
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -22,3 +27,58 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun[:-1]}ies" if noun.endswith("ry") else f"{count} {noun}s"
+
+
+_DECIMAL_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_BINARY_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+_DAYS = {"h": 1 / 24, "d": 1, "w": 7, "y": 365.25}
+
+
+def parse_size(text: str) -> int:
+    """The number of bytes meant: `500MB`, `5GB` and `1.5T` in decimal units, `5GiB` in binary ones.
+
+    Raises:
+        SettingError: the text is no size.
+    """
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?:([kmgt]?)b?|([kmgt])ib)", text.strip().lower())
+    if found is None:
+        raise SettingError(f"{text!r} is not a size. Write it as 500MB, 5GB or 5GiB.")
+    unit = _BINARY_UNITS[found[3]] if found[3] else _DECIMAL_UNITS[found[2]]
+    return int(float(found[1]) * unit)
+
+
+def parse_period(text: str) -> timedelta:
+    """The time meant: `12h`, `30d`, `4w`, `1y`.
+
+    Raises:
+        SettingError: the text is no period.
+    """
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([hdwy])", text.strip().lower())
+    if found is None:
+        raise SettingError(f"{text!r} is not a period. Write it as 12h, 30d, 4w or 1y.")
+    return timedelta(days=min(float(found[1]) * _DAYS[found[2]], 999_999_999))
+
+
+def age(then: datetime | None, now: datetime | None = None) -> str:
+    """How long ago that was, in one unit; "" when it is not known.
+
+    Args:
+        then: a local time.
+        now: the time to count from; the clock's when None.
+    """
+    if then is None:
+        return ""
+    now = datetime.now(then.tzinfo) if now is None else now
+    seconds = (now - then).total_seconds()
+    if seconds < 60:
+        return "just now"
+    for unit, length in (
+        ("year", 31_557_600),
+        ("month", 2_629_800),
+        ("day", 86_400),
+        ("hour", 3600),
+        ("minute", 60),
+    ):
+        if seconds >= length:
+            return plural(int(seconds // length), unit) + " ago"
+    return "just now"

@@ -217,3 +217,18 @@ def _flag(name: str) -> str:
         return ""
     flag = absl_flags.FLAGS[name]
     return "" if flag.value in (None, flag.default) else str(flag.value)
+
+
+@contextmanager
+def variables_set(values: Mapping[str, str]) -> Iterator[None]:
+    """These variables have these values inside the `with`, and their old ones again after it."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = old

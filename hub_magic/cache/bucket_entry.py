@@ -21,10 +21,10 @@ from dataclasses import dataclass
 
 from ..errors import DownloadError
 from ..gcs import LARGEST_BATCH, BucketFile, BucketFolder, Copying, join
+from ..progress import Progress
 from .bucket_lock import BucketLock, look_at
 from .bucket_names import GRAPHS, BucketEntry, descriptor_metadata
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, read_descriptor
-from .parallel import Progress
 
 _SENDERS = 8
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from ..gcs import LARGEST_BATCH, BucketFile, open_folder
+from ..progress import Tally, run_all
 from .bucket_names import BucketEntry, group_files
 from .bucket_scan import model_of
 from .entry import CachedModel
-from .parallel import Tally, run_all
 
 
 def remove_from_bucket(

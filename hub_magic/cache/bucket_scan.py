@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from ..gcs import BucketFolder, open_folder
+from ..progress import Progress, no_progress
 from .bucket_names import BucketEntry, descriptor_metadata, group_files
 from .entry import CachedModel, kind_of
 from .holders import holder_state
 from .layout import DESCRIPTOR_SUFFIX, LOCK_SUFFIX, read_descriptor
-from .parallel import Progress, no_progress
 from .scan import CacheScan, Problem, in_order
 
 _READERS = 16

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..gcs import BucketFile, BucketFolder, open_folder
+from ..progress import Progress, Tally, run_all
 from .bucket_lock import LockTimes, release_dead_lock
 from .bucket_names import BucketEntry, group_files
 from .bucket_scan import describe_unknown
 from .entry import CachedModel
 from .into_directory import from_bucket
-from .parallel import Progress, Tally, run_all
 from .scan import Problem, list_cache
 from .verify import Checked, verify
 

@@ -9,12 +9,12 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from ..progress import Progress
 from .aside import StaysError, check_unchanged, remove_file
 from .content import open_quietly, regular_files
 from .entry import CachedModel
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from .locks import EntryLock, take_lock
-from .parallel import Progress
 from .record import read_record
 
 _BLOCK = 1 << 20

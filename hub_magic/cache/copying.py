@@ -12,12 +12,12 @@ from ..errors import SettingError
 from ..facts import Fact
 from ..gcs import open_folder
 from ..locations import is_bucket, prepare_directory
+from ..progress import Progress, Tally, no_progress, run_all, run_aside
 from .bucket_lock import LockTimes
 from .bucket_names import group_files
 from .entry import CachedModel
 from .into_directory import from_bucket
 from .moving import between_buckets, to_bucket
-from .parallel import Progress, Tally, no_progress, run_all, run_aside
 from .removal import Choice
 from .scan import CacheScan
 

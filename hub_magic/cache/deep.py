@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 from functools import partial
 
-from ..imports import is_installed
+from ..import_hooks import is_installed
+from ..progress import Progress, Tally, run_all
 from .content import digest, regular_files, times_kept
 from .entry import CachedModel
-from .parallel import Progress, Tally, run_all
 from .protobuf import NotReadableError
 from .record import read_record
 from .savedmodel import read_graphs

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 from ..errors import DamagedEntryError, SettingError
 from ..facts import Fact
 from ..handles import parse_handle
+from ..progress import Progress, no_progress
 from .entry import CachedModel
 from .exporting import Exported, export_model
-from .parallel import Progress, no_progress
 from .removal import Choice
 
 LIST = "models.json"

@@ -17,9 +17,9 @@ from typing import BinaryIO
 
 from ..errors import DamagedEntryError, SettingError
 from ..facts import Fact
+from ..progress import Progress, no_progress
 from .content import open_quietly
 from .entry import CachedModel
-from .parallel import Progress, no_progress
 from .selection import label
 from .verify import check_quickly
 

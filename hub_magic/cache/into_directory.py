@@ -17,13 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..gcs import BucketFolder, download
+from ..progress import Progress
 from .bucket_names import BucketEntry
 from .entry import CachedModel
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from .locks import EntryLock, take_lock, take_lock_away
 from .measure import measure
 from .moving import in_entry, text_of
-from .parallel import Progress
 
 
 def from_bucket(

@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 
 from ..gcs import MOST_PIECES, BucketFile, BucketFolder, copy_between, local_checksum, upload
+from ..progress import Progress
 from .bucket_entry import NewEntry, NewFile, put_entry
 from .bucket_lock import LockTimes, wait_for_entry
 from .bucket_names import BucketEntry
 from .entry import CachedModel
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
-from .parallel import Progress
 from .plain_files import open_plain
 
 # A larger file is sent in pieces, several at once; what is interrupted goes on with those that are missing.

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 from ..errors import SettingError
 from ..facts import Fact
+from ..progress import Progress, no_progress
 from .aside import StaysError, delete_aside, set_aside
 from .carrying import copy, rename
 from .entry import CachedModel
 from .locks import take_lock
 from .measure import measure
-from .parallel import Progress, no_progress
 from .record import find_damage
 from .removal import Choice, Loaded, by_folder, is_loaded, nothing_loaded, protections
 from .scan import CacheScan

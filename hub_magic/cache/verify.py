@@ -14,8 +14,8 @@ from typing import ClassVar
 
 from ..facts import Fact
 from ..locations import is_bucket
+from ..progress import Progress, no_progress
 from .entry import CachedModel, damage_in
-from .parallel import Progress, no_progress
 from .protobuf import NotReadableError
 from .record import EntryRecord, read_record
 from .savedmodel import read_outline

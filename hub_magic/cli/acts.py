@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from ..cache import CacheScan
 from ..cache.duplicates import find_duplicates
 from ..cache.prune import plan_prune
-from ..cache.quantities import parse_period, parse_size
 from ..cache.removal import Removal, Removed, plan_removal
 from ..cache.selection import select
 from ..errors import HandleError
 from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import is_bucket
+from ..progress import byte_bar
+from ..quantities import parse_period, parse_size
 from ..settings import read_cache
-from .bars import byte_bar
 from .looks import list_with_bar, scan_with_bar
 
 if TYPE_CHECKING:

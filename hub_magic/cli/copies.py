@@ -9,8 +9,8 @@ from collections.abc import Callable
 from ..cache.copying import Copied, CopyPlan, plan_copy
 from ..facts import Fact
 from ..locations import is_bucket, read_location
+from ..progress import byte_bar
 from ..settings import read_cache
-from .bars import byte_bar
 from .looks import scan_with_bar
 
 

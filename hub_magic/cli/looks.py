@@ -6,7 +6,7 @@ from functools import partial
 
 from ..cache import CacheScan, list_cache, scan_cache
 from ..locations import is_bucket
-from .bars import with_bar
+from ..progress import with_bar
 
 
 def scan_with_bar(location: str) -> CacheScan:

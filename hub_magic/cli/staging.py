@@ -11,7 +11,7 @@ from ..cache import CachedModel, CacheScan
 from ..cache.copying import CopyPlan, plan_copy
 from ..errors import SettingError
 from ..locations import is_bucket
-from .bars import byte_bar
+from ..progress import byte_bar
 from .looks import scan_with_bar
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from ..cache.selection import select
 from ..errors import SettingError
 from ..locations import is_bucket, prepare_directory, read_location
+from ..progress import byte_bar
 from ..settings import set_cache
 from .acts import Show, loaded_here, location
-from .bars import byte_bar
 from .looks import scan_with_bar
 from .staging import Place, models_on_disk, place_to_add
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from ..imports import ImportHook, is_installed
+from ..import_hooks import ImportHook, is_installed
 from ..keras import imported_keras, wants_keras_2
 from ..settings import KERAS_VARIABLE
 from .finding import Finding

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from ..cache.content import digest
 from ..cache.export_list import LIST, Listed, read_list
-from ..cache.parallel import Progress, no_progress
 from ..cache.record import find_damage
 from ..errors import HubMagicError, SettingError
 from ..facts import Fact
 from ..handles import parse_handle
+from ..progress import Progress, no_progress
 from .adding import Added, add, source_size
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from ..cache.entry import CachedModel
 from ..cache.locks import take_lock
 from ..cache.measure import folder_size
-from ..cache.parallel import Progress, no_progress
 from ..cache.record import FileRecord, find_damage
 from ..cache.scan import free_space
 from ..cache.verify import check_quickly
 from ..errors import HandleError, SettingError
 from ..facts import Fact
 from ..handles import Handle, parse_handle
+from ..progress import Progress, no_progress
 from .archive import ArchiveRefusedError, NoSpaceError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
 from .explain import explain_disk

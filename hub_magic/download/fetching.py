@@ -16,6 +16,7 @@ from ..errors import DownloadError
 from ..facts import Fact
 from ..handles import Handle
 from ..locations import is_bucket
+from ..progress import DownloadBar, has_audience
 from ..settings import is_offline, read_cache, read_mode
 from .archive import NoSpaceError
 from .explain import explain_disk, no_space
@@ -25,7 +26,6 @@ from .lock import LOCK_TIMEOUT, lock_entry
 from .new_entry import DownloadOptions, MakeBar, Notice, make_entry, title_of
 from .offline import offline_error
 from .passing import is_ours, parsed_handle, pass_on
-from .progress import DownloadBar, has_audience
 from .web import RetryPolicy
 
 # Source: `tensorflow_hub/compressed_module_resolver.py`, `_HUB_TF_GOOGLE_CN`.

@@ -11,13 +11,12 @@ from ..cache.bucket_entry import put_entry
 from ..cache.bucket_lock import LockTimes, look_at, wait_for_entry
 from ..cache.bucket_names import BucketEntry
 from ..cache.moving import new_entry
-from ..cache.parallel import Tally, run_all, run_aside
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
+from ..progress import DownloadBar, Tally, run_all, run_aside
 from ..settings import is_offline
 from .new_entry import DownloadOptions, title_of
 from .offline import offline_error
-from .progress import DownloadBar
 
 # Downloads the model's archive into a cache in this directory: the entry's path, and the bytes received.
 Download = Callable[[str], tuple[str, int]]

@@ -14,12 +14,12 @@ from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, Descriptor, descrip
 from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
 from ..errors import DownloadError
 from ..handles import Handle
+from ..progress import DownloadBar
 from .ahead import Ahead
 from .archive import ArchiveRefusedError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
 from .explain import explain_content
 from .leftovers import Parts, write_new
-from .progress import DownloadBar
 from .source import RestartError
 from .transfer import Transfer
 from .web import RetryPolicy

@@ -6,12 +6,11 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 
-from ..environment import variables_set
 from ..errors import DownloadError
 from ..handles import Handle, parse_handle
+from ..import_hooks import pkg_resources_stand_in
 from ..locations import is_bucket
-from ..pkg_resources_stand_in import pkg_resources_stand_in
-from ..settings import CACHE_VARIABLE, read_mode
+from ..settings import CACHE_VARIABLE, read_mode, variables_set
 
 # With these set, the tensorflow_hub of Kaggle's images gives its own models from where they are mounted.
 # Source: docker-python, `patches/kaggle_module_resolver.py`.

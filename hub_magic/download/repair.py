@@ -17,9 +17,9 @@ from ..errors import HandleError, HubMagicError
 from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import is_bucket
+from ..progress import DownloadBar, has_audience
 from .fetching import fetch
 from .new_entry import MakeBar
-from .progress import DownloadBar, has_audience
 from .sweep import SWEPT, is_at_work, sweep
 
 
@@ -148,7 +148,7 @@ def _sweep(
         return sweep(location, planned)
     from ..cache.bucket_lock import LockTimes
     from ..cache.bucket_verify import learn_handles, sweep_bucket
-    from ..cache.parallel import run_all
+    from ..progress import run_all
     from .into_bucket import adding
 
     def work(_tally: object) -> tuple[tuple[Problem, ...], int]:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from ..errors import HandleError
-from ..imports import ImportHook
+from ..import_hooks import ImportHook
 from ..settings import read_cache
 from .passing import is_ours, parsed_handle
 

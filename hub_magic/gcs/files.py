@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import IO, Any
 
-from ..cache.parallel import Progress
+from ..progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

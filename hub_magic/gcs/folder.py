@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from ..cache.parallel import Progress, no_progress
+from ..progress import Progress, no_progress
 from .files import BucketFile, Copying, file_of
 from .identity import Identity
 from .refusals import BucketError, refusals_in_words

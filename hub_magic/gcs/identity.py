@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..environment import variables_set
 from ..errors import SettingError
 from ..facts import Fact
+from ..settings import variables_set
 
 SCOPES = (
     "https://www.googleapis.com/auth/devstorage.full_control",

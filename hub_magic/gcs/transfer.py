@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..cache.parallel import Progress, no_progress
+from ..progress import Progress, no_progress
 from .files import BucketFile, Part, Watched, local_checksum
 from .folder import BucketFolder
 

@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..environment import variables_set
 from ..errors import HubMagicError, RouteError
-from ..imports import ImportHook
+from ..import_hooks import ImportHook, pkg_resources_stand_in
 from ..locations import is_bucket
-from ..pkg_resources_stand_in import pkg_resources_stand_in
-from ..settings import CACHE_VARIABLE, MODE_FORMATS, MODE_VARIABLE, default_cache
+from ..settings import CACHE_VARIABLE, MODE_FORMATS, MODE_VARIABLE, default_cache, variables_set
 from .events import RouteLeft
 from .plan import LoadPlan, Route
 

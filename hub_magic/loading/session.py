@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from ..environment import variables_set
-from ..settings import CACHE_VARIABLE
+from ..settings import CACHE_VARIABLE, variables_set
 from .events import ModelLoaded, RouteLeft
 from .plan import LoadPlan
 from .resolving import RouteResolver

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..environment import variables_set
 from ..errors import RouteError
+from ..settings import variables_set
 
 
 class WorkerRefusedError(RouteError):

@@ -17,8 +17,8 @@ def check_location(text: str) -> None:
     """
     if text == "default" or not is_bucket(location := read_location(text, os.environ)):
         return
-    from ..cli.bars import with_bar
     from ..gcs import require_bucket
+    from ..progress import with_bar
     from ..runtime import detect_runtime
 
     runtime = detect_runtime()

@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import download
-from ..imports import ImportHook
-from ..pkg_resources_stand_in import pkg_resources_stand_in
+from ..import_hooks import ImportHook, pkg_resources_stand_in
 from .cell import CellForm
 from .completion import install_completion
 from .display import register

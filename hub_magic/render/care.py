@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..cache.removal import Choice, Removal, Removed
+from ..quantities import age, plural, size
 from .blocks import Table, blocks_html, blocks_text
-from .quantities import age, plural, size
 from .tables import Column
 
 _CHOICES = (

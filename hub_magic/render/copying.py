@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..cache import CachedModel
 from ..cache.copying import Copied, CopyPlan
 from ..cache.removal import Choice
-from .quantities import plural, size
+from ..quantities import plural, size
 from .tables import Column, html_lines, html_table, plain, text_table
 
 _GOING = (Column("Model"), Column("Size", is_number=True), Column("Files", is_number=True))

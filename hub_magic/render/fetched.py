@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..download.fetched_models import FetchedModels
-from .quantities import size
+from ..quantities import size
 from .tables import Column, html_table, text_table
 
 _COLUMNS = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..loading import LoadPlan, ModelLoaded, RouteLeft
+from ..quantities import plural, size
 from ..runtime import Runtime
-from .quantities import plural, size
 from .tables import Column, html_lines, html_table, plain, text_table
 
 _HOSTS = {

@@ -7,10 +7,10 @@ from ..cache.exporting import Exported
 from ..cache.relocation import Move, Moved
 from ..download.add_list import AddedList
 from ..download.adding import Added
+from ..quantities import plural, size
 from ..settings import CACHE_VARIABLE, CacheSetting
 from .blocks import Table, blocks_html, blocks_text
 from .care import choice_tables
-from .quantities import plural, size
 from .settings import export_line
 from .tables import Column
 

@@ -10,17 +10,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..cache import CachedModel, CacheScan, list_cache
-from ..cache.parallel import Progress, no_progress
 from ..cache.prune import plan_prune
-from ..cache.quantities import parse_size
 from ..cache.refresh import rescan, with_last_use
 from ..cache.removal import Removal, Removed, plan_removal
 from ..cache.scan import damage_problem, in_order
 from ..cache.selection import select
 from ..cache.verify import Verification, verify
-from ..download.progress import in_kernel
 from ..errors import NotCachedError
 from ..locations import is_bucket
+from ..progress import Progress, in_kernel, no_progress
+from ..quantities import parse_size
 from ..settings import read_cache
 from .details import ModelDetails, describe, load_line
 from .static_table import saved_html, static_html, static_text

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ..download.progress import DownloadBar
 from ..errors import HubMagicError
+from ..progress import DownloadBar
 
 State = Literal["running", "done", "failed", "cancelled"]
 

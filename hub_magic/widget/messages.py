@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..cache.removal import Removal
 from ..errors import HubMagicError, NotCachedError
 from ..handles import parse_handle
-from ..render.quantities import plural
+from ..quantities import plural
 from .jobs import Job, Jobs
 from .payload import details_data, removal_data, removed_line, repaired_line, verified_line
 from .rows import Rows, shown

@@ -10,7 +10,7 @@ from ..cache.removal import Choice, Removal, Removed
 from ..cache.savedmodel import Signature, TensorFact
 from ..cache.verify import Verification
 from ..download.repair import Repaired
-from ..render.quantities import plural, size
+from ..quantities import plural, size
 from .details import ModelDetails
 from .rows import seconds, shown
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 
 from ..cache import CachedModel, CacheScan
+from ..quantities import age, plural, size
 from ..render.cache import model_state, scan_html, scan_text
-from ..render.quantities import age, plural, size
 from ..render.tables import Column, html_lines, html_table, plain, text_table
 
 _SAVED_COLUMNS = (

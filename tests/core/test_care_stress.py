@@ -253,7 +253,7 @@ def set_up(cache: Path, url: str, *, damaged: bool) -> set[str]:
 
 LOADER = """
 import json, os, sys, time
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+from hub_magic.import_hooks import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub as hub
 from hub_magic import download

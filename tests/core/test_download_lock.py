@@ -38,7 +38,7 @@ print(fetch(sys.argv[1], location=sys.argv[2]).was_cached, flush=True)
 THEIRS = """
 import os, sys, time, types
 os.environ["TFHUB_CACHE_DIR"] = sys.argv[2]
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+from hub_magic.import_hooks import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub
 from tensorflow_hub import compressed_module_resolver, resolver

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.tensorflow
 
 PRELUDE = """
 import json, sys
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+from hub_magic.import_hooks import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub as hub
 handle = sys.argv[1]

@@ -128,7 +128,7 @@ def test_plain_tensorflow_hub_takes_what_is_exported(tensorflow_kernel: Kernel, 
     stick = tmp_path / "stick"
     tensorflow_kernel.ok(f"%hub_cache --export --all {stick}")
     code = (
-        "import sys; from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in\n"
+        "import sys; from hub_magic.import_hooks import pkg_resources_stand_in\n"
         "with pkg_resources_stand_in(): import tensorflow_hub as hub\n"
         "print(hub.load(sys.argv[1])(['hub']).shape)"
     )

@@ -17,7 +17,7 @@ from faulty_host import Fault, FaultyHost
 from kernel import Kernel
 from repository import REPOSITORY
 
-from hub_magic.download.progress import Progress, has_audience, in_kernel
+from hub_magic.progress import Progress, has_audience, in_kernel
 
 FILES = model_files(1 << 20)
 ARCHIVE = model_archive(FILES)

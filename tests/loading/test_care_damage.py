@@ -16,7 +16,7 @@ pytestmark = pytest.mark.tensorflow
 CODE = """
 import json, shutil, sys
 from pathlib import Path
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+from hub_magic.import_hooks import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub as hub
 from hub_magic import scan_cache

@@ -19,7 +19,7 @@ from tf_models import WIDTH, tf2_plain
 from hub_magic import download
 from hub_magic.download.resolver import HubMagicResolver
 from hub_magic.errors import DownloadError, HandleError, NotCachedError
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+from hub_magic.import_hooks import pkg_resources_stand_in
 
 # tensorflow_hub still asks setuptools for pkg_resources, which warns where it is there.
 pytestmark = [pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore:pkg_resources is deprecated")]
@@ -170,7 +170,7 @@ def test_resolver_for_a_later_import(tmp_path: Path) -> None:
     script = """
 import sys
 from hub_magic import download
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+from hub_magic.import_hooks import pkg_resources_stand_in
 download.install()
 assert "tensorflow_hub" not in sys.modules and "tensorflow" not in sys.modules and "requests" not in sys.modules
 with pkg_resources_stand_in():

@@ -22,7 +22,7 @@ ROWS = [
 FLAGS = """
 import json, sys
 from hub_magic import read_cache, read_mode
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+from hub_magic.import_hooks import pkg_resources_stand_in
 with pkg_resources_stand_in():
     from tensorflow_hub import resolver
 from absl import flags

@@ -11,7 +11,7 @@ from worker_rig import Cluster, run_client
 WORKER = "/job:worker/replica:0/task:0/device:CPU:0"
 
 PRELUDE = """
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+from hub_magic.import_hooks import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub as hub
 import tf_models

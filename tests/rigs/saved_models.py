@@ -14,7 +14,7 @@ from repository import process_environment
 _MAKE = """
 import sys
 from pathlib import Path
-from hub_magic.pkg_resources_stand_in import pkg_resources_stand_in
+from hub_magic.import_hooks import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub
 import tf_models

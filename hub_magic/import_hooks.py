@@ -7,8 +7,8 @@ import waits in `sys.meta_path`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -92,3 +92,24 @@ def is_installed(name: str) -> bool:
         return name in sys.modules or find_spec(name) is not None
     except (ValueError, ImportError):  # a module that was put into sys.modules without a spec
         return False
+
+
+_NAME = "pkg_resources"
+
+
+@contextmanager
+def pkg_resources_stand_in() -> Iterator[None]:
+    """Inside the `with`, `from pkg_resources import parse_version` works, even without setuptools."""
+    if is_installed(_NAME):
+        yield
+        return
+    from packaging.version import parse
+
+    module = ModuleType(_NAME, "Lent to tensorflow_hub by hub_magic while it is being imported.")
+    module.parse_version = parse  # type: ignore[attr-defined]
+    sys.modules[_NAME] = module
+    try:
+        yield
+    finally:
+        if sys.modules.get(_NAME) is module:
+            del sys.modules[_NAME]
