@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+from ..bucket.download import from_bucket
+from ..bucket.lock import LockTimes
+from ..bucket.scan import group_files
+from ..bucket.upload import between_buckets, to_bucket
 from ..errors import SettingError
 from ..facts import Fact
 from ..gcs import open_folder
 from ..locations import is_bucket, prepare_directory
 from ..progress import Progress, Tally, no_progress, run_all, run_aside
-from .bucket_lock import LockTimes
-from .bucket_names import group_files
 from .entry import CachedModel
-from .into_directory import from_bucket
-from .moving import between_buckets, to_bucket
 from .removal import Choice
 from .scan import CacheScan
 

@@ -105,7 +105,7 @@ class Removal(Fact):
         return Removed(self.location, tuple(removed), tuple(kept), self.size, freed)
 
     def _execute_in_bucket(self, progress: Callable[[int], object]) -> Removed:
-        from .bucket_removal import remove_from_bucket
+        from ..bucket.care import remove_from_bucket
 
         in_use = by_folder(self.loaded())
         loaded = [choice.model for choice in self.going if is_loaded(choice.model.path, in_use)]

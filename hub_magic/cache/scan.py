@@ -140,7 +140,7 @@ def scan_cache(location: str) -> CacheScan:
 
 def _scan_bucket(location: str) -> CacheScan:
     """A bucket gives the sizes with the names."""
-    from .bucket_scan import scan_bucket
+    from ..bucket.scan import scan_bucket
 
     return scan_bucket(location)
 

@@ -86,7 +86,7 @@ def verify(
     """
     chosen = scan.models if models is None else tuple(models)
     if is_bucket(scan.location):
-        from .bucket_verify import check_in_bucket
+        from ..bucket.care import check_in_bucket
 
         results = check_in_bucket(scan.location, chosen, progress, deep=deep)
     elif deep:

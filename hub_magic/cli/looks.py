@@ -28,6 +28,6 @@ def list_with_bar(location: str) -> CacheScan:
 
 
 def _list_bucket(location: str) -> CacheScan:
-    from ..cache.bucket_scan import scan_bucket
+    from ..bucket.scan import scan_bucket
 
     return with_bar(f"Listing {location}", partial(scan_bucket, location), unit="objects")

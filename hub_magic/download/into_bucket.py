@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from ..cache.bucket_entry import put_entry
-from ..cache.bucket_lock import LockTimes, look_at, wait_for_entry
-from ..cache.bucket_names import BucketEntry
-from ..cache.moving import new_entry
+from ..bucket.lock import LockTimes, look_at, wait_for_entry
+from ..bucket.scan import BucketEntry
+from ..bucket.upload import new_entry, put_entry
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
 from ..progress import DownloadBar, Tally, run_all, run_aside

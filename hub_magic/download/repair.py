@@ -146,8 +146,8 @@ def _sweep(
     """Take away what the dead left; in a bucket, also learn the handles that its listings do not tell."""
     if not is_bucket(location):
         return sweep(location, planned)
-    from ..cache.bucket_lock import LockTimes
-    from ..cache.bucket_verify import learn_handles, sweep_bucket
+    from ..bucket.care import learn_handles, sweep_bucket
+    from ..bucket.lock import LockTimes
     from ..progress import run_all
     from .into_bucket import adding
 
@@ -160,7 +160,7 @@ def _sweep(
 
 
 def _fetch_into_bucket_again(location: str, one: Checked) -> str:
-    from ..cache.bucket_removal import remove_from_bucket
+    from ..bucket.care import remove_from_bucket
 
     try:
         if (

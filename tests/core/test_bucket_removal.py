@@ -10,8 +10,8 @@ import pytest
 from bucket_caches import FILES, handle_of, make_cache
 from gcs_stand_in import GcsStandIn
 
+from hub_magic.bucket.scan import scan_bucket
 from hub_magic.cache import scan_cache
-from hub_magic.cache.bucket_scan import scan_bucket
 from hub_magic.cache.copying import plan_copy
 from hub_magic.cache.duplicates import find_duplicates
 from hub_magic.cache.layout import Holder, lock_text

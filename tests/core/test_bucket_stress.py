@@ -22,9 +22,9 @@ from gcs_stand_in import GcsStandIn
 from host_client import FILES as SERVED
 from host_client import write_model
 
+from hub_magic.bucket.lock import LockTimes
+from hub_magic.bucket.scan import group_files
 from hub_magic.cache import scan_cache
-from hub_magic.cache.bucket_lock import LockTimes
-from hub_magic.cache.bucket_names import group_files
 from hub_magic.cache.copying import plan_copy
 from hub_magic.gcs import BucketFile
 from hub_magic.handles import parse_handle

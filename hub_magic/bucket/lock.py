@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..cache.holders import holder_state
+from ..cache.layout import LOCK_SUFFIX, Holder, lock_text
 from ..gcs import BucketFile, BucketFolder
 from ..gcs.refusals import BucketError
-from .bucket_names import BucketEntry, group_files, lock_metadata
-from .holders import holder_state
-from .layout import LOCK_SUFFIX, Holder, lock_text
+from .scan import BucketEntry, group_files, lock_metadata
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ..cache.entry import CachedModel
+from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
+from ..cache.locks import EntryLock, take_lock, take_lock_away
+from ..cache.measure import measure
 from ..gcs import BucketFolder, download
 from ..progress import Progress
-from .bucket_names import BucketEntry
-from .entry import CachedModel
-from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
-from .locks import EntryLock, take_lock, take_lock_away
-from .measure import measure
-from .moving import in_entry, text_of
+from .scan import BucketEntry
+from .upload import in_entry, text_of
 
 
 def from_bucket(

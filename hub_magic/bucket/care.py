@@ -8,18 +8,18 @@ every object's checksum is compared.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
-from ..gcs import BucketFile, BucketFolder, open_folder
+from ..cache.entry import CachedModel
+from ..cache.scan import Problem, list_cache
+from ..cache.verify import Checked, verify
+from ..gcs import LARGEST_BATCH, BucketFile, BucketFolder, open_folder
 from ..progress import Progress, Tally, run_all
-from .bucket_lock import LockTimes, release_dead_lock
-from .bucket_names import BucketEntry, group_files
-from .bucket_scan import describe_unknown
-from .entry import CachedModel
-from .into_directory import from_bucket
-from .scan import Problem, list_cache
-from .verify import Checked, verify
+from .download import from_bucket
+from .lock import LockTimes, release_dead_lock
+from .scan import BucketEntry, describe_unknown, group_files, model_of
 
 
 def check_in_bucket(
@@ -95,3 +95,68 @@ def _check_deeply(
             return Problem("unreadable", model.folder, why_not, handle=model.handle)
         checked = next(iter(verify(list_cache(here), deep=True).checked))
         return replace(checked, model=model)
+
+
+def remove_from_bucket(
+    location: str, models: Sequence[CachedModel], progress: Callable[[int], object]
+) -> tuple[list[tuple[CachedModel, str]], int]:
+    """Remove entries that are still as they were when they were chosen.
+
+    Args:
+        location: the cache.
+        models: the entries, as a scan showed them.
+        progress: told in this thread, again and again, how many more bytes are gone.
+
+    Returns:
+        The entries that stay and why, and the bytes freed.
+
+    Raises:
+        SettingError: the bucket refuses.
+    """
+    (done,) = run_all([partial(_remove, location, models)], progress, workers=1)
+    return done
+
+
+def _remove(
+    location: str, models: Sequence[CachedModel], tally: Tally
+) -> tuple[list[tuple[CachedModel, str]], int]:
+    with open_folder(location) as folder:
+        entries = group_files(folder.files())
+        staying = []
+        going: list[BucketEntry] = []
+        for model in models:
+            entry = entries.get(model.folder)
+            reason = _why_not(location, model, entry)
+            if entry is None or reason:
+                staying.append((model, reason))
+            else:
+                going.append(entry)
+        for batch in _batches(going):
+            folder.delete(batch, tally.add)
+    return staying, sum(entry.size for entry in going)
+
+
+def _why_not(location: str, planned: CachedModel, entry: BucketEntry | None) -> str:
+    """Why an entry stays, or ""."""
+    if entry is None or not entry.exists:
+        return "it is gone already"
+    if entry.lock:
+        return "it is locked"
+    now = model_of(location, entry)
+    # A handle may have become known since, by a word of the user's.
+    if (now.size, now.files, now.downloaded) != (planned.size, planned.files, planned.downloaded):
+        return "it has changed since the plan was made"
+    return ""
+
+
+def _batches(entries: Sequence[BucketEntry]) -> Iterator[list[BucketFile]]:
+    """The objects of all entries, cut between entries where they fit into one request."""
+    batch: list[BucketFile] = []
+    for entry in entries:
+        files = entry.all_files
+        if batch and len(batch) + len(files) > LARGEST_BATCH:
+            yield batch
+            batch = []
+        batch += files
+    if batch:
+        yield batch
