@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "rigs"))
 from browser_caches import fill, fill_as_huggingface
 
 from hub_magic import CacheScan, list_cache, scan_cache
-from hub_magic.cache.names import read_names
+from hub_magic.cache.layout import read_names
 from hub_magic.cache.refresh import rescan, with_last_use
 
 COUNTS = (100, 1000, 10_000)

@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ..cache.entry import CachedModel
+from ..cache.entry import CachedModel, measure
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from ..cache.locks import EntryLock, take_lock, take_lock_away
-from ..cache.measure import measure
 from ..gcs import BucketFolder, download
 from ..progress import Progress
 from .scan import BucketEntry

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..cache.holders import holder_state
 from ..cache.layout import LOCK_SUFFIX, Holder, lock_text
+from ..cache.locks import holder_state
 from ..gcs import BucketFile, BucketFolder
 from ..gcs.refusals import BucketError
 from .scan import BucketEntry, group_files, lock_metadata

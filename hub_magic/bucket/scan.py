@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..cache.entry import CachedModel, damage_in, kind_of
-from ..cache.holders import holder_state
 from ..cache.layout import (
     DESCRIPTOR_SUFFIX,
     LOCK_SUFFIX,
@@ -25,6 +24,7 @@ from ..cache.layout import (
     read_lock,
     read_name,
 )
+from ..cache.locks import holder_state
 from ..cache.scan import CacheScan, Problem, in_order
 from ..gcs import BucketFile, BucketFolder, open_folder
 from ..progress import Progress, no_progress

@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..cache.entry import CachedModel
+from ..cache.files import open_plain
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, read_descriptor
-from ..cache.plain_files import open_plain
 from ..errors import DownloadError
 from ..gcs import (
     LARGEST_BATCH,

@@ -12,11 +12,17 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from .entry import CachedModel
-from .layout import DESCRIPTOR_SUFFIX, LOCK_SUFFIX, RECORD_SUFFIX, read_descriptor, read_lock, read_name
+from .entry import CachedModel, measure
+from .layout import (
+    DESCRIPTOR_SUFFIX,
+    LOCK_SUFFIX,
+    RECORD_SUFFIX,
+    read_descriptor,
+    read_lock,
+    read_name,
+    read_small,
+)
 from .locks import take_lock
-from .measure import measure
-from .names import read_small
 
 
 class StaysError(Exception):

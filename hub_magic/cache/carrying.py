@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..progress import Progress
 from .aside import StaysError, check_unchanged, remove_file
-from .content import open_quietly, regular_files
 from .entry import CachedModel
+from .files import open_quietly, regular_files
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from .locks import EntryLock, take_lock
 from .record import read_record

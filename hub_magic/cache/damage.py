@@ -10,7 +10,7 @@ import re
 
 from ..locations import is_bucket
 from .record import find_damage
-from .tensors import what_broke
+from .verify import what_broke
 
 # Something is not found: it may be missing here, or be asked for on a machine that never had it.
 _MISSING = (

@@ -18,8 +18,8 @@ from typing import BinaryIO
 from ..errors import DamagedEntryError, SettingError
 from ..facts import Fact
 from ..progress import Progress, no_progress
-from .content import open_quietly
 from .entry import CachedModel
+from .files import open_quietly
 from .selection import label
 from .verify import check_quickly
 

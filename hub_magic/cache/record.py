@@ -13,10 +13,9 @@ import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
-from .entry import CachedModel
+from .entry import CachedModel, measure
+from .files import open_plain
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
-from .measure import measure
-from .plain_files import open_plain
 
 
 @dataclass(frozen=True, slots=True)

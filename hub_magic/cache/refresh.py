@@ -8,14 +8,27 @@ place under its old name is not noticed; `verify` is for that.
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ..locations import is_bucket
+from . import CachedModel, CacheScan, Problem
 from .entry import CachedModel
-from .layout import read_lock
-from .names import read_names
-from .scan import CacheScan, Problem, damage_problem, free_space, inspect, listed, read_model, scan_cache
+from .layout import read_lock, read_names
+from .scan import (
+    CacheScan,
+    Problem,
+    damage_problem,
+    free_space,
+    in_order,
+    inspect,
+    listed,
+    read_model,
+    scan_cache,
+)
 
 # Times on a disk are coarser than a clock, up to two seconds on FAT.
 _SLACK = timedelta(seconds=3)
@@ -84,3 +97,59 @@ def _has_changed(path: str, folders: tuple[str, ...], since: float) -> bool:
     except OSError:
         return True
     return False
+
+
+class Survey:
+    """What is known of a cache so far. Any thread may take it further.
+
+    Args:
+        scan: what is known.
+        left: the entries to look at.
+    """
+
+    def __init__(self, scan: CacheScan, left: Iterable[CachedModel] = ()) -> None:
+        self._lock = threading.Lock()
+        self._scan = scan
+        self._models = {model.folder: model for model in scan.models}
+        self._problems: list[Problem] = []
+        self._left = [*left][::-1]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every entry has been looked at."""
+        return not self._left
+
+    @property
+    def looked_at(self) -> int:
+        """How many entries have been looked at."""
+        return len(self._models) - len(self._left)
+
+    def look(self, longest: float) -> tuple[CachedModel, ...]:
+        """Look at entries, one at least, for so many seconds; gives those looked at."""
+        end = time.monotonic() + longest
+        looked: list[CachedModel] = []
+        with self._lock:
+            while self._left:
+                model, problem = inspect(self._left.pop())
+                self._models[model.folder] = model
+                looked.append(model)
+                if problem:
+                    self._problems.append(problem)
+                if time.monotonic() > end:
+                    break
+        return tuple(looked)
+
+    def scan(self) -> CacheScan:
+        """What is known so far; sizes that are not known yet are -1."""
+        with self._lock:
+            return replace(
+                self._scan,
+                models=tuple(self._models.values()),
+                problems=in_order([*self._scan.problems, *self._problems]),
+            )
+
+    def correct(self, models: Iterable[CachedModel], problems: Iterable[Problem]) -> None:
+        """Put in what a closer look has found."""
+        with self._lock:
+            self._models.update((model.folder, model) for model in models if model.folder in self._models)
+            self._problems.extend(problems)

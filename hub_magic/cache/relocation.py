@@ -15,9 +15,8 @@ from ..facts import Fact
 from ..progress import Progress, no_progress
 from .aside import StaysError, delete_aside, set_aside
 from .carrying import copy, rename
-from .entry import CachedModel
+from .entry import CachedModel, measure
 from .locks import take_lock
-from .measure import measure
 from .record import find_damage
 from .removal import Choice, Loaded, by_folder, is_loaded, nothing_loaded, protections
 from .scan import CacheScan

@@ -7,21 +7,43 @@ list, and what cannot be read is among the problems.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal
+from functools import wraps
+from typing import ClassVar, Literal, ParamSpec, TypeVar
 
 from ..facts import Fact
 from ..locations import is_bucket
-from .collector import without_collector
-from .entry import CachedModel
-from .holders import holder_state
-from .layout import Holder, read_descriptor, read_lock
-from .measure import folder_size, measure
-from .names import Names, read_names, read_small
+from .entry import CachedModel, folder_size, measure
+from .layout import Holder, Names, read_descriptor, read_lock, read_names, read_small
+from .locks import holder_state
+
+Given = ParamSpec("Given")
+Got = TypeVar("Got")
+
+
+def without_collector(act: Callable[Given, Got]) -> Callable[Given, Got]:
+    """Put the collector off while the function runs.
+
+    With each model of a scan it would look again at all those before: a tenth of the time for 10,000.
+    """
+
+    @wraps(act)
+    def acting(*args: Given.args, **kwargs: Given.kwargs) -> Got:
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            return act(*args, **kwargs)
+        finally:
+            if was_on:
+                gc.enable()
+
+    return acting
+
 
 ProblemKind = Literal[
     "no descriptor", "orphan", "half download", "lock", "leftover", "damaged", "unreadable", "link"

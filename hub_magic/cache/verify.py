@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from ..facts import Fact
+from ..import_hooks import is_installed
 from ..locations import is_bucket
-from ..progress import Progress, no_progress
+from ..progress import Progress, Tally, no_progress, run_all
 from .entry import CachedModel, damage_in
-from .protobuf import NotReadableError
+from .files import digest, regular_files, times_kept
 from .record import EntryRecord, read_record
-from .savedmodel import read_outline
+from .savedmodel import NotReadableError, read_graphs, read_outline
 from .scan import CacheScan, Problem
 
 GRAPH = "saved_model.pb"
@@ -90,8 +93,6 @@ def verify(
 
         results = check_in_bucket(scan.location, chosen, progress, deep=deep)
     elif deep:
-        from .deep import check_all
-
         results = check_all(chosen, progress)
     else:
         results = []
@@ -177,3 +178,136 @@ def _sizes(entry: str) -> tuple[dict[str, int], list[str], set[str]]:
                 if not item.is_file(follow_symlinks=False):
                     special.add(name)
     return files, folders, special
+
+
+# What TensorFlow says when what it reads is not what was written; each text was seen with 2.20 and 2.21 at a
+# model damaged in that way.
+_BROKEN = {
+    "Cannot parse file": "saved_model.pb is damaged",
+    "there are 0 MetaGraphs": "saved_model.pb is empty",
+    "with available tags '[]'": "saved_model.pb is empty",
+    "file is too short to be an sstable": "the index of its variables is empty",
+    "not an sstable": "the index of its variables is damaged",
+    "block checksum mismatch": "the index of its variables is damaged",
+    "Read less bytes than requested": "its variables end too early",
+    "Checksum does not match": "its variables are not as they were written",
+}
+
+
+def what_broke(text: str) -> str:
+    """What a message of TensorFlow's says is damaged, or ""; that something is missing is not among it."""
+    return next((reason for sign, reason in _BROKEN.items() if sign in text), "")
+
+
+def checkpoints(entry: str) -> tuple[str, ...]:
+    """The checkpoints in an entry's `variables/`, as TensorFlow names them: without a suffix."""
+    return tuple(str(path.with_suffix("")) for path in sorted(Path(entry, "variables").glob("*.index")))
+
+
+def read_tensors(entry: str, prefix: str, tick: Callable[[], object]) -> tuple[int, str]:
+    """Read every tensor of a checkpoint: how many were read, and why it is damaged, or "".
+
+    Args:
+        entry: the entry's path.
+        prefix: the checkpoint, as `checkpoints` gives it.
+        tick: called before each tensor; may raise to stop.
+    """
+    import tensorflow as tf
+
+    name = Path(prefix).relative_to(entry).as_posix()
+    for path in sorted(Path(prefix).parent.iterdir()):
+        if not path.is_file() and not path.is_dir():  # a pipe would be waited for
+            return 0, f"{path.relative_to(entry).as_posix()} is no plain file"
+    # IndexError and RuntimeError are what the reader's C++ part raises for a shard that ends too early.
+    failures = (tf.errors.OpError, IndexError, RuntimeError)
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        names = sorted(reader.get_variable_to_shape_map())
+    except failures as error:
+        return 0, f"{name}: {_why(error)}"
+    count = 0
+    for tensor in names:
+        tick()
+        try:
+            reader.get_tensor(tensor)
+            count += 1
+        except tf.errors.UnimplementedError:  # of a type that numpy does not have; it says nothing of damage
+            continue
+        except failures as error:
+            return count, f"{name}: {_why(error)} (tensor {tensor})"
+    return count, ""
+
+
+def _why(error: BaseException) -> str:
+    text = getattr(error, "message", "") or str(error)
+    return what_broke(text) or next(iter(text.splitlines()), type(error).__name__)[:200]
+
+
+def check_all(models: Iterable[CachedModel], progress: Progress) -> list[Checked | Problem]:
+    """Check entries to their ends, several at once.
+
+    Args:
+        models: the entries.
+        progress: told in this thread how many more bytes have been read.
+    """
+    has_tensorflow = is_installed("tensorflow")
+
+    def check(model: CachedModel, tally: Tally) -> Checked | Problem:
+        return checked_or_problem(model, partial(_check_deeply, tally, has_tensorflow=has_tensorflow))
+
+    tasks = [partial(check, model) for model in models]
+    return run_all(tasks, progress, workers=min(8, (os.cpu_count() or 1) + 2))
+
+
+def damage_in_graph(entry: str) -> str:
+    """Why `saved_model.pb` and the assets it names cannot be whole, or "".
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    path = f"{entry}/{GRAPH}"
+    if os.path.islink(path) or not os.path.isfile(path):  # noqa: PTH113, PTH114
+        return ""
+    try:
+        assets = read_graphs(path).assets
+    except NotReadableError as error:
+        return f"{GRAPH} is damaged: {error}"
+    missing = (name for name in assets if not os.path.lexists(f"{entry}/assets/{name}"))
+    return next((f"assets/{name} is missing" for name in missing), "")
+
+
+def _check_deeply(tally: Tally, model: CachedModel, *, has_tensorflow: bool) -> Checked:
+    quick = check_quickly(model)
+    if quick.damage:
+        tally.add(quick.size)
+        return quick
+    with times_kept(model.path):
+        damage = _unlike_digests(model.path, tally)
+        tensors = 0
+        unread = ""
+        if not damage and model.kind != "other":
+            damage = damage_in_graph(model.path)
+        prefixes = checkpoints(model.path)
+        if not damage and prefixes and not has_tensorflow:
+            unread = "TensorFlow is not installed"
+        elif not damage:
+            for prefix in prefixes:
+                count, damage = read_tensors(model.path, prefix, lambda: tally.add(0))
+                tensors += count
+                if damage:
+                    break
+    return Checked(model, damage, quick.size, quick.recorded, tensors, unread)
+
+
+def _unlike_digests(entry: str, tally: Tally) -> str:
+    """Compare every file with its record; without one, only read it."""
+    record = read_record(entry)
+    damage = ""
+    if record is None:
+        for name in regular_files(entry):
+            digest(f"{entry}/{name}", tally.add)
+        return ""
+    for file in record.files:
+        if digest(f"{entry}/{file.path}", tally.add) != file.sha256:
+            damage = damage or f"{file.path} is not as it was downloaded"
+    return damage

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache import CacheScan
-from ..cache.duplicates import find_duplicates
 from ..cache.prune import plan_prune
 from ..cache.removal import Removal, Removed, plan_removal
-from ..cache.selection import select
+from ..cache.selection import find_duplicates, select
 from ..errors import HandleError
 from ..facts import Fact
 from ..handles import parse_handle
@@ -26,7 +25,7 @@ from ..settings import read_cache
 from .looks import list_with_bar, scan_with_bar
 
 if TYPE_CHECKING:
-    from ..cache.others import MachineScan
+    from ..cache.other_caches import MachineScan
     from ..cache.verify import Verification
     from ..download.fetched_models import FetchedModels
     from ..download.repair import Repair, Repaired
@@ -38,7 +37,7 @@ def list_models(arguments: Namespace, _show: Show) -> CacheScan | MachineScan:
     """`--list`, and `--list --all`."""
     if not arguments.all:
         return _scan()
-    from ..cache.others import scan_machine
+    from ..cache.other_caches import scan_machine
 
     return scan_machine(_scan(), os.environ)
 

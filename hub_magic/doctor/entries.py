@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..cache import CacheScan, Problem, list_cache
-from ..cache.duplicates import find_duplicates
+from ..cache.selection import find_duplicates
 from ..cache.verify import Verification, verify
 from ..download.repair import plan_repair
 from ..errors import SettingError

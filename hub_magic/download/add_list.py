@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ..cache.content import digest
 from ..cache.export_list import LIST, Listed, read_list
+from ..cache.files import digest
 from ..cache.record import find_damage
 from ..errors import HubMagicError, SettingError
 from ..facts import Fact

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cache.entry import CachedModel
+from ..cache.entry import CachedModel, folder_size
 from ..cache.locks import take_lock
-from ..cache.measure import folder_size
 from ..cache.record import FileRecord, find_damage
 from ..cache.scan import free_space
 from ..cache.verify import check_quickly

@@ -8,9 +8,9 @@ import shutil
 import uuid
 from dataclasses import dataclass
 
-from ..cache.holders import holder_state
+from ..cache.files import open_plain
 from ..cache.layout import DESCRIPTOR_SUFFIX, LOCK_SUFFIX, RECORD_SUFFIX, Holder, Role, read_lock, read_name
-from ..cache.plain_files import open_plain
+from ..cache.locks import holder_state
 
 
 @dataclass(frozen=True, slots=True)

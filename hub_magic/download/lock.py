@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from ..cache.holders import holder_state
 from ..cache.layout import LOCK_SUFFIX, Holder, read_lock
-from ..cache.locks import EntryLock, take_lock
+from ..cache.locks import EntryLock, holder_state, take_lock
 from .leftovers import Parts, growth, read, remove, sweep, take_away, write_new
 
 # tensorflow_hub's own (`LOCK_FILE_TIMEOUT_SEC` in compressed_module_resolver.py), in seconds.

@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from ..cache.aside import delete_aside
-from ..cache.holders import holder_state
 from ..cache.layout import LOCK_SUFFIX, Role, read_lock, read_name
-from ..cache.locks import take_lock
+from ..cache.locks import holder_state, take_lock
 from ..cache.scan import Problem, ProblemKind, list_cache
 from .leftovers import Parts, growth, read, remove, take_away
 from .lock import LOCK_TIMEOUT, Watch, may_take_over

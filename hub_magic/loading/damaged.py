@@ -153,8 +153,7 @@ def _explained_missing_graph(error: ValueError) -> HubMagicError | None:
 
 def _handle_of(path: str) -> str:
     """The handle of the entry at this path; "" when it is none, or nothing says which."""
-    from ..cache.layout import DESCRIPTOR_SUFFIX, read_descriptor
-    from ..cache.names import read_small
+    from ..cache.layout import DESCRIPTOR_SUFFIX, read_descriptor, read_small
 
     descriptor = read_descriptor(read_small(path + DESCRIPTOR_SUFFIX).decode(errors="replace"))
     handle = handle_given(path) or (descriptor.handle if descriptor else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..cache import CachedModel, CacheScan, Problem
-from ..cache.holders import holder_state
+from ..cache.locks import holder_state
 from ..quantities import age, plural, size
 from .tables import Column, html_lines, html_table, plain, text_table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..cache.others import MachineScan, OtherModel
+from ..cache.other_caches import MachineScan, OtherModel
 from ..quantities import plural, size
 from .blocks import Table, blocks_html, blocks_text
 from .cache import scan_html, scan_text

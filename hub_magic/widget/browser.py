@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache import CachedModel, CacheScan, list_cache
 from ..cache.prune import plan_prune
-from ..cache.refresh import rescan, with_last_use
+from ..cache.refresh import Survey, rescan, with_last_use
 from ..cache.removal import Removal, Removed, plan_removal
 from ..cache.scan import damage_problem, in_order
 from ..cache.selection import select
@@ -23,7 +23,6 @@ from ..quantities import parse_size
 from ..settings import read_cache
 from .details import ModelDetails, describe, load_line
 from .static_table import saved_html, static_html, static_text
-from .survey import Survey
 
 if TYPE_CHECKING:
     from ..download import Fetched

@@ -14,12 +14,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..cache import CachedModel, CacheScan, Problem
+from ..cache.refresh import Survey
 from ..cache.removal import by_folder, is_loaded
 from ..settings import read_mode
 from .jobs import Job, Jobs
 from .messages import Messages
 from .rows import Patch, Rows, shown
-from .survey import Survey
 from .view import CacheView
 
 if TYPE_CHECKING:

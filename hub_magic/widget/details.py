@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..cache import CachedModel
-from ..cache.content import regular_files, times_kept
+from ..cache.files import regular_files, times_kept
 from ..cache.savedmodel import SavedModelFacts, Signature, read_saved_model
 from ..errors import DamagedEntryError
 from ..facts import Fact

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ..cache import CachedModel
-from ..cache.holders import holder_state
+from ..cache.locks import holder_state
 from ..errors import HandleError
 from ..handles import parse_handle
 

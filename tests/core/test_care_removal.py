@@ -14,10 +14,9 @@ from care_cache import NOBODY, NOW, WHOLE, lock, plant, tree
 from repository import REPOSITORY, open_to_all
 
 from hub_magic import NotCachedError, SettingError, parse_handle, scan_cache
-from hub_magic.cache.duplicates import find_duplicates
 from hub_magic.cache.prune import plan_prune
 from hub_magic.cache.removal import Removal, plan_removal
-from hub_magic.cache.selection import select
+from hub_magic.cache.selection import find_duplicates, select
 from hub_magic.quantities import parse_period, parse_size
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"

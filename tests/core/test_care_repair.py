@@ -25,7 +25,7 @@ DATA = "variables/variables.data-00000-of-00001"
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("hub_magic.cache.deep.is_installed", lambda _name: False)
+    monkeypatch.setattr("hub_magic.cache.verify.is_installed", lambda _name: False)
     return tmp_path / "cache"
 
 

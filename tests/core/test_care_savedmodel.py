@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from saved_models import saved_model
 
-from hub_magic.cache.protobuf import NotReadableError
-from hub_magic.cache.savedmodel import SavedModelFacts, read_outline, read_saved_model
+from hub_magic.cache.savedmodel import NotReadableError, SavedModelFacts, read_outline, read_saved_model
 from hub_magic.errors import DamagedEntryError
 
 
@@ -152,7 +151,7 @@ def test_the_same_as_tensorflow_reads() -> None:
 import sys
 from pathlib import Path
 import tensorflow as tf
-from hub_magic.cache.protobuf import NotReadableError
+from hub_magic.cache.savedmodel import NotReadableError
 from hub_magic.cache.savedmodel import read_saved_model
 
 for directory in map(Path, sys.argv[1:]):

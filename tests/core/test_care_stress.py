@@ -26,11 +26,11 @@ from saved_models import model_files
 from test_care_savedmodel import model
 
 from hub_magic import HubMagicError, scan_cache
-from hub_magic.cache.duplicates import find_duplicates
 from hub_magic.cache.layout import read_name
 from hub_magic.cache.prune import plan_prune
 from hub_magic.cache.relocation import plan_move
 from hub_magic.cache.removal import plan_removal
+from hub_magic.cache.selection import find_duplicates
 from hub_magic.cache.verify import verify
 from hub_magic.download.repair import plan_repair
 

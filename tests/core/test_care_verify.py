@@ -13,10 +13,10 @@ from care_cache import GRAPH, NOBODY, WHOLE, lock, plant, tree
 from test_care_savedmodel import model
 
 from hub_magic import list_cache, scan_cache
-from hub_magic.cache.duplicates import find_duplicates
 from hub_magic.cache.record import EntryRecord, FileRecord, record_text
 from hub_magic.cache.removal import plan_removal
 from hub_magic.cache.savedmodel import read_saved_model
+from hub_magic.cache.selection import find_duplicates
 from hub_magic.cache.verify import Verification, verify
 from hub_magic.download.repair import plan_repair
 
@@ -86,7 +86,7 @@ def test_what_the_format_demands(cache: Path, files: dict[str, bytes], damage: s
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_what_was_recorded_at_the_download(cache: Path, deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub_magic.cache.deep.is_installed", lambda _name: False)
+    monkeypatch.setattr("hub_magic.cache.verify.is_installed", lambda _name: False)
     entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub magic"})
     record(entry)
     assert damages(verify(list_cache(str(cache)), deep=deep)) == {}
@@ -102,7 +102,7 @@ def test_what_was_recorded_at_the_download(cache: Path, deep: bool, monkeypatch:
 
 
 def test_only_a_deep_check_sees_changed_bytes(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub_magic.cache.deep.is_installed", lambda _name: False)
+    monkeypatch.setattr("hub_magic.cache.verify.is_installed", lambda _name: False)
     entry = plant(cache, NNLM)
     record(entry)
     (entry / "variables/variables.data-00000-of-00001").write_bytes(b"weighty")

@@ -19,8 +19,8 @@ from archives import model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
 from fork_server import GOOGLE, PIPE, TENSORFLOW, ForkedProcess, start_python
 
-from hub_magic.cache.holders import holder_state
 from hub_magic.cache.layout import LOCK_SUFFIX, Holder, lock_text
+from hub_magic.cache.locks import holder_state
 from hub_magic.download import fetch
 from hub_magic.download.leftovers import Parts, sweep
 from hub_magic.download.lock import Watch, lock_entry, may_take_over

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..facts import Fact
-from .duplicates import canonical, content_of
-from .entry import CachedModel
-from .measure import measure
+from .entry import CachedModel, measure
 from .scan import CacheScan
+from .selection import canonical, content_of
 
 _MOUNTS = ("KAGGLE_CACHE_MOUNT_FOLDER", "COLAB_CACHE_MOUNT_FOLDER")
 _DEFAULT_MOUNT = "/kaggle/input"
