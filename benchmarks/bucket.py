@@ -107,7 +107,7 @@ def compare(
 ) -> None:
     """Copy and list in every way, and print how they compare."""
     from hub_magic.cache import scan_cache
-    from hub_magic.cache.copying import plan_copy
+    from hub_magic.care.copy import plan_copy
 
     def copy(source: Path, target: str, at_once: int) -> str:
         plan = plan_copy(scan_cache(str(source)), scan_cache(target))

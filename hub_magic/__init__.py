@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .cache import CachedModel, CacheScan, Problem, list_cache, scan_cache
-    from .cache.copying import Copied, CopyPlan, plan_copy
+    from .care.copy import Copied, CopyPlan, plan_copy
     from .doctor import Diagnosis, Finding, diagnose
     from .download import Fetched, fetch, resolve
     from .errors import (

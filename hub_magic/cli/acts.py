@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache import CacheScan
-from ..cache.prune import plan_prune
-from ..cache.removal import Removal, Removed, plan_removal
 from ..cache.selection import find_duplicates, select
+from ..care.prune import plan_prune
+from ..care.remove import Removal, Removed, plan_removal
 from ..errors import HandleError
 from ..facts import Fact
 from ..handles import parse_handle
@@ -27,8 +27,8 @@ from .looks import list_with_bar, scan_with_bar
 if TYPE_CHECKING:
     from ..cache.other_caches import MachineScan
     from ..cache.verify import Verification
+    from ..care.repair import Repair, Repaired
     from ..download.fetched_models import FetchedModels
-    from ..download.repair import Repair, Repaired
 
 Show = Callable[[Fact], object]
 
@@ -87,7 +87,7 @@ def verify_models(arguments: Namespace, _show: Show) -> Verification:
 
 def repair(arguments: Namespace, _show: Show) -> Repair | Repaired:
     """`--repair`. A model that is named is read to its end: somebody has a reason to name it."""
-    from ..download.repair import plan_repair
+    from ..care.repair import plan_repair
 
     plan = plan_repair(_verify(arguments.repair, deep=arguments.deep or bool(arguments.repair)))
     return plan if arguments.dry_run else plan.execute()

@@ -6,7 +6,7 @@ import os
 from argparse import Namespace
 from collections.abc import Callable
 
-from ..cache.copying import Copied, CopyPlan, plan_copy
+from ..care.copy import Copied, CopyPlan, plan_copy
 from ..facts import Fact
 from ..locations import is_bucket, read_location
 from ..progress import byte_bar

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..cache import CachedModel, CacheScan
-from ..cache.copying import CopyPlan, plan_copy
+from ..care.copy import CopyPlan, plan_copy
 from ..errors import SettingError
 from ..locations import is_bucket
 from ..progress import byte_bar

@@ -18,16 +18,15 @@ from .looks import scan_with_bar
 from .staging import Place, models_on_disk, place_to_add
 
 if TYPE_CHECKING:
-    from ..cache.export_list import Export
-    from ..cache.exporting import Exported
-    from ..cache.relocation import Move, Moved
-    from ..download.add_list import AddedList
-    from ..download.adding import Added
+    from ..care.add import Added, AddedList
+    from ..care.export import Export, Exported
+    from ..care.move import Move, Moved
 
 
 def add(arguments: Namespace, _show: Show) -> Added | AddedList:
     """`--add HANDLE PATH`, and `--add --all DIRECTORY`."""
-    from ..download import add_list, adding
+    from ..care import add as add_list
+    from ..care import add as adding
 
     if arguments.all:
         (directory,) = _words(arguments.add, "--add --all DIRECTORY", 1)
@@ -51,8 +50,7 @@ def _placed(added: Added, place: Place) -> Added:
 
 def export(arguments: Namespace, _show: Show) -> Exported | Export:
     """`--export HANDLE FILE`, and `--export --all DIRECTORY`."""
-    from ..cache.export_list import export_all
-    from ..cache.exporting import export_model
+    from ..care.export import export_all, export_model
 
     scan = scan_with_bar(location())
     if arguments.all:
@@ -69,7 +67,7 @@ def export(arguments: Namespace, _show: Show) -> Exported | Export:
 
 def move_to(arguments: Namespace, show: Show) -> Move | Moved:
     """`--move-to LOCATION`; the setting follows unless the disk refused something."""
-    from ..cache.relocation import plan_move
+    from ..care.move import plan_move
 
     source = _directory("--move-to")
     target = read_location(arguments.move_to, os.environ)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..cache import CacheScan, Problem, list_cache
 from ..cache.selection import find_duplicates
 from ..cache.verify import Verification, verify
-from ..download.repair import plan_repair
+from ..care.repair import plan_repair
 from ..errors import SettingError
 from ..quantities import plural, size
 from .finding import Finding

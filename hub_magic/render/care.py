@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..cache.removal import Choice, Removal, Removed
+from ..care.remove import Choice, Removal, Removed
 from ..quantities import age, plural, size
 from .blocks import Table, blocks_html, blocks_text
 from .tables import Column

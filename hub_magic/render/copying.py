@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..cache import CachedModel
-from ..cache.copying import Copied, CopyPlan
-from ..cache.removal import Choice
+from ..care.copy import Copied, CopyPlan
+from ..care.remove import Choice
 from ..quantities import plural, size
 from .tables import Column, html_lines, html_table, plain, text_table
 

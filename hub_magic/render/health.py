@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..cache.scan import Problem
 from ..cache.verify import Checked, Verification
-from ..download.repair import Repair, Repaired
+from ..care.repair import Repair, Repaired
 from ..quantities import plural, size
 from .blocks import Table, blocks_html, blocks_text
 from .tables import Column

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from ..cache.export_list import Export
-from ..cache.exporting import Exported
-from ..cache.relocation import Move, Moved
-from ..download.add_list import AddedList
-from ..download.adding import Added
+from ..care.add import Added, AddedList
+from ..care.export import Export, Exported
+from ..care.move import Move, Moved
 from ..quantities import plural, size
 from ..settings import CACHE_VARIABLE, CacheSetting
 from .blocks import Table, blocks_html, blocks_text

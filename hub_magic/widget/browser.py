@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..cache import CachedModel, CacheScan, list_cache
-from ..cache.prune import plan_prune
 from ..cache.refresh import Survey, rescan, with_last_use
-from ..cache.removal import Removal, Removed, plan_removal
 from ..cache.scan import damage_problem, in_order
 from ..cache.selection import select
 from ..cache.verify import Verification, verify
+from ..care.prune import plan_prune
+from ..care.remove import Removal, Removed, plan_removal
 from ..errors import NotCachedError
 from ..locations import is_bucket
 from ..progress import Progress, in_kernel, no_progress
@@ -25,9 +25,9 @@ from .details import ModelDetails, describe, load_line
 from .static_table import saved_html, static_html, static_text
 
 if TYPE_CHECKING:
+    from ..care.repair import Repaired
     from ..download import Fetched
     from ..download.new_entry import MakeBar
-    from ..download.repair import Repaired
     from .channel import Channel
     from .view import CacheView
 
@@ -217,7 +217,7 @@ class CacheBrowser:
         Raises:
             NotCachedError: a word means no model, or more than one.
         """
-        from ..download.repair import plan_repair
+        from ..care.repair import plan_repair
 
         with self._acting:
             plan = plan_repair(self.verify(*which))

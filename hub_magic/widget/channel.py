@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..cache import CachedModel, CacheScan, Problem
 from ..cache.refresh import Survey
-from ..cache.removal import by_folder, is_loaded
+from ..care.remove import by_folder, is_loaded
 from ..settings import read_mode
 from .jobs import Job, Jobs
 from .messages import Messages

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..cache.removal import Removal
+from ..care.remove import Removal
 from ..errors import HubMagicError, NotCachedError
 from ..handles import parse_handle
 from ..quantities import plural

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..cache.removal import Choice, Removal, Removed
 from ..cache.savedmodel import Signature, TensorFact
 from ..cache.verify import Verification
-from ..download.repair import Repaired
+from ..care.remove import Choice, Removal, Removed
+from ..care.repair import Repaired
 from ..quantities import plural, size
 from .details import ModelDetails
 from .rows import seconds, shown

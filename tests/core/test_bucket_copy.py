@@ -16,8 +16,8 @@ from gcs_stand_in import ACCOUNT, GcsStandIn
 from hub_magic.bucket.lock import LockTimes
 from hub_magic.bucket.scan import scan_bucket
 from hub_magic.cache import scan_cache
-from hub_magic.cache.copying import plan_copy
 from hub_magic.cache.layout import Holder, lock_text
+from hub_magic.care.copy import plan_copy
 from hub_magic.errors import HubMagicError, SettingError
 from hub_magic.handles import parse_handle
 
@@ -224,7 +224,7 @@ def test_two_machines_copy_at_once(gcs: GcsStandIn, tmp_path: Path) -> None:
         import sys
         from hub_magic.cache import scan_cache
         from hub_magic.bucket.scan import scan_bucket
-        from hub_magic.cache.copying import plan_copy
+        from hub_magic.care.copy import plan_copy
         from hub_magic.bucket.lock import LockTimes
         plan = plan_copy(scan_cache(sys.argv[1]), scan_bucket("gs://models/team"))
         plan.execute(times=LockTimes(pause=0.05))

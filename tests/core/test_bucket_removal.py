@@ -12,11 +12,11 @@ from gcs_stand_in import GcsStandIn
 
 from hub_magic.bucket.scan import scan_bucket
 from hub_magic.cache import scan_cache
-from hub_magic.cache.copying import plan_copy
 from hub_magic.cache.layout import Holder, lock_text
-from hub_magic.cache.prune import plan_prune
-from hub_magic.cache.removal import plan_removal
 from hub_magic.cache.selection import find_duplicates
+from hub_magic.care.copy import plan_copy
+from hub_magic.care.prune import plan_prune
+from hub_magic.care.remove import plan_removal
 from hub_magic.errors import HubMagicError
 from hub_magic.handles import parse_handle
 

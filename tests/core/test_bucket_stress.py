@@ -25,7 +25,7 @@ from host_client import write_model
 from hub_magic.bucket.lock import LockTimes
 from hub_magic.bucket.scan import group_files
 from hub_magic.cache import scan_cache
-from hub_magic.cache.copying import plan_copy
+from hub_magic.care.copy import plan_copy
 from hub_magic.gcs import BucketFile
 from hub_magic.handles import parse_handle
 from hub_magic.host import ModelHost
@@ -44,13 +44,13 @@ LEFTOVER = re.compile(r"\.lock$|\.(lock|txt|json)\.tmp[0-9a-f]{32}$")
 COPY = """
 import sys
 from hub_magic.cache import scan_cache
-from hub_magic.cache.copying import plan_copy
+from hub_magic.care.copy import plan_copy
 plan_copy(scan_cache(sys.argv[1]), scan_cache("gs://models/team")).execute()
 """
 COPY_BACK = """
 import sys
 from hub_magic.cache import scan_cache
-from hub_magic.cache.copying import plan_copy
+from hub_magic.care.copy import plan_copy
 plan_copy(scan_cache("gs://models/team"), scan_cache(sys.argv[1])).execute()
 """
 FETCH = """

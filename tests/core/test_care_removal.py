@@ -14,9 +14,9 @@ from care_cache import NOBODY, NOW, WHOLE, lock, plant, tree
 from repository import REPOSITORY, open_to_all
 
 from hub_magic import NotCachedError, SettingError, parse_handle, scan_cache
-from hub_magic.cache.prune import plan_prune
-from hub_magic.cache.removal import Removal, plan_removal
 from hub_magic.cache.selection import find_duplicates, select
+from hub_magic.care.prune import plan_prune
+from hub_magic.care.remove import Removal, plan_removal
 from hub_magic.quantities import parse_period, parse_size
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
@@ -242,7 +242,7 @@ def test_what_belongs_to_somebody_else_is_kept_whole(cache: Path) -> None:
     open_to_all(cache.parent)
     before = tree(cache)
     code = (
-        f"import os; from hub_magic import scan_cache; from hub_magic.cache.removal import plan_removal\n"
+        f"import os; from hub_magic import scan_cache; from hub_magic.care.remove import plan_removal\n"
         f"os.setgid(65534); os.setuid(65534)\n"
         f"done = plan_removal(scan_cache({str(cache)!r}), ['nnlm', 'inner']).execute()\n"
         f"print(*[choice.reason for choice in done.kept], sep='\\n')"

@@ -15,8 +15,8 @@ from test_care_savedmodel import model
 
 from hub_magic import list_cache, scan_cache
 from hub_magic.cache.verify import verify
+from hub_magic.care.repair import Repaired, plan_repair
 from hub_magic.download import fetch
-from hub_magic.download.repair import Repaired, plan_repair
 
 FILES = {**WHOLE, "saved_model.pb": model(), "assets/vocab.txt": b"hub"}
 ARCHIVE = model_archive(FILES)

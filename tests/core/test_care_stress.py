@@ -27,12 +27,12 @@ from test_care_savedmodel import model
 
 from hub_magic import HubMagicError, scan_cache
 from hub_magic.cache.layout import read_name
-from hub_magic.cache.prune import plan_prune
-from hub_magic.cache.relocation import plan_move
-from hub_magic.cache.removal import plan_removal
 from hub_magic.cache.selection import find_duplicates
 from hub_magic.cache.verify import verify
-from hub_magic.download.repair import plan_repair
+from hub_magic.care.move import plan_move
+from hub_magic.care.prune import plan_prune
+from hub_magic.care.remove import plan_removal
+from hub_magic.care.repair import plan_repair
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(7200)]
 
@@ -158,25 +158,25 @@ def do(act: str, cache: str, target: str) -> None:
 # Killed in the middle
 
 REMOVE = """
-from hub_magic import scan_cache; from hub_magic.cache.removal import plan_removal
+from hub_magic import scan_cache; from hub_magic.care.remove import plan_removal
 plan = plan_removal(scan_cache(cache), [m.folder for m in scan_cache(cache).models if "/go/" in m.handle])
 ready(); plan.execute()
 """
 PRUNE = """
-from hub_magic import scan_cache; from hub_magic.cache.prune import plan_prune
+from hub_magic import scan_cache; from hub_magic.care.prune import plan_prune
 scan = scan_cache(cache)
 plan = plan_prune(scan, max_size=0, keep=["stay/"])
 ready(); plan.execute()
 """
 ADD = """
-from hub_magic.download.adding import add
+from hub_magic.care.add import add
 import hub_magic.cache.verify
 ready()
 for number in range(40): add(f"https://tfhub.dev/new/{number}/1", source, location=cache)
 """
 REPAIR = """
 from hub_magic import list_cache; from hub_magic.cache.verify import verify
-from hub_magic.download.repair import plan_repair
+from hub_magic.care.repair import plan_repair
 import hub_magic.download.transfer, requests
 plan = plan_repair(verify(list_cache(cache), deep=True))
 ready(); plan.execute()
@@ -279,7 +279,7 @@ print(json.dumps([loads, removed, other]))
 PRUNER = """
 import random, sys, time
 from hub_magic import scan_cache
-from hub_magic.cache.prune import plan_prune
+from hub_magic.care.prune import plan_prune
 end = time.monotonic() + float(sys.argv[2])
 count = 0
 while time.monotonic() < end:

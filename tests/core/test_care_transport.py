@@ -16,12 +16,10 @@ from archives import file, model_archive, special, tar
 from care_cache import NOBODY, WHOLE, lock, plant, tree, write
 
 from hub_magic import HandleError, SettingError, parse_handle, scan_cache
-from hub_magic.cache.export_list import export_all
-from hub_magic.cache.exporting import export_model
-from hub_magic.cache.relocation import Moved, plan_move
 from hub_magic.cache.verify import verify
-from hub_magic.download.add_list import add_all
-from hub_magic.download.adding import add
+from hub_magic.care.add import add, add_all
+from hub_magic.care.export import export_all, export_model
+from hub_magic.care.move import Moved, plan_move
 from hub_magic.errors import DamagedEntryError
 from hub_magic.host import ModelHost
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from ..cache.entry import CachedModel
+from ..cache.scan import CacheScan
+from ..cache.selection import label, select
 from ..errors import HandleError, SettingError
 from ..handles import parse_handle
-from .entry import CachedModel
-from .removal import Choice, Loaded, Removal, nothing_loaded, protections
-from .scan import CacheScan
-from .selection import label, select
+from .remove import Choice, Loaded, Removal, nothing_loaded, protections
 
 
 def plan_prune(

@@ -12,14 +12,14 @@ from ..bucket.download import from_bucket
 from ..bucket.lock import LockTimes
 from ..bucket.scan import group_files
 from ..bucket.upload import between_buckets, to_bucket
+from ..cache.entry import CachedModel
+from ..cache.scan import CacheScan
 from ..errors import SettingError
 from ..facts import Fact
 from ..gcs import open_folder
 from ..locations import is_bucket, prepare_directory
 from ..progress import Progress, Tally, no_progress, run_all, run_aside
-from .entry import CachedModel
-from .removal import Choice
-from .scan import CacheScan
+from .remove import Choice
 
 _AT_ONCE = 16
 
