@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import hub_magic
-from hub_magic.cli.commands import COMMANDS, make_parser
+from hub_magic.cli.parser import COMMANDS, make_parser
 from hub_magic.options import MAGICS, Option
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..options import option
 from .candidates import candidates
-from .commands import CACHE, COMMANDS, JSON
+from .parser import CACHE, COMMANDS, JSON
 
 # bash takes a colon for the end of a word, so what stands before the last one is cut off its answers.
 _BASH = """\

@@ -19,7 +19,7 @@ from repository import REPOSITORY
 from test_care_savedmodel import model
 
 from hub_magic import options, parse_handle
-from hub_magic.cli.commands import COMMANDS, DOCTOR, make_parser
+from hub_magic.cli.parser import COMMANDS, DOCTOR, make_parser
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 

@@ -21,7 +21,7 @@ from sessions import commands, replay, replay_commands, sessions
 
 import hub_magic
 from hub_magic import options
-from hub_magic.cli.commands import CACHE, COMMANDS, JSON
+from hub_magic.cli.parser import CACHE, COMMANDS, JSON
 from hub_magic.errors import HubMagicError
 
 DOCS = REPOSITORY / "docs"

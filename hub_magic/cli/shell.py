@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..cache.scan import free_space
+from ..doctor import Diagnosis, Report, diagnose
+from ..doctor.fixes import Fixes
 from ..facts import Fact
 from ..loading import choose_mode
 from ..runtime import detect_runtime
@@ -59,3 +61,10 @@ def show_mode(arguments: Namespace, _show: Callable[[Fact], object]) -> ModeSett
     elif OFFLINE_VARIABLE in os.environ:
         lines.append(f"unset {OFFLINE_VARIABLE}")
     return ShellLines(mode, reason, (*lines, *keras))
+
+
+def examine(arguments: Namespace, _show: Callable[[Fact], object]) -> Diagnosis | Report:
+    """`doctor`, with `--online` and `--report`; what it says to run are lines for a shell."""
+    fixes = Fixes(in_notebook=False, cache=arguments.cache or "")
+    diagnosis = diagnose(online=arguments.online, fixes=fixes)
+    return diagnosis.report() if arguments.report else diagnosis
