@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import hub_magic
 from hub_magic.cli.parser import COMMANDS, make_parser
-from hub_magic.options import MAGICS, Option
+from hub_magic.commands.options import MAGICS, Option
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction

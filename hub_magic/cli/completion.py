@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from ..options import option
-from .candidates import candidates
+from ..commands.completion import candidates
+from ..commands.options import option
 from .parser import CACHE, COMMANDS, JSON
 
 # bash takes a colon for the end of a word, so what stands before the last one is cut off its answers.

@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .. import options
-from ..options import Option, option
+from ..commands import options
+from ..commands.options import Option, option
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..cache.scan import free_space
+from ..commands.verbs import location
 from ..doctor import Diagnosis, Report, diagnose
 from ..doctor.fixes import Fixes
 from ..facts import Fact
@@ -23,7 +24,6 @@ from ..settings import (
     read_mode,
     set_mode,
 )
-from .acts import location
 
 
 @dataclass(frozen=True, slots=True)

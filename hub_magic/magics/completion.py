@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import TryNext
 
-from ..options import MAGICS
+from ..commands.options import MAGICS
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -37,7 +37,7 @@ def install_completion(shell: InteractiveShell) -> Callable[[], None]:
 
 def _complete(pattern: re.Pattern[str], event: Any) -> list[str]:
     """What may stand for the event's symbol, which IPython cuts at colons and the like."""
-    from ..cli.candidates import candidates
+    from ..commands.completion import candidates
 
     line = pattern.match(event.text_until_cursor)
     if line is None:

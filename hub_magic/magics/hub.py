@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import Unicode
 
-from .. import options
+from ..commands import options
 from ..errors import HubMagicError
 from ..settings import (
     KERAS_VARIABLE,

@@ -8,8 +8,8 @@ from typing import Any
 
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
+from ..commands.options import Option
 from ..errors import SettingError
-from ..options import Option
 
 Magic = Callable[..., Any]
 

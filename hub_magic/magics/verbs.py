@@ -47,8 +47,7 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
 
 def browse() -> CacheBrowser:
     """No argument: the browser in a notebook, a table in a terminal."""
-    from ..cli.acts import location
-    from ..cli.looks import list_with_bar
+    from ..commands.verbs import list_with_bar, location
     from ..widget import CacheBrowser
 
     return CacheBrowser(listed=list_with_bar(location()))

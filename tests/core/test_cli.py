@@ -18,8 +18,9 @@ from faulty_host import Fault, FaultyHost
 from repository import REPOSITORY
 from test_care_savedmodel import model
 
-from hub_magic import options, parse_handle
+from hub_magic import parse_handle
 from hub_magic.cli.parser import COMMANDS, DOCTOR, make_parser
+from hub_magic.commands import options
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 

@@ -20,8 +20,8 @@ from repository import REPOSITORY
 from sessions import commands, replay, replay_commands, sessions
 
 import hub_magic
-from hub_magic import options
 from hub_magic.cli.parser import CACHE, COMMANDS, JSON
+from hub_magic.commands import options
 from hub_magic.errors import HubMagicError
 
 DOCS = REPOSITORY / "docs"

@@ -9,9 +9,9 @@ from ..cache import list_cache
 from ..errors import HubMagicError
 from ..loading import ROUTES
 from ..locations import is_bucket
-from ..options import Option
 from ..settings import MODES
-from .acts import location
+from .options import Option
+from .verbs import location
 
 _MODE, _ROUTE, _HANDLE = "mode", "ROUTE", "HANDLE"
 _PATHS = frozenset({"LOCATION", "PATH", "FILE", "DIRECTORY", "WORD", "location"})

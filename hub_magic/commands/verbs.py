@@ -8,27 +8,53 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cache import CacheScan
+from ..cache import CacheScan, list_cache, scan_cache
 from ..cache.selection import find_duplicates, select
+from ..care.copy import Copied, CopyPlan, plan_copy
 from ..care.prune import plan_prune
 from ..care.remove import Removal, Removed, plan_removal
 from ..errors import HandleError
 from ..facts import Fact
 from ..handles import parse_handle
-from ..locations import is_bucket
-from ..progress import byte_bar
+from ..locations import is_bucket, read_location
+from ..progress import byte_bar, with_bar
 from ..quantities import parse_period, parse_size
 from ..settings import read_cache
-from .looks import list_with_bar, scan_with_bar
 
 if TYPE_CHECKING:
     from ..cache.other_caches import MachineScan
     from ..cache.verify import Verification
     from ..care.repair import Repair, Repaired
     from ..download.fetched_models import FetchedModels
+
+
+def scan_with_bar(location: str) -> CacheScan:
+    """Everything about the entries of a cache.
+
+    Raises:
+        SettingError: the location cannot be listed.
+    """
+    return _list_bucket(location) if is_bucket(location) else scan_cache(location)
+
+
+def list_with_bar(location: str) -> CacheScan:
+    """The entries by name; the files of those in a directory have not been looked at.
+
+    Raises:
+        SettingError: the location cannot be listed.
+    """
+    return _list_bucket(location) if is_bucket(location) else list_cache(location)
+
+
+def _list_bucket(location: str) -> CacheScan:
+    from ..bucket.scan import scan_bucket
+
+    return with_bar(f"Listing {location}", partial(scan_bucket, location), unit="objects")
+
 
 Show = Callable[[Fact], object]
 
@@ -137,4 +163,17 @@ def _carry_out(plan: Removal, show: Show, *, only_plan: bool) -> Removal | Remov
     if plan.going:
         show(plan)
     with byte_bar("Removing", plan.size) as progress:
+        return plan.execute(progress)
+
+
+def copy_to(arguments: Namespace, show: Callable[[Fact], object]) -> CopyPlan | Copied:
+    """`--copy-to LOCATION`: the models that are not there yet."""
+    target = read_location(arguments.copy_to, os.environ)
+    value = read_cache().value
+    source = value.rstrip("/") if is_bucket(value) else os.path.abspath(value)  # noqa: PTH100 - links stay
+    plan = plan_copy(scan_with_bar(source), scan_with_bar(target))
+    if arguments.dry_run or not plan.going:
+        return plan
+    show(plan)
+    with byte_bar("Copying", plan.size) as progress:
         return plan.execute(progress)

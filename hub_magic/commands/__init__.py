@@ -1,0 +1,1 @@
+"""What the magics and the command line share: options, verbs and completion."""
