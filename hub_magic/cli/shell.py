@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..cache.scan import free_space
 from ..commands.verbs import location
 from ..doctor import Diagnosis, Report, diagnose
-from ..doctor.fixes import Fixes
+from ..doctor.context import Fixes
 from ..facts import Fact
 from ..loading import choose_mode
 from ..runtime import detect_runtime

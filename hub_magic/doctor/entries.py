@@ -10,9 +10,8 @@ from ..cache.verify import Verification, verify
 from ..care.repair import plan_repair
 from ..errors import SettingError
 from ..quantities import plural, size
-from .finding import Finding
-from .fixes import Fixes
-from .surroundings import Surroundings
+from .context import Fixes, Surroundings
+from .diagnosis import Finding
 
 _NAMED = 3  # of many, so many are named
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from .finding import Finding
-from .fixes import Fixes
-from .surroundings import Surroundings
+from ..cache import list_cache
+from ..download.explain import explain_answer, explain_silence
+from ..download.uncompressed import named_folder
+from ..download.web import RetryPolicy, Web
+from ..errors import DownloadError, HandleError, SettingError
+from ..handles import Handle, parse_handle
+from ..locations import is_bucket
+from .context import Fixes, Surroundings
+from .diagnosis import Finding
+from .location import better_place
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
@@ -92,3 +102,146 @@ def _fault_of_trust(name: str, value: str) -> str:
             return "" if _BEGINNING in file.read(_LONGEST) else "holds no certificate"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
+
+
+_FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+_NAME = "credentials"
+# What TensorFlow's own look understands (`google_auth_provider.cc`).
+_FOR_TENSORFLOW = ("service_account", "authorized_user")
+_GIVEN_OUT_HERE = ("colab", "colab-enterprise", "workbench")
+
+
+def check_credentials(here: Surroundings) -> Iterator[Finding]:
+    """Whether a bucket can be logged in to, and whether it lets us in where that may be asked."""
+    needed = is_bucket(here.cache)
+    yield _credentials(here, needed=needed)
+    if needed:
+        yield _bucket(here)
+
+
+def _credentials(here: Surroundings, *, needed: bool) -> Finding:
+    named = here.env.get(_FILE_VARIABLE, "")
+    if named:
+        return _named_file(here, named, needed=needed)
+    path = _well_known(here.env)
+    if os.path.isfile(path):  # noqa: PTH113 - Path raises where it may not look
+        return Finding(_NAME, "fine", f"a login of gcloud's in {path}")
+    if not needed:
+        return Finding(_NAME, "fine", "none, and none is needed: the cache is no bucket")
+    if here.runtime.host in _GIVEN_OUT_HERE and here.fixes.in_notebook:
+        fix = "from google.colab import auth; auth.authenticate_user()"
+        return Finding(
+            _NAME, "warning", "none in a file; this machine may give some out, or a login does", fix
+        )
+    fix = here.fixes.run("gcloud auth application-default login")
+    return Finding(_NAME, "warning", "none in a file, and only machines of Google's give some out", fix)
+
+
+def _named_file(here: Surroundings, path: str, *, needed: bool) -> Finding:
+    without = here.fixes.unset(_FILE_VARIABLE)
+    try:
+        kind = str(json.loads(Path(path).read_text(encoding="utf-8"))["type"])
+    except OSError as error:
+        found = f"{_FILE_VARIABLE} names {path}, which cannot be read ({error.strerror})"
+        return Finding(_NAME, "problem", found, without)
+    except (ValueError, KeyError, TypeError):  # no JSON, or not of this kind
+        return Finding(_NAME, "problem", f"{_FILE_VARIABLE} names {path}, which is no key file", without)
+    if needed and kind not in _FOR_TENSORFLOW:
+        found = f"{path} is of the kind {kind}, which TensorFlow does not read"
+        return Finding(_NAME, "problem", found, without)
+    return Finding(_NAME, "fine", f"{kind.replace('_', ' ')} in {path}")
+
+
+def _well_known(env: Mapping[str, str]) -> Path:
+    """Where gcloud puts a login: `google/auth/_cloud_sdk.py`."""
+    folder = env.get("CLOUDSDK_CONFIG", "")
+    if not folder and os.name == "nt":
+        folder = os.path.join(env.get("APPDATA", ""), "gcloud")  # noqa: PTH118 - may be a relative nothing
+    folder = folder or os.path.expanduser("~/.config/gcloud")  # noqa: PTH111 - Path raises where no home is
+    return Path(folder, "application_default_credentials.json")
+
+
+def _bucket(here: Surroundings) -> Finding:
+    name, location = "bucket", here.cache
+    if not here.is_online:
+        found = f"{location} has not been asked; --online does"
+        return Finding(name, "unknown", found, here.fixes.ask_others())
+    from ..gcs import check_bucket
+
+    try:
+        access = check_bucket(location, runtime=here.runtime)
+    except SettingError as error:
+        return Finding(name, "problem", str(error), here.fixes.cache_at(better_place(location)))
+    if access.refusal:
+        return Finding(name, "problem", access.refusal, here.fixes.cache_at(better_place(location)))
+    found = f"{location} can be listed, read and written by {access.identity}"
+    return Finding(
+        name, "fine", f"{found}; the worker reads it as {access.reader}" if access.reader else found
+    )
+
+
+# Asked where nothing is cached: small, and among the most used.
+_USUAL = "https://tfhub.dev/google/nnlm-en-dim50/2"
+_AT_ONCE = 8
+# A doctor waits for nobody long.
+_RETRIES = RetryPolicy(connect=3, read=5, tries=1)
+
+
+def check_hosts(here: Surroundings) -> Iterator[Finding]:
+    """One finding for each host, asked for one of its cached models."""
+    try:
+        cached = [model.handle for model in list_cache(here.cache).models]
+    except SettingError:
+        cached = []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(_ask, one_for_each_host(cached) or (parse_handle(_USUAL),))
+
+
+def one_for_each_host(handles: Iterable[str]) -> tuple[Handle, ...]:
+    """The first of the handles at each host, in the order of hosts; what is no URL is left out."""
+    found: dict[str, Handle] = {}
+    for text in sorted(handles):
+        try:
+            handle = parse_handle(text)
+        except HandleError:
+            continue
+        if handle.kind == "http":
+            found.setdefault(_host(handle), handle)
+    return tuple(found[host] for host in sorted(found))
+
+
+def _host(handle: Handle) -> str:
+    return urlsplit(handle.text).netloc.rpartition("@")[2].lower()
+
+
+def _ask(handle: Handle) -> Finding:
+    import requests
+    from urllib3.exceptions import HTTPError  # which reading a body raises
+
+    name = f"host {_host(handle)}"
+    web = Web(_RETRIES, connections=1)
+    mark = "&" if urlsplit(handle.text).query else "?"
+    began = time.monotonic()
+    try:
+        answer = web.get(f"{handle.text}{mark}{urlencode({'tf-hub-format': 'compressed'})}")
+        with answer:
+            first = answer.raw.read(1)
+            took = time.monotonic() - began
+            rest = answer.raw.read(1 << 12) if answer.status_code >= 400 else b""
+    except (requests.RequestException, HTTPError, OSError) as error:
+        return Finding(name, "problem", explain_silence(handle.text, error, 1))
+    finally:
+        web.close()
+    if answer.status_code >= 400:
+        words = explain_answer(handle.text, answer.url, answer.status_code, first + rest)
+        return Finding(name, "problem", words)
+    return Finding(
+        name, "fine", f"the first byte of {handle} came after {took:.2f} s; {_uncompressed(handle)}"
+    )
+
+
+def _uncompressed(handle: Handle) -> str:
+    try:
+        return f"uncompressed is offered in {named_folder(handle, _RETRIES)}"
+    except DownloadError:
+        return "uncompressed is not offered"

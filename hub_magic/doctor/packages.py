@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from ..import_hooks import ImportHook, is_installed
 from ..keras import imported_keras, wants_keras_2
+from ..runtime import Runtime
 from ..settings import KERAS_VARIABLE
-from .finding import Finding
-from .surroundings import Surroundings
+from .context import Surroundings
+from .diagnosis import Finding
 
 # tensorflow_hub's own requirement (`_ensure_tf_install`), and the first version whose tf.keras is Keras 3.
 _OLDEST = (1, 15)
@@ -115,3 +119,126 @@ def _minor(version: str) -> tuple[int, ...]:
     """Major and minor of a version; () where it has none."""
     parts = version.split(".")[:2]
     return tuple(map(int, parts)) if len(parts) == 2 and all(map(str.isdecimal, parts)) else ()
+
+
+_NAME = "widgets"
+_REQUIRED = {"ipywidgets": (7, 7, 1), "anywidget": (0, 9)}
+# Each package and its extension of JupyterLab, a folder below one of Jupyter's data folders.
+_EXTENSIONS = {
+    "jupyterlab-widgets": "@jupyter-widgets/jupyterlab-manager",
+    "anywidget": "anywidget",
+}
+_FETCHING = {
+    "colab": "Colab's page fetches the browser's part from the internet",
+    "vscode": "VS Code fetches the browser's part from the internet, or from this machine",
+    "kaggle": "Kaggle's editor fetches the browser's part from the internet",
+}
+
+
+def check_front_end(here: Surroundings) -> Iterator[Finding]:
+    """The packages of widgets, and where JupyterLab may find their JavaScript."""
+    if not here.fixes.in_notebook or here.runtime.host in {"terminal", "script"}:
+        yield Finding(_NAME, "fine", "none in a terminal, where %hub_cache shows a table")
+    else:
+        yield _faulty_package(here) or _in_browser(here)
+
+
+def _faulty_package(here: Surroundings) -> Finding | None:
+    for package, oldest in _REQUIRED.items():
+        version = here.version_of(package)
+        if version is None or _numbers(version) < oldest:
+            found = f"{package} {version} is too old" if version else f"{package} is not installed"
+            wanted = f"{package}>={'.'.join(map(str, oldest))}"
+            return Finding(_NAME, "problem", f"{found} for the browser", here.fixes.install(wanted))
+    return None
+
+
+def _in_browser(here: Surroundings) -> Finding:
+    both = ", ".join(f"{package} {here.version_of(package)}" for package in _REQUIRED)
+    if here.runtime.host in _FETCHING:
+        return Finding(_NAME, "fine", f"{both}; {_FETCHING[here.runtime.host]}")
+    missing = [package for package, folder in _EXTENSIONS.items() if not _has_extension(here, folder)]
+    if not missing:
+        return Finding(_NAME, "fine", f"{both}, with their extensions of JupyterLab")
+    if here.version_of("jupyterlab") is None and here.version_of("notebook") is None:
+        where = "the server runs in another environment, which needs jupyterlab-widgets and anywidget, too"
+        return Finding(_NAME, "unknown", f"{both}; {where}")
+    found = f"{both}; JupyterLab lacks the extension of {' and '.join(missing)}"
+    fix = here.fixes.install("--force-reinstall", "--no-deps", *missing)
+    return Finding(_NAME, "problem", f"{found}. Restart its server after the fix", fix)
+
+
+def _has_extension(here: Surroundings, folder: str) -> bool:
+    """Whether one of Jupyter's data folders, as `jupyter --paths` gives them, holds it."""
+    named = [path for path in here.env.get("JUPYTER_PATH", "").split(os.pathsep) if path]
+    home = here.env.get("JUPYTER_DATA_DIR") or os.path.expanduser("~/.local/share/jupyter")  # noqa: PTH111
+    usual = (home, f"{sys.prefix}/share/jupyter", "/usr/local/share/jupyter", "/usr/share/jupyter")
+    places = (Path(root, "labextensions", folder, "package.json") for root in (*named, *usual))
+    return any(map(os.path.isfile, places))  # Path's own raises where it may not look
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdecimal())
+
+
+_OURS = sys.modules[__name__.partition(".")[0]]
+_PACKAGES = (
+    "tensorflow-hub",
+    "tf-keras",
+    "keras",
+    "setuptools",
+    "ipython",
+    "ipykernel",
+    "ipywidgets",
+    "anywidget",
+    "jupyterlab",
+    "jupyterlab-widgets",
+    "notebook",
+    "kagglehub",
+)
+
+
+def check_machine(here: Surroundings) -> Iterator[Finding]:
+    """Where this runs, and what with."""
+    yield _runtime(here)
+    yield _versions(here)
+
+
+def _runtime(here: Surroundings) -> Finding:
+    runtime = here.runtime
+    found = _in_words(runtime)
+    if runtime.tensorflow.remedy:
+        build = f"{runtime.tensorflow.package} {runtime.tensorflow.version}".strip() or "no TensorFlow"
+        return Finding(
+            "runtime",
+            "problem",
+            f"{found}; {build} cannot drive it",
+            here.fixes.run(runtime.tensorflow.remedy),
+        )
+    if runtime.accelerator.kind == "tpu" and not runtime.is_remote and not runtime.accelerator.visible:
+        return Finding("runtime", "warning", f"{found}, which is expected here and cannot be seen")
+    if runtime.is_remote:
+        found += "; its worker reads no file of this machine: %%hub_tpu takes models there"
+    return Finding("runtime", "fine", found)
+
+
+def _in_words(runtime: Runtime) -> str:
+    accelerator = runtime.accelerator
+    if accelerator.kind == "none":
+        return f"{runtime.host}, without an accelerator"
+    words = f"{accelerator.kind.upper()} {accelerator.generation}".strip()
+    count = f"{accelerator.chips} of " if accelerator.chips > 1 else ""
+    return f"{runtime.host}, {count}{words}, worker {runtime.worker.kind}"
+
+
+def _versions(here: Surroundings) -> Finding:
+    build = here.runtime.tensorflow
+    named = [f"hub_magic {_OURS.__version__}", f"Python {platform.python_version()}"]
+    if build.package:
+        named.append(f"{build.package} {build.version}")
+    if build.libtpu:
+        named.append(f"libtpu {build.libtpu}")
+    named += [f"{package} {version}" for package in _PACKAGES if (version := here.version_of(package))]
+    # Not `platform.platform()`, which starts a process.
+    named.append(f"{platform.system()} {platform.release()} {platform.machine()}")
+    return Finding("versions", "fine", ", ".join(named))

@@ -20,9 +20,8 @@ from ..settings import (
     is_offline,
     read_mode,
 )
-from .finding import Finding
-from .fixes import Fixes
-from .surroundings import Surroundings
+from .context import Fixes, Surroundings
+from .diagnosis import Finding
 
 _CERTIFICATES = "TFHUB_DISABLE_CERT_VALIDATION"
 KNOWN = (

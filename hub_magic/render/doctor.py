@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from ..doctor.finding import Diagnosis, Finding, Report, State
+from ..doctor.diagnosis import Diagnosis, Finding, Report, State
 from ..quantities import plural
 from .tables import html_lines, plain
 

@@ -17,7 +17,7 @@ from gcs_stand_in import ACCOUNT, GcsStandIn
 from host_client import write_model
 from repository import REPOSITORY
 
-from hub_magic.doctor.hosts import one_for_each_host
+from hub_magic.doctor.network import one_for_each_host
 from hub_magic.host import ModelHost
 
 storage = gcs_rig.storage  # a fixture

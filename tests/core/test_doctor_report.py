@@ -10,7 +10,7 @@ from care_cache import NOBODY, lock, plant
 from doctor_rig import Shell
 
 from hub_magic import parse_handle
-from hub_magic.doctor.masking import mask
+from hub_magic.doctor.diagnosis import mask
 
 HANDLE = "https://alice:hunter2@models.example/team/model/1?token=sesame123"
 SECRETS = ("alice", "hunter2", "sesame123", "robot@project", "s3cr3t", "wonder", "ya29.abcdefghijkl")

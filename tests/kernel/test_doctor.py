@@ -22,8 +22,7 @@ from kernel import Kernel
 from repository import REPOSITORY, open_to_all
 
 from hub_magic import diagnose, parse_handle
-from hub_magic.doctor.location import better_place
-from hub_magic.doctor.places import cleaner_of, file_system
+from hub_magic.doctor.location import better_place, cleaner_of, file_system
 from hub_magic.doctor.variables import KNOWN, meant
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
