@@ -18,8 +18,8 @@ from ..cache.scan import free_space
 from ..cache.verify import check_quickly
 from ..download.archive import ArchiveRefusedError, NoSpaceError, check_space, unpack
 from ..download.decode import ArchiveDamagedError, NotAnArchiveError, decompress
-from ..download.explain import explain_disk
-from ..download.leftovers import Parts, clear_dead_lock
+from ..download.lock import Parts, clear_dead_lock
+from ..download.messages import explain_disk
 from ..download.new_entry import put_in_place
 from ..errors import HandleError, HubMagicError, SettingError
 from ..facts import Fact

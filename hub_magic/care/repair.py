@@ -17,8 +17,7 @@ from ..cache.record import find_damage
 from ..cache.scan import Problem, ProblemKind, list_cache
 from ..cache.verify import Checked, Verification
 from ..download.fetching import fetch
-from ..download.leftovers import Parts, growth, read, remove, take_away
-from ..download.lock import LOCK_TIMEOUT, Watch, may_take_over
+from ..download.lock import LOCK_TIMEOUT, Parts, Watch, growth, may_take_over, read, remove, take_away
 from ..download.new_entry import MakeBar
 from ..errors import HandleError, HubMagicError
 from ..facts import Fact
@@ -296,7 +295,7 @@ def _sweep(
         return sweep(location, planned)
     from ..bucket.care import learn_handles, sweep_bucket
     from ..bucket.lock import LockTimes
-    from ..download.into_bucket import adding
+    from ..download.new_entry import adding
     from ..progress import run_all
 
     def work(_tally: object) -> tuple[tuple[Problem, ...], int]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..cache.other_caches import MachineScan
     from ..cache.verify import Verification
     from ..care.repair import Repair, Repaired
-    from ..download.fetched_models import FetchedModels
+    from ..download.fetching import FetchedModels
 
 
 def scan_with_bar(location: str) -> CacheScan:

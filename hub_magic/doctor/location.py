@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..cache.scan import free_space
-from ..download.explain import owner_of
+from ..download.messages import owner_of
 from ..quantities import size
 from .context import Surroundings
 from .diagnosis import Finding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -19,14 +20,22 @@ from ..locations import is_bucket
 from ..progress import DownloadBar, has_audience
 from ..settings import is_offline, read_cache, read_mode
 from .archive import NoSpaceError
-from .explain import explain_disk, no_space
-from .fetched_models import FetchedModels
-from .leftovers import Parts, clear_dead_lock
-from .lock import LOCK_TIMEOUT, lock_entry
+from .http import RetryPolicy
+from .lock import LOCK_TIMEOUT, Parts, clear_dead_lock, lock_entry
+from .messages import explain_disk, no_space, offline_error
 from .new_entry import DownloadOptions, MakeBar, Notice, make_entry, title_of
-from .offline import offline_error
-from .passing import is_ours, parsed_handle, pass_on
-from .web import RetryPolicy
+from .ownership import is_ours, parsed_handle, pass_on
+
+
+class FetchedModels(tuple["Fetched", ...]):
+    """Models that are there now, in the order in which they were asked for."""
+
+    __slots__ = ()
+
+    def to_json(self) -> str:
+        """The facts of each as JSON text."""
+        return json.dumps([model.to_data() for model in self], indent=2)
+
 
 # Source: `tensorflow_hub/compressed_module_resolver.py`, `_HUB_TF_GOOGLE_CN`.
 _MIRROR = "https://hub.tensorflow.google.cn/"
@@ -141,7 +150,7 @@ def _is_uncompressed() -> bool:
 def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: float) -> tuple[str, int]:
     """The model's directory, and the bytes received for it: 0 when it was there, or another fetched it."""
     if is_bucket(cache):
-        from .into_bucket import have_in_bucket
+        from .new_entry import have_in_bucket
 
         return have_in_bucket(
             handle, cache, options, lambda directory: _have(handle, directory, options, lock_timeout)

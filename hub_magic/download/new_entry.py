@@ -3,26 +3,103 @@
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import socket
-from collections.abc import Callable
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING
 
+from ..bucket.lock import LockTimes, look_at, wait_for_entry
+from ..bucket.scan import BucketEntry
+from ..bucket.upload import new_entry, put_entry
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, Descriptor, descriptor_text
 from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
 from ..errors import DownloadError
+from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
-from ..progress import DownloadBar
-from .ahead import Ahead
+from ..progress import DownloadBar, Tally, run_all, run_aside
+from ..settings import is_offline
 from .archive import ArchiveRefusedError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
-from .explain import explain_content
-from .leftovers import Parts, write_new
-from .source import RestartError
+from .http import RestartError, RetryPolicy
+from .lock import Parts, write_new
+from .messages import explain_content, offline_error
 from .transfer import Transfer
-from .web import RetryPolicy
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+_RETRIES = 0.1  # seconds between two looks at whether the other side is still there
+
+
+class Ahead(Iterator[bytes]):
+    """The items of `source`, made while the earlier ones are used.
+
+    Use it in a `with`, and end whatever `source` waits for before leaving it: the thread is waited for.
+
+    Args:
+        source: what to iterate over.
+        tick: called in the reader's thread before each item, and ten times a second while it waits.
+        items: how many may lie ready.
+    """
+
+    def __init__(self, source: Iterator[bytes], tick: Callable[[], None], *, items: int = 16) -> None:
+        self._source = source
+        self._tick = tick
+        self._ready: queue.Queue[bytes | BaseException] = queue.Queue(items)
+        self._is_left = threading.Event()
+        self._end: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="hub_magic unpack", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._is_left.set()
+        self._thread.join()
+
+    def __next__(self) -> bytes:
+        while self._end is None:
+            self._tick()
+            try:
+                item = self._ready.get(timeout=_RETRIES)
+            except queue.Empty:
+                continue
+            if not isinstance(item, BaseException):
+                return item
+            self._end = item
+        raise self._end
+
+    def _run(self) -> None:
+        try:
+            for item in self._source:
+                if not self._put(item):
+                    return
+            self._put(StopIteration())
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the reader gets it
+            self._put(error)
+
+    def _put(self, item: bytes | BaseException) -> bool:
+        """Whether there was still a reader to take it."""
+        while not self._is_left.is_set():
+            try:
+                self._ready.put(item, timeout=_RETRIES)
+            except queue.Full:
+                continue
+            return True
+        return False
+
 
 Notice = Callable[[str], None]
 MakeBar = Callable[[str, int | None], DownloadBar]
@@ -153,3 +230,80 @@ def put_in_place(parts: Parts, handle: str, etag: str, files: tuple[FileRecord, 
         if os.path.lexists(parts.old):
             os.rename(parts.old, entry)  # noqa: PTH104
         raise
+
+
+# Downloads the model's archive into a cache in this directory: the entry's path, and the bytes received.
+Download = Callable[[str], tuple[str, int]]
+
+
+def have_in_bucket(
+    handle: Handle, cache: str, options: DownloadOptions, download: Download, times: LockTimes | None = None
+) -> tuple[str, int]:
+    """The model's location in the bucket, and the bytes received for it: 0 when it was there.
+
+    Args:
+        handle: the model's.
+        cache: the `gs://` location.
+        options: how to show progress.
+        download: downloads it into a directory.
+        times: with other machines that are at work on it; the usual one when None.
+
+    Raises:
+        SettingError: the bucket refuses, or does not answer.
+        NotCachedError: it is not there, and offline mode is on.
+        DownloadError: the archive cannot be had.
+    """
+    path = f"{cache}/{handle.folder}"
+    with ExitStack() as stack:
+
+        def look(_tally: Tally) -> tuple[BucketFolder, BucketEntry]:
+            folder = stack.enter_context(open_folder(cache))
+            return folder, look_at(folder, handle.folder)
+
+        with options.bar(f"Asking for {cache}", None) as bar:
+            folder, found = run_aside(look, adding(bar, quiet=1))
+        if found.is_whole:
+            return path, 0
+        if is_offline():
+            raise offline_error(handle, cache, found.damage if found.exists else None)
+        with options.bar("", None) as bar:
+            before, lock = wait_for_entry(
+                folder, handle.folder, times or LockTimes(), lambda entry: _show_other(bar, handle, entry)
+            )
+        if lock is None:
+            return path, 0
+        with lock:
+            if before.is_whole_without_lock:
+                return path, 0
+            with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
+                local, received = download(here)
+                entry = new_entry(folder, local)
+                with options.bar(f"Sending {title_of(handle)}", entry.size) as bar:
+                    run_all([lambda tally: put_entry(lock, before, entry, tally.add)], adding(bar), workers=1)
+    return path, received
+
+
+def _show_other(bar: DownloadBar, handle: Handle, entry: BucketEntry) -> None:
+    holder = entry.holder
+    who = f"process {holder.pid} on {holder.host}" if holder else "another machine"
+    sent = sum(file.size for file in entry.scratch_files())
+    bar.show(sent, title=f"{who} is fetching {title_of(handle)}")
+
+
+def adding(bar: DownloadBar, *, quiet: float = 0) -> Callable[[int], None]:
+    """A bar told of further bytes; the bar itself wants to know how many there are in all.
+
+    Args:
+        bar: the bar.
+        quiet: seconds in which it does not show up yet.
+    """
+    done = 0
+    began = time.monotonic()
+
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+        if time.monotonic() - began >= quiet:
+            bar.show(done)
+
+    return add

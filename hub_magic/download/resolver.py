@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import HandleError
 from ..import_hooks import ImportHook
 from ..settings import read_cache
-from .passing import is_ours, parsed_handle
+from .ownership import is_ours, parsed_handle
 
 # Where tensorflow_hub 0.16.1 keeps its own resolvers. One from anywhere else was added by somebody for a
 # purpose, such as the one in Kaggle's images, and is asked before us.

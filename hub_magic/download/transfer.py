@@ -16,11 +16,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import DownloadError
-from .body import Body, PassingError
-from .digests import Digests
+from .decode import Digests
+from .http import Body, Facts, PassingError, RetryPolicy, Source, Web
 from .pieces import Piece, Pieces, StoppedError
-from .source import Facts, Source
-from .web import RetryPolicy, Web
 
 if TYPE_CHECKING:
     from typing_extensions import Self

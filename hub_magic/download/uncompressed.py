@@ -13,7 +13,7 @@ from ..errors import DownloadError
 from ..handles import Handle
 
 if TYPE_CHECKING:
-    from .web import RetryPolicy
+    from .http import RetryPolicy
 
 _INSTEAD = "Load it with %hub_mode compressed"
 _GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
@@ -43,8 +43,8 @@ def named_folder(handle: Handle, retries: RetryPolicy | None = None) -> str:
     """
     import requests
 
-    from .explain import explain_answer, explain_silence
-    from .web import RetryPolicy, Web
+    from .http import RetryPolicy, Web
+    from .messages import explain_answer, explain_silence
 
     url = urlparse(handle.text)
     query = urlencode([*parse_qsl(url.query), ("tf-hub-format", "uncompressed")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..download.fetched_models import FetchedModels
+from ..download.fetching import FetchedModels
 from ..quantities import size
 from .tables import Column, html_table, text_table
 

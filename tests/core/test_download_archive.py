@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub_magic.cache.record import FileRecord
-from hub_magic.download.ahead import Ahead
 from hub_magic.download.archive import ArchiveRefusedError, NoSpaceError, unpack
 from hub_magic.download.decode import ArchiveDamagedError, NotAnArchiveError, decompress
+from hub_magic.download.new_entry import Ahead
 
 
 def chunked(data: bytes, size: int = 1000):

@@ -12,7 +12,7 @@ from archives import model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
 
 from hub_magic.download import fetch
-from hub_magic.download.web import RetryPolicy
+from hub_magic.download.http import RetryPolicy
 from hub_magic.errors import DownloadError
 
 ARCHIVE = model_archive()

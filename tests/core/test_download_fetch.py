@@ -37,9 +37,9 @@ from hub_magic.cache.record import (
 )
 from hub_magic.download import fetch, fetch_all, resolve
 from hub_magic.download.fetching import archive_url
-from hub_magic.download.offline import similar
-from hub_magic.download.passing import is_ours
-from hub_magic.download.web import RetryPolicy
+from hub_magic.download.http import RetryPolicy
+from hub_magic.download.messages import similar
+from hub_magic.download.ownership import is_ours
 from hub_magic.errors import DamagedEntryError, DownloadError, HandleError, NotCachedError
 from hub_magic.handles import parse_handle
 
@@ -299,7 +299,7 @@ def test_hosts_that_are_not_there(cache: Path, handle: str, words: str) -> None:
 
 
 def test_withdrawn_models() -> None:
-    from hub_magic.download.explain import explain_answer
+    from hub_magic.download.messages import explain_answer
 
     gone = "https://tfhub.dev/nvidia/unet/industrial/class_7/1"
     assert "withdrawn from tfhub.dev" in explain_answer(gone, gone, 404, b"")

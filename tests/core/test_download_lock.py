@@ -22,8 +22,7 @@ from fork_server import GOOGLE, PIPE, TENSORFLOW, ForkedProcess, start_python
 from hub_magic.cache.layout import LOCK_SUFFIX, Holder, lock_text
 from hub_magic.cache.locks import holder_state
 from hub_magic.download import fetch
-from hub_magic.download.leftovers import Parts, sweep
-from hub_magic.download.lock import Watch, lock_entry, may_take_over
+from hub_magic.download.lock import Parts, Watch, lock_entry, may_take_over, sweep
 from hub_magic.handles import parse_handle
 
 FILES = model_files(300_000)

@@ -20,7 +20,7 @@ from faulty_host import Fault, FaultyHost
 from fork_server import GOOGLE, ForkedProcess, start_python
 
 from hub_magic.download import fetch
-from hub_magic.download.web import RetryPolicy
+from hub_magic.download.http import RetryPolicy
 from hub_magic.errors import DownloadError
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(7200)]
