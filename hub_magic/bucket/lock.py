@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from ..cache.layout import LOCK_SUFFIX, Holder, lock_text
 from ..cache.locks import holder_state
 from ..gcs import BucketFile, BucketFolder
-from ..gcs.refusals import BucketError
+from ..gcs.identity import BucketError
 from .scan import BucketEntry, group_files, lock_metadata
 
 if TYPE_CHECKING:

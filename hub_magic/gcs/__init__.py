@@ -4,9 +4,8 @@ google-cloud-storage takes a second to import, so it is imported when a bucket i
 """
 
 from .access import BucketAccess, check_bucket, require_bucket
-from .connection import open_folder
-from .files import BucketFile, Copying, local_checksum
-from .folder import LARGEST_BATCH, BucketFolder
+from .folder import LARGEST_BATCH, BucketFolder, open_folder
+from .objects import BucketFile, Copying, local_checksum
 from .transfer import MOST_PIECES, copy_between, download, join, upload
 
 __all__ = [

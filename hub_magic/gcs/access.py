@@ -2,19 +2,103 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from ..errors import SettingError
 from ..facts import Fact
 from ..locations import read_location
 from ..runtime import Runtime
-from .connection import open_folder
-from .folder import BucketFolder
-from .identity import Identity, first_line
-from .refusals import ASK_OWNER, BucketError, refusals_in_words
-from .worker_account import find_reader
+from .folder import BucketFolder, open_folder
+from .identity import ASK_OWNER, BucketError, Identity, first_line, refusals_in_words
+
+# Colab's TPUs on the network were all of one project: googlecolab/colabtools#1177.
+_COLAB_PROJECT = "495559152420"
+_METADATA = "computeMetadata/v1/project/numeric-project-id"
+# Seconds to wait for a connection to the machine's own server, and for an answer.
+_BRIEFLY = (1, 3)
+
+
+class Reader(NamedTuple):
+    """Who reads for the worker.
+
+    Attributes:
+        name: their account, or whose it is; "" where the worker is this process.
+        remedy: how to let them.
+    """
+
+    name: str = ""
+    remedy: str = ""
+
+
+def find_reader(runtime: Runtime | None, location: str, identity: Identity, project: str = "") -> Reader:
+    """Who must be able to read a bucket besides this kernel.
+
+    Args:
+        runtime: where kernel and worker run.
+        location: the `gs://` location.
+        identity: who this kernel is.
+        project: its project's id, where that is known.
+    """
+    if runtime is None or not runtime.is_remote:
+        return Reader()
+    bucket = "/".join(location.split("/")[:3])
+    by_hand = Reader(
+        f"the account that the worker at {', '.join(runtime.worker.endpoints) or runtime.worker.job} runs as",
+        f"Give that account the role roles/storage.objectViewer on {bucket}.",
+    )
+    if runtime.worker.kind == "multi-host":  # TPU VMs, each of which reads as the account attached to it
+        is_known = identity.kind == "machine" and identity.account
+        return _let(identity.account, bucket) if is_known else by_hand
+    if runtime.accelerator.kind != "tpu":
+        return by_hand
+    number = _project_number(identity)
+    if number:
+        return _let(f"service-{number}@cloud-tpu.iam.gserviceaccount.com", bucket)
+    ask = (
+        f"gcloud beta services identity create --service=tpu.googleapis.com --project={project or 'PROJECT'}"
+    )
+    return Reader(
+        "the TPU service agent of its project, service-NUMBER@cloud-tpu.iam.gserviceaccount.com",
+        f"`{ask}` prints it; give it the role roles/storage.objectViewer on {bucket}.",
+    )
+
+
+def _let(account: str, bucket: str) -> Reader:
+    return Reader(
+        account,
+        f"To let it: gcloud storage buckets add-iam-policy-binding {bucket} "
+        f"--member=serviceAccount:{account} --role=roles/storage.objectViewer",
+    )
+
+
+def _project_number(identity: Identity) -> str:
+    """The number of the TPU's project: Colab's, or this machine's own; "" where nothing tells."""
+    if os.environ.get("COLAB_TPU_ADDR"):
+        return _COLAB_PROJECT
+    for name in ("CLOUD_ML_PROJECT_ID", "GOOGLE_CLOUD_PROJECT"):  # the first is a number in Vertex AI
+        if os.environ.get(name, "").isdecimal():
+            return os.environ[name]
+    return _ask_machine() if identity.kind == "machine" else ""
+
+
+def _ask_machine() -> str:
+    """The number of the project that this machine of Google Cloud belongs to; "" without an answer."""
+    import requests
+
+    host = os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy's own machine would answer
+        try:
+            answer = session.get(
+                f"http://{host}/{_METADATA}", headers={"Metadata-Flavor": "Google"}, timeout=_BRIEFLY
+            )
+        except requests.RequestException:
+            return ""
+    return answer.text.strip() if answer.ok and answer.text.strip().isdecimal() else ""
+
 
 # What each act takes: replacing an object is deleting it, too, and a lock is changed while it is held.
 _NEEDED = {

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from ..progress import Progress, no_progress
-from .files import BucketFile, Part, Watched, local_checksum
 from .folder import BucketFolder
+from .objects import BucketFile, Part, Watched, local_checksum
 
 MOST_PIECES = 32  # of which one object can be made, by the manual's "Composite objects"
 # A larger object is sent in chunks, each of which can be sent again.
