@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 
 from .archives import ArchiveStore
 from .catalog import Catalog, is_model
-from .handler import Request
 from .pages import url_path
-from .server import Server
+from .server import Request, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ import pytest
 from host_client import FILES, ask, ask_on, connect, write_model
 
 from hub_magic.host import HostError, ModelHost, Request
-from hub_magic.host.ranges import plan_part
+from hub_magic.host.archives import plan_part
 
 MODEL = "/digits/classifier/1"
 BUCKET = "gs://bucket/digits/classifier/1"
