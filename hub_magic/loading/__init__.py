@@ -1,8 +1,6 @@
 """How a model gets to the worker that runs it."""
 
-from .events import ModelLoaded, RouteLeft
-from .mode import choose_mode
-from .plan import ROUTES, LoadPlan, Route, RouteReason, plan_load
+from .plan import ROUTES, LoadPlan, ModelLoaded, Route, RouteLeft, RouteReason, choose_mode, plan_load
 from .session import LoadSession, loading_for
 
 __all__ = [

@@ -12,13 +12,12 @@ from typing import Any
 
 from ..errors import RouteError
 from ..locations import is_bucket
-from .events import ModelLoaded, RouteLeft
 from .load_function import Load, load_function, replace_load
 from .model_files import ModelFiles, find_model_files
-from .plan import LoadPlan, Route
+from .plan import LoadPlan, ModelLoaded, Route, RouteLeft
 from .relay import RelayReport, plan_relay, relay, worker_tasks
 from .resolving import RouteResolver, first_line
-from .worker_files import worker_ops_at_once
+from .worker import worker_ops_at_once
 
 # This process. In full: a mere "/job:localhost", as the manual has it, is completed from the device in force,
 # and then fails on every task but the first.

@@ -173,3 +173,66 @@ def _warnings(runtime: Runtime) -> tuple[str, ...]:
         return ()
     here = f"{build.package} {build.version}" if build.package else "no TensorFlow"
     return (f"This machine has a TPU, but {here} cannot drive it. Run: {build.remedy}",)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoaded(Fact):
+    """A model that was loaded.
+
+    Attributes:
+        handle: its handle, or its path where it was loaded by path.
+        route: how its files reached the worker.
+        worker: the job that holds it ("/job:worker"), or "" for this process.
+        sent: bytes sent to workers for it; 0 when they had them already, or needed none.
+        seconds: how long sending took.
+        memory: bytes of memory that its files take, here and on each worker, where the worker has no disk to
+            keep them on; else 0.
+    """
+
+    handle: str
+    route: Route
+    worker: str = ""
+    sent: int = 0
+    seconds: float = 0.0
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLeft(Fact):
+    """A route that did not work for a model, and the one tried next.
+
+    Attributes:
+        handle: the model's handle or path.
+        route: the route that failed.
+        next_route: the one that is tried instead.
+        reason: why it failed, in one line.
+    """
+
+    handle: str
+    route: Route
+    next_route: Route
+    reason: str
+
+
+# A model of a few hundred megabytes, its archive's share, and room to work.
+_LITTLE_SPACE = 2_000_000_000
+
+
+def choose_mode(runtime: Runtime, location: str, free: int) -> tuple[str, str]:
+    """The mode for this runtime, and why.
+
+    Args:
+        runtime: where the kernel and the worker run.
+        location: the cache location in force.
+        free: bytes free there; negative when there is no such number.
+    """
+    if is_bucket(location):
+        return "auto", "the cache is a bucket, which every worker reads"
+    if runtime.is_remote:
+        return (
+            "uncompressed",
+            f"the worker at {', '.join(runtime.worker.endpoints)} cannot read this machine's disk",
+        )
+    if 0 <= free < _LITTLE_SPACE:
+        return "uncompressed", f"only {free / 1e9:.1f} GB are free at {location}"
+    return "auto", f"models are read from this machine's disk, and {free / 1e9:.0f} GB are free at {location}"

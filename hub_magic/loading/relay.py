@@ -22,8 +22,7 @@ from ..errors import RouteError
 from ..facts import Fact
 from ..runtime.worker import connected_worker
 from .model_files import ModelFile, find_model_files
-from .worker_copies import WorkerCopies
-from .worker_files import WorkerFiles, worker_ops_at_once
+from .worker import WorkerCopies, WorkerFiles, worker_ops_at_once
 
 if TYPE_CHECKING:
     from tqdm import tqdm

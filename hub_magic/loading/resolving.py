@@ -11,8 +11,7 @@ from ..errors import HubMagicError, RouteError
 from ..import_hooks import ImportHook, pkg_resources_stand_in
 from ..locations import is_bucket
 from ..settings import CACHE_VARIABLE, MODE_FORMATS, MODE_VARIABLE, default_cache, variables_set
-from .events import RouteLeft
-from .plan import LoadPlan, Route
+from .plan import LoadPlan, Route, RouteLeft
 
 
 class RouteResolver:

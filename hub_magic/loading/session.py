@@ -13,8 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..settings import CACHE_VARIABLE, variables_set
-from .events import ModelLoaded, RouteLeft
-from .plan import LoadPlan
+from .plan import LoadPlan, ModelLoaded, RouteLeft
 from .resolving import RouteResolver
 
 

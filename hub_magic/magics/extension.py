@@ -80,7 +80,7 @@ def _explain_loads() -> Callable[[], None]:
 
 
 def _explain(name: str) -> None:
-    from ..loading import damaged
+    from ..loading import damage as damaged
 
     getattr(damaged, name)()
 

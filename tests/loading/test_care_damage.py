@@ -9,7 +9,7 @@ import pytest
 from fork_server import run_python
 from saved_models import saved_model
 
-from hub_magic.cache.damage import explain_absence, explain_damage, mark_of
+from hub_magic.loading.damage import explain_absence, explain_damage, mark_of
 
 pytestmark = pytest.mark.tensorflow
 
@@ -20,7 +20,7 @@ from hub_magic.import_hooks import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub as hub
 from hub_magic import scan_cache
-from hub_magic.cache.damage import explain_damage
+from hub_magic.loading.damage import explain_damage
 from hub_magic.cache.verify import verify
 
 root, *models = map(Path, sys.argv[1:])
