@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from traitlets import Unicode
 
 from ..commands import options
-from ..errors import HubMagicError
+from ..commands.options import Option
+from ..errors import HubMagicError, SettingError
 from ..settings import (
     KERAS_VARIABLE,
     EnvironmentRecord,
@@ -25,7 +29,6 @@ from ..settings import (
     set_mode,
 )
 from .cell import CellContexts
-from .parsing import check_keeping, parse, takes
 from .saved import SavedSettings
 
 if TYPE_CHECKING:
@@ -34,6 +37,49 @@ if TYPE_CHECKING:
     from ..doctor import Diagnosis, Report
     from ..keras import KerasSetting
     from ..loading import LoadPlan
+
+
+Magic = Callable[..., Any]
+
+
+def takes(*options: Option) -> Callable[[Magic], Magic]:
+    """Give a magic these arguments, in this order; its help is made from them."""
+
+    def decorate(magic: Magic) -> Magic:
+        for option in reversed(options):
+            magic = argument(*option.names, **option.settings)(magic)
+        decorated: Magic = magic_arguments()(magic)
+        return decorated
+
+    return decorate
+
+
+def parse(magic: Magic, line: str) -> Namespace:
+    """The arguments on a magic's line.
+
+    Raises:
+        UsageError: argparse does not understand them.
+        SettingError: a quotation mark is left open.
+    """
+    try:
+        arguments: Namespace = parse_argstring(magic, line)
+    except ValueError as error:  # from shlex, which argparse's own errors are not
+        raise SettingError(
+            f"{line!r} cannot be split into arguments: {error}. Close the quotation mark."
+        ) from error
+    return arguments
+
+
+def check_keeping(arguments: Namespace) -> None:
+    """Make sure that what is said of keeping a setting makes sense.
+
+    Raises:
+        SettingError: it is to be kept and forgotten, or to be loaded at every start and not kept.
+    """
+    if arguments.forget and arguments.persist:
+        raise SettingError("--persist and --forget are two things. Do one after the other.")
+    if arguments.autoload and not arguments.persist:
+        raise SettingError("--autoload says how to --persist. Give that as well.")
 
 
 @magics_class
@@ -93,7 +139,7 @@ class HubMagics(Magics):
         arguments = parse(self.hub_mode, line)
         check_keeping(arguments)
         if arguments.legacy_keras:
-            from .doctor import choose_keras
+            from .tpu import choose_keras
 
             return choose_keras(arguments, self)
         if arguments.forget:
@@ -123,8 +169,8 @@ class HubMagics(Magics):
         As a line, `%hub_tpu` tells what was detected, which route would be taken, and why; it runs nothing.
         """
         from ..runtime import detect_runtime
-        from .buckets import keep_bucket
         from .tpu import make_plan, tpu_cell
+        from .verbs import keep_bucket
 
         arguments = parse(self.hub_tpu, line)
         if arguments.persist:
@@ -144,6 +190,6 @@ class HubMagics(Magics):
     @takes(*options.MAGICS["hub_doctor"])
     def hub_doctor(self, line: str) -> Diagnosis | Report:
         """Everything that commonly goes wrong here, each with its fix; .problems, .to_json(), .report()."""
-        from .doctor import examine
+        from .tpu import examine
 
         return examine(parse(self.hub_doctor, line), self.shell)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingError
+from ..locations import is_bucket, read_location
 from ..settings import CacheSetting, read_cache, set_cache
-from .parsing import check_keeping
+from .hub import check_keeping
 from .saved import SavedSettings
 
 if TYPE_CHECKING:
@@ -55,8 +57,6 @@ def browse() -> CacheBrowser:
 
 def set_location(arguments: Namespace, saved: SavedSettings) -> CacheSetting:
     """`LOCATION`, with or without `--persist`."""
-    from .buckets import check_location
-
     check_location(arguments.location)
     setting = set_cache(arguments.location)
     if not arguments.persist:
@@ -131,3 +131,37 @@ BELONGING = {
     "all": ("list", "add", "export"),
     "dry_run": ("remove", "prune", "repair", "move_to", "copy_to"),
 }
+
+
+def check_location(text: str) -> None:
+    """See that a location in a bucket can be used as the cache; say who else must be able to read it.
+
+    Raises:
+        SettingError: it cannot be used.
+    """
+    if text == "default" or not is_bucket(location := read_location(text, os.environ)):
+        return
+    from ..gcs import require_bucket
+    from ..progress import with_bar
+    from ..runtime import detect_runtime
+
+    runtime = detect_runtime()
+    access = with_bar(f"Asking for {location}", lambda _count: require_bucket(location, runtime=runtime))
+    if access.reader:
+        print(f"The worker reads {location} as {access.reader}. {access.reader_remedy}")  # noqa: T201
+
+
+def keep_bucket(text: str | None, saved: SavedSettings) -> str:
+    """Save the bucket that models for a remote worker are cached in; gives its location.
+
+    Raises:
+        SettingError: none was given, or it cannot be used.
+    """
+    if not text:
+        raise SettingError("--persist saves the bucket. Give it as well: --bucket gs://BUCKET/PATH.")
+    location = read_location(text, os.environ)
+    if not is_bucket(location):
+        raise SettingError(f"--bucket {text!r} is not a bucket's address. Write it as gs://BUCKET/PATH.")
+    check_location(location)
+    saved.save("bucket", location)
+    return location

@@ -11,8 +11,7 @@ import pytest
 from fork_server import run_python
 from repository import REPOSITORY
 
-from hub_magic.magics.hub import HubMagics
-from hub_magic.magics.parsing import parse
+from hub_magic.magics.hub import HubMagics, parse
 
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
