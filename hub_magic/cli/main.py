@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import HubMagicError
 from ..facts import Fact
 from ..locations import read_location
-from ..render.shown import text_of
+from ..render import text_of
 from ..settings import CACHE_VARIABLE, mend_environment
 from .parser import COMMANDS, make_parser
 

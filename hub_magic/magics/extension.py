@@ -15,7 +15,7 @@ from IPython.core.error import TryNext
 from .. import download
 from ..commands.options import MAGICS
 from ..import_hooks import ImportHook, pkg_resources_stand_in
-from ..render.shown import SHOWN, rendered
+from ..render import SHOWN, rendered
 from .cell import CellForm
 from .hub import HubMagics
 

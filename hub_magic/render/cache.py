@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from ..cache import CachedModel, CacheScan, Problem
 from ..cache.locks import holder_state
+from ..cache.other_caches import MachineScan, OtherModel
 from ..quantities import age, plural, size
-from .tables import Column, html_lines, html_table, plain, text_table
+from .tables import Column, Table, blocks_html, blocks_text, html_lines, html_table, plain, text_table
 
 _MODELS = (
     Column("Model"),
@@ -81,4 +84,123 @@ def _problem_row(problem: Problem) -> tuple[str, ...]:
         problem.handle or problem.name,
         problem.reason,
         size(problem.size) if problem.size else "",
+    )
+
+
+_OTHERS = (
+    Column("Path"),
+    Column("Size", is_number=True),
+    Column("Files", is_number=True),
+    Column("State"),
+    Column("Also cached here as"),
+)
+
+
+def machine_text(machine: MachineScan) -> str:
+    """All caches as text."""
+    return f"{scan_text(machine.here)}\n\n{blocks_text(_machine_lines(machine), _machine_tables(machine))}"
+
+
+def machine_html(machine: MachineScan) -> str:
+    """All caches as HTML."""
+    return scan_html(machine.here) + blocks_html(_machine_lines(machine), _machine_tables(machine))
+
+
+def _machine_lines(machine: MachineScan) -> tuple[str, ...]:
+    if not machine.others:
+        return ("Other caches on this machine hold no TensorFlow models.",)
+    twice = f"; {size(machine.twice)} of that is cached here as well" if machine.twice else ""
+    total = size(sum(other.size for other in machine.others))
+    return (f"Other caches on this machine hold {plural(len(machine.others), 'model')}, {total}{twice}.",)
+
+
+def _machine_tables(machine: MachineScan) -> list[Table]:
+    return [("Elsewhere", _OTHERS, [_other_row(other) for other in machine.others])]
+
+
+def _other_row(other: OtherModel) -> tuple[str, ...]:
+    state = "mounted" if other.kind == "mount" else "whole" if other.is_complete else "incomplete"
+    return (other.path, size(other.size), str(other.files), state, ", ".join(other.same_as))
+
+
+_SAVED_COLUMNS = (
+    Column("Model"),
+    Column("Version", is_number=True),
+    Column("Publisher"),
+    Column("Kind"),
+    Column("Size", is_number=True),
+    Column("Downloaded"),
+    Column("Last used"),
+    Column("State"),
+)
+# A saved notebook carries the table, so it must not grow with the cache.
+_MOST = 100
+
+# Runs where the notebook is trusted. Two seconds are what a front end waits for a widget's kernel at most.
+# VS Code runs a copy of the script from another place in the same output.
+_SAVED = """<div class="hub-magic-saved"></div><script>
+{
+    const place = document.currentScript.parentNode.querySelector(".hub-magic-saved");
+    const cell = place.closest(".jp-Cell, .cell, .cell_container") ?? document;
+    setTimeout(() => {
+        if (!cell.querySelector(".hub-magic, .hub-magic-static")) place.innerHTML = %s;
+    }, 3000);
+}
+</script>"""
+
+
+def static_text(scan: CacheScan) -> str:
+    """The cache as text."""
+    if _is_short(scan):
+        return scan_text(scan)
+    return "\n".join(
+        [*(plain(line) for line in _saved_lines(scan)), "", text_table(_SAVED_COLUMNS, _saved_rows(scan))]
+    )
+
+
+def static_html(scan: CacheScan) -> str:
+    """The cache as HTML without a script or a style sheet."""
+    if _is_short(scan):
+        table = scan_html(scan)
+    else:
+        table = f"<div>{html_lines(_saved_lines(scan))}</div>{html_table(_SAVED_COLUMNS, _saved_rows(scan))}"
+    return f'<div class="hub-magic-static">{table}</div>'
+
+
+def saved_html(scan: CacheScan) -> str:
+    """HTML that shows the table only where a widget ought to be, and nothing else is.
+
+    JupyterLab shows the HTML beside a widget that is gone only in a notebook that it does not trust. In one's
+    own it shows an error in place of both (jupyterlab-manager 3.0.17), and this under it.
+    """
+    return _SAVED % json.dumps(static_html(scan)).replace("<", "\\u003c")
+
+
+def _is_short(scan: CacheScan) -> bool:
+    return len(scan.models) <= _MOST and all(model.is_measured for model in scan.models)
+
+
+def _saved_lines(scan: CacheScan) -> list[str]:
+    lines = [f"{scan.location}: {plural(len(scan.models), 'model')}"]
+    if all(model.is_measured for model in scan.models):
+        lines[0] += f", {size(scan.size)}"
+    if len(scan.models) > _MOST:
+        lines.append(f"The first {_MOST} of them; %hub_cache --list gives all.")
+    return lines
+
+
+def _saved_rows(scan: CacheScan) -> list[tuple[str, ...]]:
+    return [_saved_row(model) for model in scan.models[:_MOST]]
+
+
+def _saved_row(model: CachedModel) -> tuple[str, ...]:
+    return (
+        model.name,
+        model.version,
+        model.publisher,
+        model.kind,
+        size(model.size),
+        age(model.downloaded),
+        age(model.last_used),
+        model_state(model),
     )

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..cache import CachedModel
+from ..care.add import Added, AddedList
+from ..care.copy import Copied, CopyPlan
+from ..care.export import Export, Exported
+from ..care.move import Move, Moved
 from ..care.remove import Choice, Removal, Removed
+from ..download.fetching import FetchedModels
 from ..quantities import age, plural, size
-from .blocks import Table, blocks_html, blocks_text
-from .tables import Column
+from ..settings import CACHE_VARIABLE, CacheSetting
+from .settings import export_line
+from .tables import Column, Table, blocks_html, blocks_text, html_lines, html_table, plain, text_table
 
 _CHOICES = (
     Column("Model"),
@@ -74,3 +81,146 @@ def _row(choice: Choice) -> tuple[str, ...]:
         age(model.last_used or model.downloaded),
         choice.reason,
     )
+
+
+_GOING = (Column("Model"), Column("Size", is_number=True), Column("Files", is_number=True))
+_KEPT = (Column("Not copied"), Column("Why"))
+
+
+def copy_text(fact: CopyPlan | Copied) -> str:
+    """A copy that is planned or done, as text."""
+    tables = [text_table(columns, rows) for columns, rows in _copy_tables(fact)]
+    return "\n\n".join([plain(_copy_headline(fact)), *tables])
+
+
+def copy_html(fact: CopyPlan | Copied) -> str:
+    """A copy that is planned or done, as HTML."""
+    tables = [html_table(columns, rows) for columns, rows in _copy_tables(fact)]
+    return f"<div>{html_lines([_copy_headline(fact)])}</div>{''.join(tables)}"
+
+
+def _copy_headline(fact: CopyPlan | Copied) -> str:
+    there = f"; {plural(fact.there, 'model')} there already" if fact.there else ""
+    if isinstance(fact, Copied):
+        count = plural(len(fact.copied), "model")
+        return f"{fact.source} to {fact.target}: {count} copied, {size(fact.size)}{there}."
+    if not fact.going:
+        return f"{fact.source} to {fact.target}: nothing to copy{there}."
+    count = plural(len(fact.going), "model")
+    return f"{fact.source} to {fact.target}: {count} to copy, {size(fact.size)}{there}."
+
+
+def _copy_tables(
+    fact: CopyPlan | Copied,
+) -> list[tuple[Sequence[Column], list[tuple[str, ...]]]]:
+    tables: list[tuple[Sequence[Column], list[tuple[str, ...]]]] = []
+    if isinstance(fact, CopyPlan) and fact.going:
+        tables.append((_GOING, [_copied_row(model) for model in fact.going]))
+    if fact.kept:
+        tables.append((_KEPT, [_not_copied_row(choice) for choice in fact.kept]))
+    return tables
+
+
+def _copied_row(model: CachedModel) -> tuple[str, ...]:
+    return (model.handle or model.folder, size(model.size), str(model.files))
+
+
+def _not_copied_row(choice: Choice) -> tuple[str, ...]:
+    return (choice.model.handle or choice.model.folder, choice.reason)
+
+
+_COLUMNS = (
+    Column("Model"),
+    Column("Received", is_number=True),
+    Column("Time", is_number=True),
+    Column("Directory"),
+)
+
+
+def fetched_text(models: FetchedModels) -> str:
+    """The models as aligned text."""
+    return text_table(_COLUMNS, _rows(models))
+
+
+def fetched_html(models: FetchedModels) -> str:
+    """The models as an HTML table."""
+    return html_table(_COLUMNS, _rows(models))
+
+
+def _rows(models: FetchedModels) -> list[tuple[str, ...]]:
+    return [
+        (
+            model.handle,
+            "was cached" if model.was_cached else size(model.bytes) if model.bytes else "",
+            "" if model.was_cached else f"{model.seconds:.1f} s",
+            model.path,
+        )
+        for model in models
+    ]
+
+
+_ADDED = (Column("Model"), Column("Size", is_number=True), Column("From"))
+_REFUSED = (Column("Model"), Column("Archive"), Column("Why"))
+_ARCHIVES = (Column("Model"), Column("Archive"), Column("Size", is_number=True))
+_MODELS = (Column("Model"), Column("Size", is_number=True))
+
+Report = Added | AddedList | Exported | Export | Move | Moved
+
+
+def report_text(report: Report) -> str:
+    """What was done, as text."""
+    return blocks_text(_lines(report), _tables(report))
+
+
+def report_html(report: Report) -> str:
+    """What was done, as HTML."""
+    return blocks_html(_lines(report), _tables(report))
+
+
+def _lines(report: Report) -> tuple[str, ...]:
+    if isinstance(report, Added):
+        files = plural(report.files, "file")
+        return (f"{report.handle}: {files}, {size(report.size)}, cached at {report.path}.",)
+    if isinstance(report, Exported):
+        return (f"{report.handle or report.file}: {size(report.size)} written to {report.file}.",)
+    if isinstance(report, AddedList):
+        count = plural(len(report.added), "model")
+        return (f"{report.directory}: {count} added ({size(report.size)}){_there(report.there)}.",)
+    if isinstance(report, Export):
+        count = plural(len(report.exported), "model")
+        return (f"{report.directory}: {count} exported ({size(report.size)}){_there(report.there)}.",)
+    return _moving_lines(report)
+
+
+def _moving_lines(report: Move | Moved) -> tuple[str, ...]:
+    where = f"from {report.location} to {report.target}"
+    if isinstance(report, Move):
+        return (f"{plural(len(report.going), 'model')} ({size(report.size)}) to move {where}.",)
+    first = f"{plural(len(report.moved), 'model')} ({size(report.size)}) moved {where}."
+    if report.failed:
+        return first, f"Not all could be moved, so the cache in force is still {report.location}."
+    here = f"Models are cached at {report.target} from now on"
+    if report.is_kept:
+        setting = CacheSetting(report.target, "saved", CACHE_VARIABLE)
+        return first, f"{here}, which is saved in this IPython profile.", export_line(setting)
+    return first, f"{here}; %hub_cache --persist keeps that."
+
+
+def _there(count: int) -> str:
+    return f", {count} had been there" if count else ""
+
+
+def _tables(report: Report) -> list[Table]:
+    if isinstance(report, AddedList):
+        added = [(one.handle, size(one.size), one.source) for one in report.added]
+        left = [(one.handle, one.file, one.reason) for one in report.left]
+        return [("Added", _ADDED, added), ("Left out", _REFUSED, left)]
+    if isinstance(report, Export):
+        exported = [(one.handle, one.file, size(one.size)) for one in report.exported]
+        return [("Exported", _ARCHIVES, exported), *choice_tables(("Left out", report.left))]
+    if isinstance(report, Move):
+        going = [(model.handle or model.folder, size(model.size)) for model in report.going]
+        return [("To move", _MODELS, going), *choice_tables(("Kept", report.kept))]
+    if isinstance(report, Moved):
+        return choice_tables(("Kept", report.kept), ("Not moved", report.failed))
+    return []

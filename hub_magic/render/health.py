@@ -8,8 +8,7 @@ from ..cache.scan import Problem
 from ..cache.verify import Checked, Verification
 from ..care.repair import Repair, Repaired
 from ..quantities import plural, size
-from .blocks import Table, blocks_html, blocks_text
-from .tables import Column
+from .tables import Column, Table, blocks_html, blocks_text
 
 _CHECKED = (
     Column("Model"),

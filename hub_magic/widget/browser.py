@@ -20,9 +20,9 @@ from ..errors import NotCachedError
 from ..locations import is_bucket
 from ..progress import Progress, in_kernel, no_progress
 from ..quantities import parse_size
+from ..render.cache import saved_html, static_html, static_text
 from ..settings import read_cache
 from .details import ModelDetails, describe, load_line
-from .static_table import saved_html, static_html, static_text
 
 if TYPE_CHECKING:
     from ..care.repair import Repaired

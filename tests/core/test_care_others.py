@@ -9,7 +9,7 @@ from care_cache import WHOLE, plant, tree, write
 
 from hub_magic import scan_cache
 from hub_magic.cache.other_caches import MachineScan, scan_machine
-from hub_magic.render.machine import machine_html, machine_text
+from hub_magic.render.cache import machine_html, machine_text
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 KAGGLE = "https://www.kaggle.com/models/google/nnlm/tensorFlow2/en-dim50/1"
