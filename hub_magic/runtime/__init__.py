@@ -11,16 +11,65 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .accelerator import Accelerator, find_accelerator, named_generation
 from .build import TensorFlowBuild, find_build, versions_installed
-from .host import Host, find_host
 from .worker import Connection, Worker, connected_worker, named_worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
+
+
+Host: TypeAlias = Literal[
+    "colab", "colab-enterprise", "workbench", "kaggle", "vscode", "jupyter", "terminal", "script"
+]
+
+# Source: `google/colab/auth.py` in googlecolab/colabtools.
+_VERTEX_PRODUCTS: dict[str, Host] = {
+    "COLAB_ENTERPRISE": "colab-enterprise",
+    "WORKBENCH_INSTANCE": "workbench",
+}
+
+
+def find_host(env: Mapping[str, str], shell: type | None) -> tuple[Host, str]:
+    """The host, and the signal that told it ("" for a script, which nothing tells).
+
+    A child process inherits its notebook's variables: a script started from a Colab cell is in "colab".
+
+    Args:
+        env: the environment.
+        shell: the class of the IPython shell, or None outside IPython.
+    """
+    return _cloud_host(env, shell) or _local_host(env, shell)
+
+
+def _cloud_host(env: Mapping[str, str], shell: type | None) -> tuple[Host, str] | None:
+    product = env.get("VERTEX_PRODUCT", "")
+    if product in _VERTEX_PRODUCTS:
+        return _VERTEX_PRODUCTS[product], f"VERTEX_PRODUCT={product}"
+    if shell and any(cls.__module__ == "google.colab._shell" for cls in shell.__mro__):
+        return "colab", "shell google.colab._shell"
+    # COLAB_TPU_ADDR is the only one of these known from the time of Colab's TPU Nodes.
+    for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG", "COLAB_TPU_1VM", "COLAB_TPU_ADDR"):
+        if env.get(name):
+            return "kaggle" if name.startswith("KAGGLE") else "colab", f"{name}={env[name]}"
+    return None
+
+
+def _local_host(env: Mapping[str, str], shell: type | None) -> tuple[Host, str]:
+    if shell and not any(cls.__name__ == "ZMQInteractiveShell" for cls in shell.__mro__):
+        return "terminal", f"shell {shell.__name__}"
+    # VSCODE_PID is missing in WSL and in containers (holoviz/panel#5200).
+    for name in ("VSCODE_PID", "VSCODE_CWD"):
+        if env.get(name):
+            return "vscode", f"{name}={env[name]}"
+    if shell:
+        return "jupyter", f"shell {shell.__name__}"
+    parent = env.get("JPY_PARENT_PID")
+    return ("jupyter", f"JPY_PARENT_PID={parent}") if parent else ("script", "")
+
 
 __all__ = [
     "Accelerator",

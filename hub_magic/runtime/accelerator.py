@@ -11,11 +11,35 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from .files import exists, names, text
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+def names(directory: Path) -> list[str]:
+    """The names in the directory."""
+    try:
+        return [path.name for path in directory.iterdir()]
+    except OSError:
+        return []
+
+
+def text(path: Path) -> str:
+    """The file's one line in lower case, as `/sys` keeps its values."""
+    try:
+        with path.open("rb", buffering=0) as file:  # a machine may have hundreds of these
+            return file.read(32).decode("ascii", "replace").strip().lower()
+    except OSError:
+        return ""
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there."""
+    try:
+        return path.exists()
+    except OSError:  # `Path.exists` lets PermissionError through before Python 3.14
+        return False
+
 
 # PCI device ids under Google's vendor id. The vendor alone tells nothing: its network card gVNIC has it too.
 # Sources: jax `jax/_src/hardware_utils.py`, torch_xla `_internal/tpu.py`, cloud-accelerator-diagnostics

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from .files import exists
+from .accelerator import exists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
