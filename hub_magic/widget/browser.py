@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from ..care.repair import Repaired
     from ..download import Fetched
     from ..download.new_entry import MakeBar
-    from .channel import Channel
-    from .view import CacheView
+    from .channel import CacheView, Channel
 
 
 # The first paint waits for the sizes of so many models, but so many seconds at most.

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 from ..cache import CachedModel
 from ..cache.files import regular_files, times_kept
-from ..cache.savedmodel import SavedModelFacts, Signature, read_saved_model
+from ..cache.savedmodel import SavedModelFacts, Signature, TensorFact, read_saved_model
+from ..cache.verify import Verification
+from ..care.remove import Choice, Removal, Removed
+from ..care.repair import Repaired
 from ..errors import DamagedEntryError
 from ..facts import Fact
 from ..locations import is_bucket
+from ..quantities import plural, size
+from .rows import seconds, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +99,113 @@ def _look(model: CachedModel) -> tuple[dict[str, int], SavedModelFacts, str]:
             return sizes, read_saved_model(model.path), ""
     except DamagedEntryError as error:
         return sizes, SavedModelFacts(), str(error)
+
+
+# What one model may fill the page with.
+_MOST_FILES = 200
+_MOST_SIGNATURES = 30
+_MOST_TENSORS = 100
+_MOST_ASSETS = 100
+_MOST_CHOICES = 200
+_LONGEST = 2000
+
+
+def details_data(details: ModelDetails) -> dict[str, Any]:
+    """A model's details."""
+    return {
+        "handle": shown(details.handle, _LONGEST),
+        "link": link(details.handle),
+        "path": shown(details.path, _LONGEST),
+        "code": shown(details.code, 2 * _LONGEST),
+        "downloaded": seconds(details.downloaded),
+        "host": shown(details.host),
+        "damage": shown(details.damage),
+        "files": [[shown(name), bytes_] for name, bytes_ in details.files[:_MOST_FILES]],
+        "file_count": len(details.files),
+        "signatures": [_signature(one) for one in details.signatures[:_MOST_SIGNATURES]],
+        "assets": [shown(name) for name in details.assets[:_MOST_ASSETS]],
+        "tags": [shown(", ".join(tags)) for tags in details.tags[:_MOST_SIGNATURES]],
+        "tensorflow": shown(details.tensorflow),
+        "unread": shown(details.unread, 500),
+    }
+
+
+def link(handle: str) -> str:
+    """The page a handle leads to; "" for what is no web address, or not plainly one."""
+    if len(handle) > _LONGEST or not handle.isascii() or not handle.isprintable() or " " in handle:
+        return ""
+    try:
+        url = urlsplit(handle)
+    except ValueError:
+        return ""
+    return handle if url.scheme in {"http", "https"} and url.hostname else ""
+
+
+def removal_data(plan: Removal) -> dict[str, Any]:
+    """What a removal would do."""
+    return {
+        "going": [[_label(choice), choice.model.size] for choice in plan.going[:_MOST_CHOICES]],
+        "kept": [[_label(choice), shown(choice.reason)] for choice in plan.kept[:_MOST_CHOICES]],
+        "count": len(plan.going),
+        "kept_count": len(plan.kept),
+        "size": plan.size,
+        "left": plan.left,
+    }
+
+
+def removed_line(done: Removed) -> str:
+    """What a removal did, to be announced."""
+    stayed = f" {_stayed(done.kept)}" if done.kept else ""
+    if not done.removed:
+        return f"Nothing was removed.{stayed}"
+    return f"Removed {plural(len(done.removed), 'model')}, which freed {size(done.freed)}.{stayed}"
+
+
+def verified_line(found: Verification) -> str:
+    """What a check found, to be announced."""
+    first = f"Checked {plural(len(found.checked), 'model')}: "
+    if not found.damaged:
+        return f"{first}nothing speaks against {'it' if len(found.checked) == 1 else 'them'}."
+    one = found.damaged[0]
+    name = shown(one.model.name)
+    more = f", and {len(found.damaged) - 1} more" if len(found.damaged) > 1 else ""
+    return f"{first}{len(found.damaged)} damaged. {name}: {shown(one.damage)}{more}."
+
+
+def repaired_line(done: Repaired) -> str:
+    """What a repair did, to be announced."""
+    parts = []
+    if done.fetched:
+        parts.append(f"{plural(len(done.fetched), 'model')} downloaded again")
+    if done.swept:
+        parts.append(f"{plural(len(done.swept), 'leftover')} taken away, which freed {size(done.freed)}")
+    if done.left:
+        one = done.left[0]
+        more = f" (and {len(done.left) - 1} more)" if len(done.left) > 1 else ""
+        parts.append(f"not mended: {shown(one.handle or one.name)}: {shown(one.reason, 400)}{more}")
+    return f"Repaired: {'; '.join(parts)}." if parts else "There was nothing to repair."
+
+
+def _stayed(kept: Iterable[Choice]) -> str:
+    first, *others = [f"{shown(choice.model.name)} stays: {shown(choice.reason)}" for choice in kept]
+    return f"{first}{f' (and {len(others)} more)' if others else ''}."
+
+
+def _label(choice: Choice) -> str:
+    return shown(choice.model.handle or choice.model.folder)
+
+
+def _signature(signature: Signature) -> dict[str, Any]:
+    return {
+        "name": shown(signature.name),
+        "inputs": [_tensor(tensor) for tensor in signature.inputs[:_MOST_TENSORS]],
+        "outputs": [_tensor(tensor) for tensor in signature.outputs[:_MOST_TENSORS]],
+    }
+
+
+def _tensor(tensor: TensorFact) -> tuple[str, str]:
+    if tensor.shape is None:
+        shape = "any shape"
+    else:
+        shape = f"[{', '.join('?' if size is None else str(size) for size in tensor.shape)}]"
+    return shown(tensor.name), f"{tensor.dtype or 'unknown type'} {shape}"

@@ -15,8 +15,8 @@ from ..care.remove import Removal
 from ..errors import HubMagicError, NotCachedError
 from ..handles import parse_handle
 from ..quantities import plural
+from .details import details_data, removal_data, removed_line, repaired_line, verified_line
 from .jobs import Job, Jobs
-from .payload import details_data, removal_data, removed_line, repaired_line, verified_line
 from .rows import Rows, shown
 
 if TYPE_CHECKING:
