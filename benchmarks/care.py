@@ -27,8 +27,8 @@ from test_care_savedmodel import model
 from hub_magic import list_cache, scan_cache
 from hub_magic.cache.record import EntryRecord, FileRecord, record_text
 from hub_magic.cache.selection import find_duplicates
-from hub_magic.cache.verify import verify
 from hub_magic.care.prune import plan_prune
+from hub_magic.store import verify
 
 PLANNED, CHECKED = 10_000, 1000
 FILES = {

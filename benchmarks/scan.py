@@ -30,7 +30,8 @@ from browser_caches import fill, fill_as_huggingface
 
 from hub_magic import CacheScan, list_cache, scan_cache
 from hub_magic.cache.layout import read_names
-from hub_magic.cache.refresh import rescan, with_last_use
+from hub_magic.cache.refresh import with_last_use
+from hub_magic.store import rescan
 
 COUNTS = (100, 1000, 10_000)
 # Seconds after which a scan is trusted, so that a refresh does not look at files made a moment ago.

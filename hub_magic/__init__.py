@@ -6,12 +6,13 @@ loads neither IPython nor TensorFlow nor a widget: each name is fetched from its
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .cache import CachedModel, CacheScan, Problem, list_cache, scan_cache
+    from .cache import CachedModel, CacheScan, Problem
     from .care.copy import Copied, CopyPlan, plan_copy
     from .doctor import Diagnosis, Finding, diagnose
     from .download import Fetched, fetch, resolve
@@ -30,31 +31,9 @@ if TYPE_CHECKING:
     from .loading import LoadPlan, RouteReason, loading_for, plan_load
     from .runtime import Runtime, detect_runtime
     from .settings import CacheSetting, ModeSetting, read_cache, read_mode, set_cache, set_mode
+    from .store import list_cache, scan_cache
 
 __version__ = "0.1.0"
-
-_MODULES = {
-    "cache": ("CacheScan", "CachedModel", "Problem", "list_cache", "scan_cache"),
-    "doctor": ("Diagnosis", "Finding", "diagnose"),
-    "download": ("Fetched", "fetch", "resolve"),
-    "errors": (
-        "DamagedEntryError",
-        "DownloadError",
-        "HandleError",
-        "HubMagicError",
-        "NotCachedError",
-        "RouteError",
-        "SettingError",
-    ),
-    "cache.copying": ("Copied", "CopyPlan", "plan_copy"),
-    "gcs": ("BucketAccess", "check_bucket"),
-    "handles": ("Handle", "parse_handle"),
-    "keras": ("use_legacy_keras",),
-    "loading": ("LoadPlan", "RouteReason", "loading_for", "plan_load"),
-    "runtime": ("Runtime", "detect_runtime"),
-    "settings": ("CacheSetting", "ModeSetting", "read_cache", "read_mode", "set_cache", "set_mode"),
-}
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "BucketAccess",
@@ -99,13 +78,66 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = _home(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    value = getattr(home, name)
     globals()[name] = value
     return value
+
+
+def _home(name: str) -> ModuleType | None:  # noqa: C901, PLR0911 - one case for each module
+    """The module that a public name is in; None for a name that is not public."""
+    match name:
+        case "CacheScan" | "CachedModel" | "Problem":
+            from . import cache
+
+            return cache
+        case "list_cache" | "scan_cache":
+            from . import store
+
+            return store
+        case "Diagnosis" | "Finding" | "diagnose":
+            from . import doctor
+
+            return doctor
+        case "Fetched" | "fetch" | "resolve":
+            from .download import fetching
+
+            return fetching
+        case "Copied" | "CopyPlan" | "plan_copy":
+            from .care import copy
+
+            return copy
+        case "BucketAccess" | "check_bucket":
+            from . import gcs
+
+            return gcs
+        case "Handle" | "parse_handle":
+            from . import handles
+
+            return handles
+        case "use_legacy_keras":
+            from . import keras
+
+            return keras
+        case "LoadPlan" | "RouteReason" | "loading_for" | "plan_load":
+            from . import loading
+
+            return loading
+        case "Runtime" | "detect_runtime":
+            from . import runtime
+
+            return runtime
+        case "CacheSetting" | "ModeSetting" | "read_cache" | "read_mode" | "set_cache" | "set_mode":
+            from . import settings
+
+            return settings
+        case _ if name in __all__:
+            from . import errors
+
+            return errors
+    return None
 
 
 def __dir__() -> list[str]:

@@ -13,10 +13,10 @@ from dataclasses import replace
 from functools import partial
 
 from ..cache.entry import CachedModel
-from ..cache.scan import Problem, list_cache
-from ..cache.verify import Checked, verify
+from ..cache.scan import Problem, list_directory
+from ..cache.verify import Checked, check_in_directory
 from ..gcs import LARGEST_BATCH, BucketFile, BucketFolder, open_folder
-from ..progress import Progress, Tally, run_all
+from ..progress import Progress, Tally, no_progress, run_all
 from .download import from_bucket
 from .lock import LockTimes, release_dead_lock
 from .scan import BucketEntry, describe_unknown, group_files, model_of
@@ -93,8 +93,8 @@ def _check_deeply(
         why_not = from_bucket(folder, entries, here, model, progress)
         if why_not:
             return Problem("unreadable", model.folder, why_not, handle=model.handle)
-        checked = next(iter(verify(list_cache(here), deep=True).checked))
-        return replace(checked, model=model)
+        (found,) = check_in_directory(list_directory(here).models, no_progress, deep=True)
+        return replace(found, model=model) if isinstance(found, Checked) else found
 
 
 def remove_from_bucket(

@@ -1,6 +1,6 @@
-"""What is in a cache, and the care of it."""
+"""A cache in a directory: what is in it, and how it is laid out."""
 
 from .entry import CachedModel, measure
-from .scan import CacheScan, Problem, list_cache, scan_cache
+from .scan import CacheScan, Problem
 
-__all__ = ["CacheScan", "CachedModel", "Problem", "list_cache", "measure", "scan_cache"]
+__all__ = ["CacheScan", "CachedModel", "Problem", "measure"]

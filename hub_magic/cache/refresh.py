@@ -14,8 +14,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ..locations import is_bucket
-from . import CachedModel, CacheScan, Problem
 from .entry import CachedModel
 from .layout import read_lock, read_names
 from .scan import (
@@ -27,14 +25,14 @@ from .scan import (
     inspect,
     listed,
     read_model,
-    scan_cache,
+    scan_directory,
 )
 
 # Times on a disk are coarser than a clock, up to two seconds on FAT.
 _SLACK = timedelta(seconds=3)
 
 
-def rescan(scan: CacheScan) -> CacheScan:
+def rescan_directory(scan: CacheScan) -> CacheScan:
     """What is in the cache now, with what the last scan found of all entries that have not changed since.
 
     When they were last used is as it was; `with_last_use` looks at that.
@@ -42,8 +40,8 @@ def rescan(scan: CacheScan) -> CacheScan:
     Raises:
         SettingError: the location is no directory, or may not be listed.
     """
-    if scan.taken is None or is_bucket(scan.location):
-        return scan_cache(scan.location)
+    if scan.taken is None:
+        return scan_directory(scan.location)
     since = (scan.taken - _SLACK).timestamp()
     taken = datetime.now()  # noqa: DTZ005 - local time, as descriptors keep
     same = {m.folder: m for m in scan.models if m.is_measured and not _has_changed(m.path, m.folders, since)}

@@ -17,7 +17,6 @@ from functools import wraps
 from typing import ClassVar, Literal, ParamSpec, TypeVar
 
 from ..facts import Fact
-from ..locations import is_bucket
 from .entry import CachedModel, folder_size, measure
 from .layout import Holder, Names, read_descriptor, read_lock, read_names, read_small
 from .locks import holder_state
@@ -95,7 +94,7 @@ class CacheScan(Fact):
 
 
 @without_collector
-def list_cache(location: str) -> CacheScan:
+def list_directory(location: str) -> CacheScan:
     """The entries by name, handle and lock alone; their files have not been looked at.
 
     A cache that does not exist yet is an empty one.
@@ -103,8 +102,6 @@ def list_cache(location: str) -> CacheScan:
     Raises:
         SettingError: the location is no directory, or may not be listed.
     """
-    if is_bucket(location):
-        return _scan_bucket(location)
     taken = datetime.now()  # noqa: DTZ005 - local time, as descriptors keep
     names = read_names(location)
     holders = {folder: read_lock(names.read(name)) for folder, name in names.locks.items()}
@@ -142,15 +139,13 @@ def listed(
 
 
 @without_collector
-def scan_cache(location: str) -> CacheScan:
+def scan_directory(location: str) -> CacheScan:
     """Everything about the entries of a cache: names, sizes, kinds, ages, and what is wrong.
 
     Raises:
         SettingError: the location is no directory, or may not be listed.
     """
-    if is_bucket(location):
-        return _scan_bucket(location)
-    found = list_cache(location)
+    found = list_directory(location)
     models, problems = [], list(found.problems)
     for model in found.models:
         measured, problem = inspect(model)
@@ -158,13 +153,6 @@ def scan_cache(location: str) -> CacheScan:
         if problem:
             problems.append(problem)
     return CacheScan(location, tuple(models), in_order(problems), found.free, found.taken)
-
-
-def _scan_bucket(location: str) -> CacheScan:
-    """A bucket gives the sizes with the names."""
-    from ..bucket.scan import scan_bucket
-
-    return scan_bucket(location)
 
 
 def inspect(model: CachedModel) -> tuple[CachedModel, Problem | None]:

@@ -16,8 +16,7 @@ from typing import ClassVar
 
 from ..facts import Fact
 from ..import_hooks import is_installed
-from ..locations import is_bucket
-from ..progress import Progress, Tally, no_progress, run_all
+from ..progress import Progress, Tally, run_all
 from .entry import CachedModel, damage_in
 from .files import digest, regular_files, times_kept
 from .record import EntryRecord, read_record
@@ -72,39 +71,35 @@ class Verification(Fact):
         return tuple(one for one in self.checked if one.damage)
 
 
-def verify(
-    scan: CacheScan,
-    models: Iterable[CachedModel] | None = None,
-    *,
-    deep: bool = False,
-    progress: Progress = no_progress,
-) -> Verification:
-    """Check entries of a cache.
+def check_in_directory(
+    models: tuple[CachedModel, ...], progress: Progress, *, deep: bool
+) -> list[Checked | Problem]:
+    """Return what a look at each entry finds: at names and sizes, or at every byte when it is deep.
 
     Args:
-        scan: what is in the cache; names are enough (`list_cache`).
-        models: the entries to check; all of them when None.
-        deep: whether to read every file to its end. Several entries are read at once.
+        models: the entries.
         progress: told in this thread how many more are done: entries; bytes when it is deep.
+        deep: whether to read every file to its end. Several entries are read at once.
     """
-    chosen = scan.models if models is None else tuple(models)
-    if is_bucket(scan.location):
-        from ..bucket.care import check_in_bucket
+    if deep:
+        return check_all(models, progress)
+    results = []
+    for model in models:
+        results.append(checked_or_problem(model, check_quickly))
+        progress(1)
+    return results
 
-        results = check_in_bucket(scan.location, chosen, progress, deep=deep)
-    elif deep:
-        results = check_all(chosen, progress)
-    else:
-        results = []
-        for model in chosen:
-            results.append(checked_or_problem(model, check_quickly))
-            progress(1)
+
+def verification(
+    scan: CacheScan, results: list[Checked | Problem], models: tuple[CachedModel, ...] | None, *, deep: bool
+) -> Verification:
+    """Return what the check of entries found, with the scan's problems about them; about all when None."""
     checked = tuple(result for result in results if isinstance(result, Checked))
     unreadable = (result for result in results if isinstance(result, Problem))
     others = (
         problem
         for problem in scan.problems
-        if problem.kind not in {"damaged", "unreadable"} and (models is None or _is_about(problem, chosen))
+        if problem.kind not in {"damaged", "unreadable"} and (models is None or _is_about(problem, models))
     )
     return Verification(scan.location, deep, checked, (*others, *unreadable))
 

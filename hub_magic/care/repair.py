@@ -14,7 +14,7 @@ from pathlib import Path
 from ..cache.layout import LOCK_SUFFIX, Role, read_lock, read_name
 from ..cache.locks import holder_state, take_lock
 from ..cache.record import find_damage
-from ..cache.scan import Problem, ProblemKind, list_cache
+from ..cache.scan import Problem, ProblemKind
 from ..cache.verify import Checked, Verification
 from ..download.fetching import fetch
 from ..download.lock import LOCK_TIMEOUT, Parts, Watch, growth, may_take_over, read, remove, take_away
@@ -24,6 +24,7 @@ from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import is_bucket
 from ..progress import DownloadBar, has_audience
+from ..store import list_cache
 from .remove import StaysError, delete_aside, set_aside
 
 SWEPT: tuple[ProblemKind, ...] = ("lock", "half download", "leftover", "orphan")

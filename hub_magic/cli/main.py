@@ -7,8 +7,7 @@ import os
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import HubMagicError
@@ -76,14 +75,33 @@ def _run(arguments: Namespace) -> Any:
         mend_environment()
     if arguments.cache:
         os.environ[CACHE_VARIABLE] = read_location(arguments.cache, os.environ)
-    command = next(command for command in COMMANDS if command.name == arguments.command)
-    module, function = command.run.split(".")
 
     def show(fact: Fact) -> None:
         if not arguments.json:
             write_out(f"{for_shell(text_of(fact))}\n\n")
 
-    return getattr(import_module(f"{__package__}.{module}"), function)(arguments, show)
+    return _runs()[arguments.command](arguments, show)
+
+
+def _runs() -> dict[str, Callable[[Namespace, Callable[[Fact], object]], Any]]:
+    """What runs each command; imported when a command is run, which neither completion nor help waits for."""
+    from ..commands import transfer, verbs
+    from .shell import examine, show_mode
+
+    return {
+        "list": verbs.list_models,
+        "fetch": verbs.fetch,
+        "resolve": verbs.resolve,
+        "remove": verbs.remove,
+        "prune": verbs.prune,
+        "verify": verbs.verify_models,
+        "repair": verbs.repair,
+        "add": transfer.add,
+        "export": transfer.export,
+        "copy": verbs.copy_to,
+        "mode": show_mode,
+        "doctor": examine,
+    }
 
 
 def _as_json(result: Any) -> str:

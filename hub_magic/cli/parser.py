@@ -12,20 +12,18 @@ from ..commands.options import Option, option
 
 @dataclass(frozen=True)
 class Command:
-    """A command, and what runs it.
+    """A command; `cli.main` has what runs it.
 
     Attributes:
         name: the word on the command line.
         verb: the option of the magic that it stands for; it describes the command, and its value is the
             command's words.
         modifiers: the options that it takes.
-        run: module and function of this package.
     """
 
     name: str
     verb: Option
     modifiers: tuple[Option, ...]
-    run: str
 
     @property
     def arguments(self) -> tuple[Option, ...]:
@@ -54,10 +52,10 @@ DOCTOR = option(
 )
 
 COMMANDS = (
-    Command("list", options.LIST, (options.ALL,), "acts.list_models"),
-    Command("fetch", options.FETCH, (), "acts.fetch"),
-    Command("resolve", options.RESOLVE, (), "acts.resolve"),
-    Command("remove", options.REMOVE, (options.DRY_RUN,), "acts.remove"),
+    Command("list", options.LIST, (options.ALL,)),
+    Command("fetch", options.FETCH, ()),
+    Command("resolve", options.RESOLVE, ()),
+    Command("remove", options.REMOVE, (options.DRY_RUN,)),
     Command(
         "prune",
         options.PRUNE,
@@ -69,15 +67,14 @@ COMMANDS = (
             options.KEEP_NEWEST,
             options.DRY_RUN,
         ),
-        "acts.prune",
     ),
-    Command("verify", options.VERIFY, (options.DEEP,), "acts.verify_models"),
-    Command("repair", options.REPAIR, (options.DEEP, options.DRY_RUN), "acts.repair"),
-    Command("add", options.ADD, (options.ALL,), "transport.add"),
-    Command("export", options.EXPORT, (options.ALL,), "transport.export"),
-    Command("copy", options.COPY_TO, (options.DRY_RUN,), "copies.copy_to"),
-    Command("mode", options.MODE, (options.LEGACY_KERAS,), "modes.show_mode"),
-    Command("doctor", DOCTOR, (options.ONLINE, options.REPORT), "doctor.examine"),
+    Command("verify", options.VERIFY, (options.DEEP,)),
+    Command("repair", options.REPAIR, (options.DEEP, options.DRY_RUN)),
+    Command("add", options.ADD, (options.ALL,)),
+    Command("export", options.EXPORT, (options.ALL,)),
+    Command("copy", options.COPY_TO, (options.DRY_RUN,)),
+    Command("mode", options.MODE, (options.LEGACY_KERAS,)),
+    Command("doctor", DOCTOR, (options.ONLINE, options.REPORT)),
 )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from argparse import SUPPRESS
 from collections.abc import Sequence
 
-from ..cache import list_cache
 from ..errors import HubMagicError
 from ..loading import ROUTES
 from ..locations import is_bucket
 from ..settings import MODES
+from ..store import list_cache
 from .options import Option
 from .verbs import location
 

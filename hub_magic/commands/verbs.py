@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cache import CacheScan, list_cache, scan_cache
+from ..cache import CacheScan
 from ..cache.selection import find_duplicates, select
 from ..care.copy import Copied, CopyPlan, plan_copy
 from ..care.prune import plan_prune
@@ -24,6 +24,7 @@ from ..locations import is_bucket, read_location
 from ..progress import byte_bar, with_bar
 from ..quantities import parse_period, parse_size
 from ..settings import read_cache
+from ..store import list_cache, scan_cache
 
 if TYPE_CHECKING:
     from ..cache.other_caches import MachineScan
@@ -147,7 +148,7 @@ def _scan() -> CacheScan:
 
 
 def _verify(words: Sequence[str], *, deep: bool) -> Verification:
-    from ..cache.verify import verify
+    from ..store import verify
 
     scan = _scan() if deep else list_with_bar(location())
     chosen = select(scan, words) if words else scan.models

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..cache import CacheScan, Problem, list_cache
+from ..cache import CacheScan, Problem
 from ..cache.selection import find_duplicates
-from ..cache.verify import Verification, verify
+from ..cache.verify import Verification
 from ..care.repair import plan_repair
 from ..errors import SettingError
 from ..quantities import plural, size
+from ..store import list_cache, verify
 from .context import Fixes, Surroundings
 from .diagnosis import Finding
 

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from ..cache import list_cache
 from ..download.http import RetryPolicy, Web
 from ..download.messages import explain_answer, explain_silence
 from ..download.uncompressed import named_folder
 from ..errors import DownloadError, HandleError, SettingError
 from ..handles import Handle, parse_handle
 from ..locations import is_bucket
+from ..store import list_cache
 from .context import Fixes, Surroundings
 from .diagnosis import Finding
 from .location import better_place

@@ -18,8 +18,8 @@ __all__ = ["Fetched", "fetch", "fetch_all", "install", "loaded_folders", "resolv
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from . import fetching as home
 
-    value = getattr(import_module(f"{__name__}.fetching"), name)
+    value = getattr(home, name)
     globals()[name] = value
     return value

@@ -10,9 +10,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..cache import CachedModel, list_cache
+from ..cache import CachedModel
 from ..errors import DamagedEntryError, HubMagicError, NotCachedError
 from ..handles import Handle
+from ..store import list_cache
 
 # Deleted for good on 2024-03-18. Source: the README of tensorflow/tfhub.dev, "Unmigrated model assets".
 _WITHDRAWN = (

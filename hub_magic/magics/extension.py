@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,9 @@ from IPython.core.error import TryNext
 
 from .. import download
 from ..commands.options import MAGICS
+from ..facts import Fact
 from ..import_hooks import ImportHook, pkg_resources_stand_in
-from ..render import SHOWN, rendered
+from ..render import functions_of
 from .cell import CellForm
 from .hub import HubMagics
 
@@ -78,42 +78,31 @@ def _paths(word: str) -> list[str]:
 
 
 def register(shell: InteractiveShell) -> Callable[[], None]:
-    """Show our facts as text and HTML; the function given back undoes it."""
+    """Show our facts as text and HTML; the function returned undoes it."""
     formatters = shell.display_formatter.formatters
     text, rich = formatters["text/plain"], formatters["text/html"]
-    for name, text_function, html_function in SHOWN:
-        text.for_type(name, _printer(text_function))
-        rich.for_type(name, _renderer(html_function))
+    text.for_type(Fact, _print_fact)
+    rich.for_type(Fact, _fact_html)
 
     def undo() -> None:
-        for name, _, _ in SHOWN:
-            text.pop(name, None)
-            rich.pop(name, None)
+        text.pop(Fact, None)
+        rich.pop(Fact, None)
 
     return undo
 
 
-def _renderer(name: str) -> Callable[[Any], str]:
-    def render(fact: Any) -> str:
-        return rendered(fact, name)
-
-    return render
+def _print_fact(fact: Fact, printer: PrettyPrinter, _cycle: bool) -> None:
+    shown = functions_of(fact)
+    printer.text(shown[0](fact) if shown else repr(fact))
 
 
-def _printer(name: str) -> Callable[[Any, PrettyPrinter, bool], None]:
-    render = _renderer(name)
-
-    def print_fact(fact: Any, printer: PrettyPrinter, _cycle: bool) -> None:
-        printer.text(render(fact))
-
-    return print_fact
+def _fact_html(fact: Fact) -> str | None:
+    shown = functions_of(fact)
+    return shown[1](fact) if shown else None
 
 
-# Where TensorFlow's function that loads a model is, and what brings in the one of tensorflow_hub.
-_LOADERS = {
-    "tensorflow.python.saved_model.load": "explain_loads",
-    "tensorflow_hub": "explain_hub_loads",
-}
+# The module of TensorFlow's function that loads a model.
+_LOADER = "tensorflow.python.saved_model.load"
 # The one instance of a shell hangs on its registry of magics, where IPython keeps it anyway.
 _REGISTRY_NAME = HubMagics.__name__
 
@@ -157,24 +146,32 @@ def _explain_loads() -> Callable[[], None]:
     The function given back undoes it.
     """
     hooks = [
-        ImportHook(module, around=nullcontext, then=partial(_explain, name))
-        for module, name in _LOADERS.items()
+        ImportHook(_LOADER, around=nullcontext, then=_explain_tensorflow),
+        ImportHook("tensorflow_hub", around=nullcontext, then=_explain_hub),
     ]
     for hook in hooks:
         hook.install()
 
     def undo() -> None:
+        from ..loading import damage
+
         for hook in hooks:
             hook.uninstall()
-        _explain("explain_no_more")
+        damage.explain_no_more()
 
     return undo
 
 
-def _explain(name: str) -> None:
-    from ..loading import damage as damaged
+def _explain_tensorflow() -> None:
+    from ..loading.damage import explain_loads
 
-    getattr(damaged, name)()
+    explain_loads()
+
+
+def _explain_hub() -> None:
+    from ..loading.damage import explain_hub_loads
+
+    explain_hub_loads()
 
 
 def _unregister(shell: InteractiveShell, magics: HubMagics) -> None:

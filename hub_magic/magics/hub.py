@@ -29,7 +29,7 @@ from ..settings import (
     set_mode,
 )
 from .cell import CellContexts
-from .saved import SavedSettings
+from .saved import SavedSettings, check_keeping
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..doctor import Diagnosis, Report
     from ..keras import KerasSetting
     from ..loading import LoadPlan
+    from ..runtime import Runtime
 
 
 Magic = Callable[..., Any]
@@ -70,18 +71,6 @@ def parse(magic: Magic, line: str) -> Namespace:
     return arguments
 
 
-def check_keeping(arguments: Namespace) -> None:
-    """Make sure that what is said of keeping a setting makes sense.
-
-    Raises:
-        SettingError: it is to be kept and forgotten, or to be loaded at every start and not kept.
-    """
-    if arguments.forget and arguments.persist:
-        raise SettingError("--persist and --forget are two things. Do one after the other.")
-    if arguments.autoload and not arguments.persist:
-        raise SettingError("--autoload says how to --persist. Give that as well.")
-
-
 @magics_class
 class HubMagics(Magics):
     """The magics, and the settings that are saved for them."""
@@ -105,7 +94,7 @@ class HubMagics(Magics):
         self.cells = CellContexts(shell)
         self.saved = SavedSettings(self)
         self.undo = ExitStack()
-        self.tpu_strategy: Any = None
+        self._tpu_strategy: Any = None
 
     def apply_saved(self) -> None:
         """Set what was saved, except where the environment or a flag says otherwise."""
@@ -132,6 +121,14 @@ class HubMagics(Magics):
 
         return set_mode_for_runtime(self.shell)
 
+    def _connect(self, runtime: Runtime) -> Any:
+        """The strategy of the TPU, connected once: initialising again would clear what is on the TPU."""
+        from ..loading.strategy import connect_tpu
+
+        if self._tpu_strategy is None:
+            self._tpu_strategy = connect_tpu(runtime)
+        return self._tpu_strategy
+
     @line_magic
     @takes(*options.MAGICS["hub_mode"])
     def hub_mode(self, line: str) -> ModeSetting | KerasSetting | None:
@@ -141,7 +138,7 @@ class HubMagics(Magics):
         if arguments.legacy_keras:
             from .tpu import choose_keras
 
-            return choose_keras(arguments, self)
+            return choose_keras(arguments, self.saved, self.environment)
         if arguments.forget:
             self.saved.forget("mode")
         with self.environment.recording():
@@ -177,7 +174,7 @@ class HubMagics(Magics):
             self.bucket = keep_bucket(arguments.bucket, self.saved)
         if not arguments.cell and cell is None:
             return make_plan(arguments, detect_runtime(shell=type(self.shell)), self.bucket)
-        context = tpu_cell(arguments, self)
+        context = tpu_cell(arguments, self.shell, self.bucket, self._connect)
         if cell is None:
             self.cells.enter(context)
             return None

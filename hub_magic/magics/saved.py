@@ -6,6 +6,7 @@ them and `ipython --HubMagics.mode=offline` beats them.
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from traitlets.config.manager import BaseJSONConfigManager
 from ..errors import SettingError
 
 if TYPE_CHECKING:
-    from .hub import HubMagics
+    from IPython.core.magic import Magics
 
 _FILE = "ipython_config"
 _SECTION = "HubMagics"
@@ -28,6 +29,18 @@ get_ipython().run_line_magic("load_ext", "hub_magic")
 """
 
 
+def check_keeping(arguments: Namespace) -> None:
+    """Make sure that what is said of keeping a setting makes sense.
+
+    Raises:
+        SettingError: it is to be kept and forgotten, or to be loaded at every start and not kept.
+    """
+    if arguments.forget and arguments.persist:
+        raise SettingError("--persist and --forget are two things. Do one after the other.")
+    if arguments.autoload and not arguments.persist:
+        raise SettingError("--autoload says how to --persist. Give that as well.")
+
+
 class SavedSettings:
     """The part of a profile's configuration that is ours.
 
@@ -35,7 +48,7 @@ class SavedSettings:
         magics: whose settings they are.
     """
 
-    def __init__(self, magics: HubMagics) -> None:
+    def __init__(self, magics: Magics) -> None:
         self._magics = magics
         self._shell = magics.shell
 

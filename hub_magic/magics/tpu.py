@@ -6,17 +6,17 @@ Apart from `hub`, because it loads the modules that look at the runtime, which `
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..cache.scan import free_space
 from ..doctor import Diagnosis, Report, diagnose
 from ..errors import SettingError
 from ..keras import KerasSetting, use_legacy_keras
 from ..loading import LoadPlan, RouteLeft, choose_mode, loading_for, plan_load
-from ..loading.strategy import connect_tpu, named_strategy
+from ..loading.strategy import named_strategy
 from ..render.plan import cell_line, left_line, loads_line
 from ..runtime import Runtime, detect_runtime
 from ..settings import ModeSetting, read_cache, read_mode, set_mode
@@ -24,7 +24,8 @@ from ..settings import ModeSetting, read_cache, read_mode, set_mode
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .hub import HubMagics
+    from ..settings import EnvironmentRecord
+    from .saved import SavedSettings
 
 
 def set_mode_for_runtime(shell: InteractiveShell) -> ModeSetting:
@@ -55,23 +56,28 @@ def make_plan(arguments: Namespace, runtime: Runtime, bucket: str) -> LoadPlan:
 
 
 @contextmanager
-def tpu_cell(arguments: Namespace, magics: HubMagics) -> Iterator[None]:
+def tpu_cell(
+    arguments: Namespace, shell: InteractiveShell, bucket: str, connect: Callable[[Runtime], Any]
+) -> Iterator[None]:
     """What a `%%hub_tpu` cell runs in; says in one line what it does, and at the end what was done.
+
+    Args:
+        arguments: what the cell's first line says.
+        shell: whose cell it is; a TPU's strategy is put into its namespace.
+        bucket: the bucket configured for workers that are elsewhere, or "".
+        connect: gives the strategy of a TPU, which it initialises the first time.
 
     Raises:
         HubMagicError: the route, the bucket or the strategy named cannot be used, or the TPU cannot.
     """
-    shell = magics.shell
     runtime = detect_runtime(shell=type(shell))
     strategy = None
     if arguments.strategy:
         strategy = named_strategy(arguments.strategy, shell.user_ns)
     elif runtime.accelerator.kind == "tpu" and not arguments.no_init:
-        if magics.tpu_strategy is None:  # initialising again would clear what is on the TPU
-            magics.tpu_strategy = connect_tpu(runtime)
-            runtime = detect_runtime(shell=type(shell))
-        strategy = shell.user_ns["strategy"] = magics.tpu_strategy
-    plan = make_plan(arguments, runtime, magics.bucket)
+        strategy = shell.user_ns["strategy"] = connect(runtime)
+        runtime = detect_runtime(shell=type(shell))
+    plan = make_plan(arguments, runtime, bucket)
     _say(cell_line(plan))
     with loading_for(plan, strategy=strategy, notice=_say_left) as session:
         yield
@@ -93,7 +99,9 @@ def examine(arguments: Namespace, shell: InteractiveShell) -> Diagnosis | Report
     return diagnosis.report() if arguments.report else diagnosis
 
 
-def choose_keras(arguments: Namespace, magics: HubMagics) -> KerasSetting | None:
+def choose_keras(
+    arguments: Namespace, saved: SavedSettings, environment: EnvironmentRecord
+) -> KerasSetting | None:
     """`--legacy-keras`, kept or forgotten as the line says.
 
     With `--persist` it is saved first: where TensorFlow is imported already, the next session has it in time.
@@ -104,10 +112,10 @@ def choose_keras(arguments: Namespace, magics: HubMagics) -> KerasSetting | None
     if arguments.mode:
         raise SettingError("A mode and --legacy-keras are two things. Do one after the other.")
     if arguments.forget:
-        magics.saved.forget("legacy_keras")
+        saved.forget("legacy_keras")
         return None
     if arguments.persist:
-        magics.saved.save("legacy_keras", "1", autoload=arguments.autoload)
-    with magics.environment.recording():
+        saved.save("legacy_keras", "1", autoload=arguments.autoload)
+    with environment.recording():
         setting = use_legacy_keras()
     return replace(setting, source="saved") if arguments.persist else setting

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from IPython.display import display
+
+from ..care.move import Moved
+from ..commands import transfer, verbs
 from ..errors import SettingError
 from ..locations import is_bucket, read_location
 from ..settings import CacheSetting, read_cache, set_cache
-from .hub import check_keeping
-from .saved import SavedSettings
+from .saved import SavedSettings, check_keeping
 
 if TYPE_CHECKING:
     from ..widget import CacheBrowser
@@ -49,10 +52,9 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
 
 def browse() -> CacheBrowser:
     """No argument: the browser in a notebook, a table in a terminal."""
-    from ..commands.verbs import list_with_bar, location
     from ..widget import CacheBrowser
 
-    return CacheBrowser(listed=list_with_bar(location()))
+    return CacheBrowser(listed=verbs.list_with_bar(verbs.location()))
 
 
 def set_location(arguments: Namespace, saved: SavedSettings) -> CacheSetting:
@@ -77,23 +79,19 @@ def persist_cache(saved: SavedSettings, arguments: Namespace) -> CacheSetting:
 def move_models(arguments: Namespace, saved: SavedSettings) -> Any:
     """`--move-to LOCATION`; a saved setting follows as well."""
     before = read_cache().value
-    done = _act("move_to", "transport")(arguments, saved)
+    done = transfer.move_to(arguments, display)
     now = read_cache().value
-    if now != before and (arguments.persist or saved.value("cache") == before):
+    if isinstance(done, Moved) and now != before and (arguments.persist or saved.value("cache") == before):
         saved.save("cache", now, autoload=arguments.autoload)
         done = replace(done, is_kept=True)
     return done
 
 
-def _act(name: str, module: str = "acts") -> Callable[[Namespace, SavedSettings], Any]:
-    """What the command line does under the same name; a plan is shown before it is carried out."""
+def _as_cell(act: Callable[[Namespace, Any], Any]) -> Callable[[Namespace, SavedSettings], Any]:
+    """What the command line does, in a cell: a plan is displayed before it is carried out."""
 
     def run(arguments: Namespace, _saved: SavedSettings) -> Any:
-        from importlib import import_module
-
-        from IPython.display import display
-
-        return getattr(import_module(f"hub_magic.cli.{module}"), name)(arguments, display)
+        return act(arguments, display)
 
     return run
 
@@ -107,17 +105,17 @@ def _check_belonging(arguments: Namespace, chosen: list[str]) -> None:
 
 VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
     "location": set_location,
-    "list": _act("list_models"),
-    "fetch": _act("fetch"),
-    "resolve": _act("resolve"),
-    "remove": _act("remove"),
-    "prune": _act("prune"),
-    "verify": _act("verify_models"),
-    "repair": _act("repair"),
-    "add": _act("add", "transport"),
-    "export": _act("export", "transport"),
+    "list": _as_cell(verbs.list_models),
+    "fetch": _as_cell(verbs.fetch),
+    "resolve": _as_cell(verbs.resolve),
+    "remove": _as_cell(verbs.remove),
+    "prune": _as_cell(verbs.prune),
+    "verify": _as_cell(verbs.verify_models),
+    "repair": _as_cell(verbs.repair),
+    "add": _as_cell(transfer.add),
+    "export": _as_cell(transfer.export),
     "move_to": move_models,
-    "copy_to": _act("copy_to", "copies"),
+    "copy_to": _as_cell(verbs.copy_to),
 }
 
 # The options that say how one of these is to be done.

@@ -2,45 +2,83 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable
 from typing import Any
 
-# Class, and the functions of this package that give its text and its HTML.
-SHOWN = (
-    ("hub_magic.settings.ModeSetting", "settings.setting_text", "settings.setting_html"),
-    ("hub_magic.settings.CacheSetting", "settings.setting_text", "settings.setting_html"),
-    ("hub_magic.keras.KerasSetting", "settings.setting_text", "settings.setting_html"),
-    ("hub_magic.doctor.finding.Diagnosis", "doctor.diagnosis_text", "doctor.diagnosis_html"),
-    ("hub_magic.doctor.finding.Report", "doctor.report_text", "doctor.report_html"),
-    ("hub_magic.loading.plan.LoadPlan", "plan.plan_text", "plan.plan_html"),
-    ("hub_magic.cache.scan.CacheScan", "cache.scan_text", "cache.scan_html"),
-    ("hub_magic.download.fetched_models.FetchedModels", "fetched.fetched_text", "fetched.fetched_html"),
-    ("hub_magic.cache.others.MachineScan", "machine.machine_text", "machine.machine_html"),
-    ("hub_magic.cache.removal.Removal", "care.removal_text", "care.removal_html"),
-    ("hub_magic.cache.copying.CopyPlan", "copying.copy_text", "copying.copy_html"),
-    ("hub_magic.cache.copying.Copied", "copying.copy_text", "copying.copy_html"),
-    ("hub_magic.cache.removal.Removed", "care.removed_text", "care.removed_html"),
-    ("hub_magic.cache.verify.Verification", "health.verification_text", "health.verification_html"),
-    ("hub_magic.download.repair.Repair", "health.repair_text", "health.repair_html"),
-    ("hub_magic.cache.exporting.Exported", "transport.report_text", "transport.report_html"),
-    ("hub_magic.cache.export_list.Export", "transport.report_text", "transport.report_html"),
-    ("hub_magic.cache.relocation.Move", "transport.report_text", "transport.report_html"),
-    ("hub_magic.cache.relocation.Moved", "transport.report_text", "transport.report_html"),
-    ("hub_magic.download.adding.Added", "transport.report_text", "transport.report_html"),
-    ("hub_magic.download.add_list.AddedList", "transport.report_text", "transport.report_html"),
-    ("hub_magic.download.repair.Repaired", "health.repaired_text", "health.repaired_html"),
-)
+from ..facts import Fact
+
+Show = Callable[[Any], str]
 
 
 def text_of(fact: Any) -> str:
-    """The fact as text; what is none of ours as Python writes it."""
-    name = f"{type(fact).__module__}.{type(fact).__qualname__}"
-    function = next((text for shown, text, _ in SHOWN if shown == name), None)
-    return rendered(fact, function) if function else str(fact)
+    """Return a fact as text, and anything else as Python writes it."""
+    shown = functions_of(fact)
+    return shown[0](fact) if shown else str(fact)
 
 
-def rendered(fact: Any, function: str) -> str:
-    """The fact as one of this package's functions shows it ("cache.scan_text")."""
-    module, name = function.split(".")
-    shown: str = getattr(import_module(f"{__package__}.{module}"), name)(fact)
-    return shown
+def functions_of(fact: Any) -> tuple[Show, Show] | None:  # noqa: C901, PLR0911, PLR0912 - one case for each table
+    """Return what makes text and what makes HTML of a fact; None where nothing does.
+
+    The modules are imported when their first fact is shown: a setting need not wait for the doctor's.
+    """
+    if not isinstance(fact, Fact):
+        return None
+    match type(fact).__name__:
+        case "ModeSetting" | "CacheSetting" | "KerasSetting":
+            from .settings import setting_html, setting_text
+
+            return setting_text, setting_html
+        case "Diagnosis":
+            from .doctor import diagnosis_html, diagnosis_text
+
+            return diagnosis_text, diagnosis_html
+        case "Report":
+            from .doctor import report_html as doctor_html
+            from .doctor import report_text as doctor_text
+
+            return doctor_text, doctor_html
+        case "LoadPlan":
+            from .plan import plan_html, plan_text
+
+            return plan_text, plan_html
+        case "CacheScan":
+            from .cache import scan_html, scan_text
+
+            return scan_text, scan_html
+        case "MachineScan":
+            from .cache import machine_html, machine_text
+
+            return machine_text, machine_html
+        case "Removal":
+            from .care import removal_html, removal_text
+
+            return removal_text, removal_html
+        case "Removed":
+            from .care import removed_html, removed_text
+
+            return removed_text, removed_html
+        case "CopyPlan" | "Copied":
+            from .care import copy_html, copy_text
+
+            return copy_text, copy_html
+        case "FetchedModels":
+            from .care import fetched_html, fetched_text
+
+            return fetched_text, fetched_html
+        case "Added" | "AddedList" | "Exported" | "Export" | "Move" | "Moved":
+            from .care import report_html, report_text
+
+            return report_text, report_html
+        case "Verification":
+            from .health import verification_html, verification_text
+
+            return verification_text, verification_html
+        case "Repair":
+            from .health import repair_html, repair_text
+
+            return repair_text, repair_html
+        case "Repaired":
+            from .health import repaired_html, repaired_text
+
+            return repaired_text, repaired_html
+    return None

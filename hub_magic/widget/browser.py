@@ -9,19 +9,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..cache import CachedModel, CacheScan, list_cache
-from ..cache.refresh import Survey, rescan, with_last_use
+from ..cache import CachedModel, CacheScan
+from ..cache.refresh import Survey, with_last_use
 from ..cache.scan import damage_problem, in_order
 from ..cache.selection import select
-from ..cache.verify import Verification, verify
+from ..cache.verify import Verification
 from ..care.prune import plan_prune
 from ..care.remove import Removal, Removed, plan_removal
+from ..download import loaded_folders
 from ..errors import NotCachedError
 from ..locations import is_bucket
 from ..progress import Progress, in_kernel, no_progress
 from ..quantities import parse_size
 from ..render.cache import saved_html, static_html, static_text
 from ..settings import read_cache
+from ..store import list_cache, rescan, verify
 from .details import ModelDetails, describe, load_line
 
 if TYPE_CHECKING:
@@ -94,8 +96,7 @@ class CacheBrowser:
 
     def loaded(self) -> Collection[str]:
         """The paths of the entries that this kernel has loaded."""
-        found: Collection[str] = getattr(sys.modules.get("hub_magic.download"), "loaded_folders", tuple)()
-        return found
+        return loaded_folders()
 
     @property
     def selection(self) -> tuple[CachedModel, ...]:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import anywidget
 import traitlets
@@ -22,12 +22,8 @@ from ..cache.refresh import Survey
 from ..care.remove import by_folder, is_loaded
 from ..settings import read_mode
 from .jobs import Job, Jobs
-from .messages import Messages
+from .messages import Browser, Messages
 from .rows import Patch, Rows, shown
-
-if TYPE_CHECKING:
-    from .browser import CacheBrowser
-
 
 _STATIC = Path(__file__).parent.parent / "static"
 
@@ -80,7 +76,7 @@ class Channel:
         survey: what is known of the cache so far.
     """
 
-    def __init__(self, browser: CacheBrowser, survey: Survey) -> None:
+    def __init__(self, browser: Browser, survey: Survey) -> None:
         self._lock = threading.RLock()  # revisions leave in their order
         self._browser = browser
         self._survey = survey
@@ -89,7 +85,7 @@ class Channel:
         self._revision = 0
         self._jobs = Jobs(self._show_job)
         self._painted = threading.Event()
-        self._messages = Messages(browser, self, self._rows, self._jobs)
+        self._messages = Messages(browser, self._rows, self._jobs, send=self.send, greet=self.greet)
         self.view = CacheView(self.snapshot, self._messages.answer)
         threading.Thread(target=self._follow, name="hub_magic: scan", daemon=True).start()
 

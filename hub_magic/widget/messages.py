@@ -8,20 +8,26 @@ handle or a size.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..care.remove import Removal
 from ..errors import HubMagicError, NotCachedError
 from ..handles import parse_handle
+from ..progress import Progress, no_progress
 from ..quantities import plural
 from .details import details_data, removal_data, removed_line, repaired_line, verified_line
 from .jobs import Job, Jobs
 from .rows import Rows, shown
 
 if TYPE_CHECKING:
-    from .browser import CacheBrowser
-    from .channel import Channel
+    from ..cache import CachedModel, CacheScan
+    from ..cache.verify import Verification
+    from ..care.remove import Removed
+    from ..care.repair import Repaired
+    from ..download import Fetched
+    from ..download.new_entry import MakeBar
+    from .details import ModelDetails
 
 Message = dict[str, Any]
 Reply = dict[str, Any]
@@ -31,19 +37,75 @@ Act = Callable[[Message], Reply]
 _SLOW = frozenset({"describe", "plan remove", "plan prune"})
 
 
+class Browser(Protocol):
+    """The part of the cache browser that a view is drawn from, and that its buttons call."""
+
+    location: str
+
+    @property
+    def scan(self) -> CacheScan:
+        """Everything that is in the cache."""
+
+    @property
+    def selection(self) -> tuple[CachedModel, ...]:
+        """The selected models."""
+
+    def loaded(self) -> Collection[str]:
+        """Return the paths of the entries that this kernel has loaded."""
+
+    def select(self, *which: str | CachedModel, show: bool = True) -> tuple[CachedModel, ...]:
+        """Select models."""
+
+    def describe(self, which: str | CachedModel) -> ModelDetails:
+        """Return what is in a model."""
+
+    def plan_removal(self, *which: str | CachedModel) -> Removal:
+        """Return what removing models would do."""
+
+    def plan_prune(self, max_size: str) -> Removal:
+        """Return what pruning to a size would remove."""
+
+    def carry_out(self, plan: Removal, progress: Progress = no_progress) -> Removed:
+        """Carry out a plan."""
+
+    def verify(
+        self, *which: str | CachedModel, deep: bool = False, progress: Progress = no_progress
+    ) -> Verification:
+        """Check models."""
+
+    def repair(self, *which: str | CachedModel, bar: MakeBar | None = None) -> Repaired:
+        """Repair models."""
+
+    def fetch(self, handle: str, *, bar: MakeBar | None = None) -> Fetched:
+        """Fetch a model."""
+
+    def refresh(self) -> CacheScan:
+        """Look at the cache again."""
+
+
 class Messages:
     """Answers the front end of one view.
 
     Args:
         browser: whose methods do the work.
-        channel: what leads back to the front end.
+        send: sends a message to the front end.
+        greet: is told the revision that a page knows, once the page has drawn its first rows.
         rows: the rows that the front end was told of.
         jobs: where long acts run.
     """
 
-    def __init__(self, browser: CacheBrowser, channel: Channel, rows: Rows, jobs: Jobs) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        rows: Rows,
+        jobs: Jobs,
+        *,
+        send: Callable[[dict[str, Any]], None],
+        greet: Callable[[object], None],
+    ) -> None:
         self._browser = browser
-        self._channel = channel
+        self._send = send
+        self._greet = greet
         self._rows = rows
         self._jobs = jobs
         self._plans: dict[int, Removal] = {}
@@ -83,10 +145,10 @@ class Messages:
             self._reply(message, reply)
 
     def _reply(self, message: Message, reply: Reply) -> None:
-        self._channel.send({"re": message.get("ask"), **reply})
+        self._send({"re": message.get("ask"), **reply})
 
     def _hello(self, message: Message) -> Reply:
-        self._channel.greet(message.get("revision"))
+        self._greet(message.get("revision"))
         return {}
 
     def _select(self, message: Message) -> Reply:

@@ -15,25 +15,27 @@ PACKAGE = Path(hub_magic.__file__).parent
 
 # Each imports only what stands before it.
 ORDER = (
-    "environment",
     "errors",
     "facts",
     "quantities",
+    "progress",
     "handles",
-    "imports",
-    "pkg_resources_stand_in",
+    "import_hooks",
     "locations",
     "settings",
     "keras",
     "runtime",
     "gcs",
     "cache",
+    "bucket",
+    "store",
     "download",
+    "care",
     "loading",
     "doctor",
     "render",
+    "commands",
     "widget",
-    "options",
     "cli",
     "magics",
 )
@@ -115,6 +117,49 @@ def test_imports(path: Path) -> None:
     assert all(noun in WHERE.get(name, ()) for name in slow), slow
 
 
+def dependencies() -> dict[str, set[str]]:
+    """Module → the modules of ours that it imports, inside functions too."""
+    found = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in modules()}
+    found["hub_magic"] = PACKAGE / "__init__.py"
+    named = {name.removesuffix(".__init__"): path for name, path in found.items()}
+    return {name: _imports_of(name, path, named) for name, path in named.items()}
+
+
+def _imports_of(name: str, path: Path, named: dict[str, Path]) -> set[str]:
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+        home = ".".join([*parents, *filter(None, [node.module])])
+        for one in node.names:
+            target = f"{home}.{one.name}" if f"{home}.{one.name}" in named else home
+            if target in named and target != name:
+                found.add(target)
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Not even inside functions: what is left when all that import nothing left are taken out is a circle."""
+    left = dependencies()
+    del left["hub_magic"]  # the public names, which import what stands below when they are asked for
+    while free := {name for name, imports in left.items() if not imports & left.keys()}:
+        left = {name: imports for name, imports in left.items() if name not in free}
+    assert sorted(left) == []
+
+
+def test_no_module_is_imported_by_a_string() -> None:
+    """A reader, an editor and mypy follow names, not strings."""
+    calls = [
+        str(path.relative_to(PACKAGE))
+        for path in [*modules(), PACKAGE / "__init__.py"]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__"))
+    ]
+    assert calls == []
+
+
 NOUNS = sorted({home(path) for path in modules()})
 
 
@@ -133,8 +178,8 @@ def test_a_core_module_alone_loads_nothing_slow(noun: str) -> None:
 
 
 def test_public_names_are_complete_and_sorted() -> None:
-    homes = {name for names in hub_magic._MODULES.values() for name in names}
-    assert sorted(hub_magic.__all__) == hub_magic.__all__ == sorted(homes)
+    assert sorted(hub_magic.__all__) == hub_magic.__all__
+    assert [name for name in hub_magic.__all__ if hub_magic._home(name) is None] == []
     for name in hub_magic.__all__:
         assert getattr(hub_magic, name).__name__ == name
         assert name in dir(hub_magic)

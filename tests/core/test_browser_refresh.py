@@ -13,7 +13,8 @@ import pytest
 
 from hub_magic import CacheScan, SettingError, parse_handle, scan_cache
 from hub_magic.cache.layout import Descriptor, Holder, descriptor_text, lock_text
-from hub_magic.cache.refresh import rescan, with_last_use
+from hub_magic.cache.refresh import with_last_use
+from hub_magic.store import rescan
 
 HANDLES = tuple(f"https://tfhub.dev/google/nnlm-en-dim{number}/2" for number in range(4))
 LONG_AGO = 1_000_000_000

@@ -15,11 +15,11 @@ from gcs_stand_in import ACCOUNT, GcsStandIn
 
 from hub_magic.bucket.lock import LockTimes
 from hub_magic.bucket.scan import scan_bucket
-from hub_magic.cache import scan_cache
 from hub_magic.cache.layout import Holder, lock_text
 from hub_magic.care.copy import plan_copy
 from hub_magic.errors import HubMagicError, SettingError
 from hub_magic.handles import parse_handle
+from hub_magic.store import scan_cache
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 TEAM = "gs://models/team"
@@ -222,7 +222,7 @@ def test_two_machines_copy_at_once(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(20))
     code = """
         import sys
-        from hub_magic.cache import scan_cache
+        from hub_magic.store import scan_cache
         from hub_magic.bucket.scan import scan_bucket
         from hub_magic.care.copy import plan_copy
         from hub_magic.bucket.lock import LockTimes

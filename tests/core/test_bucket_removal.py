@@ -11,7 +11,6 @@ from bucket_caches import FILES, handle_of, make_cache
 from gcs_stand_in import GcsStandIn
 
 from hub_magic.bucket.scan import scan_bucket
-from hub_magic.cache import scan_cache
 from hub_magic.cache.layout import Holder, lock_text
 from hub_magic.cache.selection import find_duplicates
 from hub_magic.care.copy import plan_copy
@@ -19,6 +18,7 @@ from hub_magic.care.prune import plan_prune
 from hub_magic.care.remove import plan_removal
 from hub_magic.errors import HubMagicError
 from hub_magic.handles import parse_handle
+from hub_magic.store import scan_cache
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 TEAM = "gs://models/team"

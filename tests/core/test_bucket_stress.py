@@ -24,11 +24,11 @@ from host_client import write_model
 
 from hub_magic.bucket.lock import LockTimes
 from hub_magic.bucket.scan import group_files
-from hub_magic.cache import scan_cache
 from hub_magic.care.copy import plan_copy
 from hub_magic.gcs import BucketFile
 from hub_magic.handles import parse_handle
 from hub_magic.host import ModelHost
+from hub_magic.store import scan_cache
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 ROUNDS = 50 if os.environ.get("HUB_MAGIC_STRESS") else 4
@@ -43,13 +43,13 @@ LEFTOVER = re.compile(r"\.lock$|\.(lock|txt|json)\.tmp[0-9a-f]{32}$")
 
 COPY = """
 import sys
-from hub_magic.cache import scan_cache
+from hub_magic.store import scan_cache
 from hub_magic.care.copy import plan_copy
 plan_copy(scan_cache(sys.argv[1]), scan_cache("gs://models/team")).execute()
 """
 COPY_BACK = """
 import sys
-from hub_magic.cache import scan_cache
+from hub_magic.store import scan_cache
 from hub_magic.care.copy import plan_copy
 plan_copy(scan_cache("gs://models/team"), scan_cache(sys.argv[1])).execute()
 """

@@ -15,12 +15,12 @@ from hub_magic import HubMagicError, SettingError, fetch, list_cache, parse_hand
 from hub_magic.cache.record import EntryRecord, FileRecord, find_damage, record_text
 from hub_magic.cache.savedmodel import read_saved_model
 from hub_magic.cache.selection import find_duplicates
-from hub_magic.cache.verify import verify
 from hub_magic.care.add import add
 from hub_magic.care.export import export_model
 from hub_magic.care.move import plan_move
 from hub_magic.care.prune import plan_prune
 from hub_magic.care.repair import plan_repair
+from hub_magic.store import verify
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 

@@ -28,11 +28,11 @@ from test_care_savedmodel import model
 from hub_magic import HubMagicError, scan_cache
 from hub_magic.cache.layout import read_name
 from hub_magic.cache.selection import find_duplicates
-from hub_magic.cache.verify import verify
 from hub_magic.care.move import plan_move
 from hub_magic.care.prune import plan_prune
 from hub_magic.care.remove import plan_removal
 from hub_magic.care.repair import plan_repair
+from hub_magic.store import verify
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(7200)]
 
@@ -170,12 +170,12 @@ ready(); plan.execute()
 """
 ADD = """
 from hub_magic.care.add import add
-import hub_magic.cache.verify
+import hub_magic.store
 ready()
 for number in range(40): add(f"https://tfhub.dev/new/{number}/1", source, location=cache)
 """
 REPAIR = """
-from hub_magic import list_cache; from hub_magic.cache.verify import verify
+from hub_magic import list_cache; from hub_magic.store import verify
 from hub_magic.care.repair import plan_repair
 import hub_magic.download.transfer, requests
 plan = plan_repair(verify(list_cache(cache), deep=True))

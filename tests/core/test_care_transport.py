@@ -16,12 +16,12 @@ from archives import file, model_archive, special, tar
 from care_cache import NOBODY, WHOLE, lock, plant, tree, write
 
 from hub_magic import HandleError, SettingError, parse_handle, scan_cache
-from hub_magic.cache.verify import verify
 from hub_magic.care.add import add, add_all
 from hub_magic.care.export import export_all, export_model
 from hub_magic.care.move import Moved, plan_move
 from hub_magic.errors import DamagedEntryError
 from hub_magic.host import ModelHost
+from hub_magic.store import verify
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 FOLDER = parse_handle(NNLM).folder

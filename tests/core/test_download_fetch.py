@@ -19,7 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repository import REPOSITORY
 
-from hub_magic.cache import list_cache
 from hub_magic.cache.layout import (
     DESCRIPTOR_SUFFIX,
     RECORD_SUFFIX,
@@ -42,6 +41,7 @@ from hub_magic.download.messages import similar
 from hub_magic.download.ownership import is_ours
 from hub_magic.errors import DamagedEntryError, DownloadError, HandleError, NotCachedError
 from hub_magic.handles import parse_handle
+from hub_magic.store import list_cache
 
 ARCHIVE = model_archive()
 QUICK = RetryPolicy(connect=5, read=1, tries=2, pause=0.01, longest=0.05)

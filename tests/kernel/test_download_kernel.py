@@ -17,7 +17,7 @@ from faulty_host import Fault, FaultyHost
 from kernel import Kernel
 from repository import REPOSITORY
 
-from hub_magic.progress import Progress, has_audience, in_kernel
+from hub_magic.progress import DownloadBar, has_audience, in_kernel
 
 FILES = model_files(1 << 20)
 ARCHIVE = model_archive(FILES)
@@ -123,13 +123,13 @@ def test_nothing_where_nobody_looks(tmp_path: Path) -> None:
 def test_no_kernel_and_no_terminal_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert not in_kernel()
     assert not has_audience()
-    with Progress("model", 10, shown=False) as bar:
+    with DownloadBar("model", 10, shown=False) as bar:
         bar.show(5)
     assert capsys.readouterr().err == ""
 
 
 def test_bar_tells_what_it_waits_for(capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress("model", 1000, shown=True) as bar:
+    with DownloadBar("model", 1000, shown=True) as bar:
         bar.show(500, note="trying again in 3 s")
         bar.show(500, title="another")
         bar.show(1000)

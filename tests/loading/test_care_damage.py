@@ -21,7 +21,7 @@ with pkg_resources_stand_in():
     import tensorflow_hub as hub
 from hub_magic import scan_cache
 from hub_magic.loading.damage import explain_damage
-from hub_magic.cache.verify import verify
+from hub_magic.store import verify
 
 root, *models = map(Path, sys.argv[1:])
 graph, variables = "saved_model.pb", "variables/variables"
