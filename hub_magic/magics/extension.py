@@ -15,7 +15,7 @@ from .. import download
 from ..commands.options import MAGICS
 from ..facts import Fact
 from ..import_hooks import ImportHook, pkg_resources_stand_in
-from ..render import functions_of
+from ..render import SHOWN, functions_of
 from .cell import CellForm
 from .hub import HubMagics
 
@@ -81,12 +81,14 @@ def register(shell: InteractiveShell) -> Callable[[], None]:
     """Show our facts as text and HTML; the function returned undoes it."""
     formatters = shell.display_formatter.formatters
     text, rich = formatters["text/plain"], formatters["text/html"]
-    text.for_type(Fact, _print_fact)
-    rich.for_type(Fact, _fact_html)
+    for name in SHOWN:
+        text.for_type(name, _print_fact)
+        rich.for_type(name, _fact_html)
 
     def undo() -> None:
-        text.pop(Fact, None)
-        rich.pop(Fact, None)
+        for name in SHOWN:
+            text.pop(name, None)
+            rich.pop(name, None)
 
     return undo
 

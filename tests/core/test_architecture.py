@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import hub_magic
+from hub_magic.render import SHOWN, functions_of
 
 PACKAGE = Path(hub_magic.__file__).parent
 
@@ -158,6 +160,14 @@ def test_no_module_is_imported_by_a_string() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__"))
     ]
     assert calls == []
+
+
+def test_every_class_that_is_shown_can_be_shown() -> None:
+    for name in SHOWN:
+        home, _, kind = name.rpartition(".")
+        made = getattr(importlib.import_module(home), kind)
+        assert made.__module__ == home
+        assert functions_of(made.__new__(made)) is not None
 
 
 NOUNS = sorted({home(path) for path in modules()})
