@@ -1,4 +1,4 @@
-"""What can go wrong through a user's input, disk or network.
+"""Errors that a user's input, disk or network can cause.
 
     HubMagicError
     ├── SettingError        a mode, location or option that cannot be used

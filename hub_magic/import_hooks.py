@@ -1,4 +1,4 @@
-"""Being there when a module is imported, now or later, without importing it.
+"""Hooks that run when a module is imported, now or later, without importing it.
 
 `%load_ext hub_magic` must cost milliseconds and tensorflow_hub takes seconds, so what has to happen at its
 import waits in `sys.meta_path`.

@@ -1,4 +1,4 @@
-"""Which Keras `tf.keras` is: Keras 3, or the Keras 2 of tf_keras, whose layers hub.KerasLayer is one of.
+"""The Keras that `tf.keras` is: Keras 3, or the Keras 2 of tf_keras, which hub.KerasLayer needs.
 
 TensorFlow decides it once, while it is being imported (`tensorflow/__init__.py`), so the variable must be set
 before that.

@@ -1,4 +1,4 @@
-"""A place for a cache: a directory, or a folder in a bucket.
+"""A location for a cache: a directory, or a folder in a bucket.
 
 Apart from `settings`, because writing a setting and judging a directory are two things.
 """

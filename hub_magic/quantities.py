@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Sizes, ages and periods: as people read them, and as people write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How models are fetched and where they are kept: tensorflow_hub's own settings, read where they live.
+"""TensorFlow Hub's settings, read where they live: how models are fetched and where they are kept.
 
 tensorflow_hub asks `os.environ` and absl's flags at every call, so a setting made here takes effect at the
 next `hub.load`, before or after the import; nothing is copied. Source of the rules:

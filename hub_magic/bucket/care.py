@@ -1,4 +1,4 @@
-"""Whether the entries of a cache in a bucket are whole, and taking away what the dead have left there.
+"""Verify, repair and remove entries of a cache in a bucket.
 
 A listing tells names, sizes and how many files there must be, which is all that a quick check looks at. For a
 deep check an entry is copied to this machine and checked as any other; the way is part of the check, because

@@ -1,4 +1,4 @@
-"""An entry of a bucket on its way into a directory, where it appears whole or not at all.
+"""Copy an entry from a bucket into a directory, where readers see all of it or none.
 
 Files come to a folder whose name is made of the bucket's and the entry's. So when a copy is interrupted or
 killed, the next one finds what is there, and goes on in the middle of a file.

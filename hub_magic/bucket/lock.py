@@ -1,4 +1,4 @@
-"""The lock of an entry in a bucket: an object under the name that tensorflow_hub uses, with the same text.
+"""The lock of an entry in a bucket: an object with tensorflow_hub's name for it and the same text.
 
 It comes into being only where there is none (generation 0), which the storage decides, so one of many
 machines gets it. The holder writes its metadata anew every few seconds: whoever waits sees the metageneration

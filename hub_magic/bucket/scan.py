@@ -1,4 +1,4 @@
-"""What a listing of a cache in a bucket tells: its entries, without a look into any object.
+"""List a cache in a bucket: its entries, without reading any object.
 
 The names are those of a cache in a directory. What a directory's scan reads from a descriptor or a lock,
 hub_magic also writes as custom metadata of that object, which a listing gives along. An object that

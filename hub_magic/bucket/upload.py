@@ -1,4 +1,4 @@
-"""A new entry in a bucket, of which no reader sees half.
+"""Publish a new entry to a bucket so that readers see all of it or none.
 
 tensorflow_hub takes any object under `FOLDER/` for a whole model, looks at its lock only where there is none,
 and a bucket has no way to give a folder its name in one step. So the files are brought to `FOLDER.UID.tmp/`

@@ -1,4 +1,4 @@
-"""One model in a cache, and whether its files can be whole."""
+"""One model in a cache, and whether its files can be intact."""
 
 from __future__ import annotations
 

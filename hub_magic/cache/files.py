@@ -1,4 +1,4 @@
-"""What is in an entry's files, read without their looking as if they had been used.
+"""Read an entry's files without changing their access times (atime is "last used").
 
 "Last used" is when a file was last read, so reading to compare or to verify must not count as use.
 """

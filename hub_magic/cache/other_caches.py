@@ -1,4 +1,4 @@
-"""What other caches on this machine hold: kagglehub's, and the models that Kaggle and Colab mount.
+"""Other caches on this computer: kagglehub's, and the models that Kaggle and Colab mount.
 
 Read only. One model may lie in both: tensorflow_hub's cache knows it by its URL, kagglehub's by a path.
 Sources: `kagglehub/cache.py`, `kaggle_cache_resolver.py` and `colab_cache_resolver.py` (1.0.3).

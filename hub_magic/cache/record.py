@@ -1,4 +1,4 @@
-"""The record of an entry: which files it had when it was downloaded.
+"""The record of an entry: the files that it had when it was downloaded.
 
 With it an entry's files can be proved whole, not only plausible. It stands beside the entry as
 `FOLDER.files.json`, in JSON: the handle, the host's ETag, the text of the descriptor it belongs to, and each

@@ -1,4 +1,4 @@
-"""A second look at a cache, which costs a fraction of the first one.
+"""Scan a cache again at a fraction of the first scan's cost.
 
 A folder's own times change when a name in it is added, removed or replaced, so an entry whose folders are
 older than the last look has the files it had then, and only the others are looked into. A file rewritten in

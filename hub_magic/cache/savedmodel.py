@@ -1,4 +1,4 @@
-"""What a SavedModel says of itself: its signatures, tags and assets, read without TensorFlow.
+"""Read a SavedModel's signatures, tags and assets without TensorFlow.
 
 `saved_model.pb` is a protocol buffer that may be hundreds of megabytes, nearly all of it the graph. The few
 fields wanted here are met on a walk that seeks past the others, so time and memory do not grow with the

@@ -1,4 +1,4 @@
-"""What is in a cache directory, read without TensorFlow and without changing anything.
+"""Scan a cache directory without TensorFlow and without changing anything.
 
 Two passes, because a view wants its first rows at once: names and descriptors (`list_cache`), then the files
 of each entry (`measure`). `scan_cache` does both. Links are never followed, one bad entry never spoils the

@@ -1,4 +1,4 @@
-"""Which entry a user means by a handle, a name, a part of either, or a folder name."""
+"""Find the entry that a handle, a name, a part of either, or a folder name stands for; find duplicates."""
 
 from __future__ import annotations
 

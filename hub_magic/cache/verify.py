@@ -1,4 +1,4 @@
-"""Whether the entries of a cache are whole.
+"""Check whether the entries of a cache are intact.
 
 Quick: the files that the format demands are there and not empty, no shard is missing, `saved_model.pb` does
 not end too early, and every file has the size recorded at its download. Deep: every file has the digest

@@ -1,4 +1,4 @@
-"""A model put into a cache by hand: from a folder or an archive, under the handle that code loads it by."""
+"""Add a model to a cache from a folder or an archive, under the handle that code loads it by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copying entries from one cache to another: to a bucket, from one, or between two."""
+"""Copy entries from one cache to another: to a bucket, from a bucket, or between two buckets."""
 
 from __future__ import annotations
 

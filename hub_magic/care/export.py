@@ -1,4 +1,4 @@
-"""A model out of a cache into an archive, which a host serves, `--add` takes, and `hub.load` downloads.
+"""Export a model as an archive that a host serves, `--add` takes, and `hub.load` downloads.
 
 An archive's bytes depend on the names and contents of the model's files alone.
 """

@@ -1,4 +1,4 @@
-"""A whole cache moved to another directory: the way out of a folder for temporary files.
+"""Move a whole cache to another directory, for example out of a folder for temporary files.
 
 On the same disk an entry is renamed. On another one it is copied, compared with what was recorded at its
 download, and complete before it appears; the old one goes only then.

@@ -1,4 +1,4 @@
-"""Which entries a policy would take away: too old, too many, or more than fit. Pure."""
+"""Choose the entries that a policy removes: too old, too many, or more than fit. Pure."""
 
 from __future__ import annotations
 

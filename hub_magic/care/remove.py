@@ -1,4 +1,4 @@
-"""Taking entries out of a cache: a plan first, which is pure, then the act, which looks at each once more."""
+"""Remove entries from a cache: a pure plan, then the act, which looks at each entry once more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mending a cache: what the dead left is taken away, and what is damaged is downloaded again."""
+"""Repair a cache: remove leftovers, and download damaged models again."""
 
 from __future__ import annotations
 

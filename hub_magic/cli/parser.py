@@ -1,4 +1,4 @@
-"""The commands of `hub-magic`: each is one option of `%hub_cache`, said as a verb, with the same words."""
+"""The commands of `hub-magic`: each is one option of `%hub_cache`, written as a verb."""
 
 from __future__ import annotations
 

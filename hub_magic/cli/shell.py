@@ -1,4 +1,4 @@
-"""The mode, for a shell: no program can change the variables of the shell that runs it, so it prints how."""
+"""Commands for the shell alone: the mode, printed as lines to run, and the doctor."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the magics and the command line share: options, verbs and completion."""
+"""The verbs, options and completions that the magics and the command line share."""

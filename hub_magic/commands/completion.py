@@ -1,4 +1,4 @@
-"""What may come next on a line: options, modes, cached handles. For IPython and for shells."""
+"""Candidates for the next word on a line: options, modes, cached handles. For IPython and for shells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models into the cache and out of it by hand, and the whole cache elsewhere: from arguments to the call."""
+"""Add, export and move: from parsed arguments to the call, also where the cache is in a bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each thing that can be done with a cache: from parsed arguments to the call, and what it gave.
+"""Each verb of `%hub_cache`, from parsed arguments to the call and its result.
 
 The magics and the command call the same functions, with the same arguments under the same names.
 """

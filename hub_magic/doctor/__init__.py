@@ -1,4 +1,4 @@
-"""Everything that commonly goes wrong here, each with its fix."""
+"""Common problems of a TensorFlow Hub set-up, each with its fix."""
 
 from __future__ import annotations
 

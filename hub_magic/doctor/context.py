@@ -1,4 +1,4 @@
-"""What the checks look at: read once, at the edge."""
+"""The context of the checks, read once, and the lines that fix what they find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check gives: what was found, whether it is fine, and the line that mends it."""
+"""A finding, the diagnosis that collects findings, and the report that hides secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in the cache: models that cannot be whole, what the dead left, and what is there twice."""
+"""Checks of the cached models: damage, locks and leftovers, duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The place of the cache: whether it is there, whose it is, how long it lasts, and how much room is left."""
+"""Checks of the cache's location: it exists, who owns it, how long it lasts, how much room is left."""
 
 from __future__ import annotations
 

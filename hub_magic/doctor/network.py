@@ -1,4 +1,4 @@
-"""Variables that lead a download through a proxy, or tell it which certificates to trust."""
+"""Checks of the network: proxies, certificates, credentials and hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether `import tensorflow_hub` works, told by package metadata: nothing is imported."""
+"""Checks of installed packages, the computer and the front end, by metadata: nothing is imported."""
 
 from __future__ import annotations
 

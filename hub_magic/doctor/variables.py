@@ -1,4 +1,4 @@
-"""Variables that are misspelt, or hold what tensorflow_hub misreads without a word."""
+"""Checks of variables that are misspelt, or that tensorflow_hub misreads silently."""
 
 from __future__ import annotations
 

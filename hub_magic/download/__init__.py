@@ -1,4 +1,4 @@
-"""Downloads that survive: progress, resumption, integrity, locks, offline.
+"""Downloads with progress, resumption, integrity checks, locks, and offline mode.
 
 `install` is imported with every `%load_ext`, so the rest comes when it is first used.
 """

@@ -1,4 +1,4 @@
-"""A model's archive, unpacked as it arrives: files and folders below one directory, and nothing else.
+"""Unpack a model's archive as it arrives: files and folders below one directory, and nothing else.
 
 What tensorflow_hub would write anywhere, or what no model needs, is refused: absolute names, `..`, links,
 devices, two members of one name, and more than the disk can take.

@@ -1,4 +1,4 @@
-"""The bytes of an archive, decompressed and proved whole.
+"""Decompress an archive's bytes, and check that they are intact.
 
 tensorflow_hub reads archives with tarfile's `r|*`, which never compares the checksum at the end: 59 of 60
 archives with one wrong bit passed. Here every byte up to the last is accounted for.

@@ -1,4 +1,4 @@
-"""From a handle to a directory: out of the cache, or over the network into it."""
+"""Fetch a model: from a handle to a directory, out of the cache or over the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One archive at its host: asked for whole or in part, and known again when it is asked for once more."""
+"""Request an archive from its host, whole or in part, and recognise it when it is requested again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for the lock on an entry, and taking it over from the dead.
+"""Wait for the lock of an entry, and take over a stale one.
 
 `FOLDER.lock` names its holder, and the holder's files grow in `FOLDER.UID.tmp`. tensorflow_hub sees a killed
 holder only after two periods of ten minutes without growth; here a dead process is known at once.

@@ -1,4 +1,4 @@
-"""What went wrong with a download, in one line: what happened, and what to do next."""
+"""Messages about downloads that fail: what happened, and what to do next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new entry of a cache: fetched, unpacked and checked beside its place, then put there in one step."""
+"""Make a new entry: fetch, unpack and check it beside its place, then install it in one step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which handles are fetched here, and passing the others on to tensorflow_hub."""
+"""Handles that hub_magic fetches, and the others, which are left to tensorflow_hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pieces of an archive between those who fetch them and the one who reads them in order."""
+"""Reorder buffer: pieces arrive from several connections, one reader consumes them in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our place among tensorflow_hub's resolvers, from its import until `uninstall`."""
+"""hub_magic's resolver among tensorflow_hub's, from its import until `uninstall`."""
 
 from __future__ import annotations
 

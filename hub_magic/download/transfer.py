@@ -1,4 +1,4 @@
-"""An archive's bytes over HTTP, in order, whatever happens on the way.
+"""Transfer an archive's bytes over HTTP in order, across failures and several connections.
 
 One connection fetches piece after piece. While whoever unpacks has to wait for the network, further ones join
 in where the host gives ranges, each taking the next piece that nobody has: a host that holds each connection

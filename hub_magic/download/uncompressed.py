@@ -1,4 +1,4 @@
-"""A model read from its host's own bucket: where the host says it is, and whether it can be read there.
+"""Models in their host's own bucket: where the host says they are, and whether they can be read there.
 
 TensorFlow Hub's protocol: the handle asked for with `tf-hub-format=uncompressed` is answered with status 303,
 whose body names a folder that starts with `gs://`. https://www.tensorflow.org/hub/hosting

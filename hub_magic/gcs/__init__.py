@@ -1,4 +1,4 @@
-"""Google Cloud Storage: may this kernel use a bucket, and what is in it.
+"""Google Cloud Storage: whether this kernel may use a bucket, and what is in it.
 
 google-cloud-storage takes a second to import, so it is imported when a bucket is first asked.
 """

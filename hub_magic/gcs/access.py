@@ -1,4 +1,4 @@
-"""May this kernel cache models in a bucket? Asked before a bucket is set, without writing anything."""
+"""Check whether this kernel can cache models in a bucket, before it is set and without writing anything."""
 
 from __future__ import annotations
 

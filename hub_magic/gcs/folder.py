@@ -1,4 +1,4 @@
-"""A folder in a bucket, and what can be done with the objects in it.
+"""A folder in a bucket, and the operations on its objects.
 
 Every method may be called by several threads at once. Uploads name what they replace ("nothing" or one
 generation), so two machines that write the same name cannot both believe that they did.

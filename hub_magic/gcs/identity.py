@@ -1,4 +1,4 @@
-"""Who this kernel is to Google Cloud, and whether TensorFlow can be the same.
+"""The identity of this kernel at Google Cloud, and whether TensorFlow has the same.
 
 TensorFlow looks for credentials on its own, in fewer places than google-auth. Source of its order:
 `google_auth_provider.cc` in `third_party/xla/xla/tsl/platform/cloud` of tensorflow/tensorflow.

@@ -1,4 +1,4 @@
-"""Files on their way to a bucket, from one, and between two."""
+"""Transfer files to a bucket, from a bucket, and between two."""
 
 from __future__ import annotations
 

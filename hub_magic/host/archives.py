@@ -1,4 +1,4 @@
-"""Archives of models: made once, the same bytes every time.
+"""Archives of models: made once, the same bytes every time, whole or in ranges.
 
 The bytes depend only on the names and contents of a model's files, so the ETag, a digest of the archive, is
 the same after a restart and on a second host, and a download that broke off can be resumed there.

@@ -1,4 +1,4 @@
-"""What a folder of models holds, and which paths below it may be read at all.
+"""The models in a folder, and the paths below it that may be read.
 
 A handle is a path below the folder: `digits/classifier/1` is the model in `digits/classifier/1/`, or in the
 ready archive `digits/classifier/1.tar.gz`. The folder is read anew at every question, so models may come and

@@ -1,4 +1,4 @@
-"""The pages a browser gets: about one model, and what is served below a path."""
+"""Pages for a browser: about one model, and about what is served below a path."""
 
 from __future__ import annotations
 

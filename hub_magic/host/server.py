@@ -1,4 +1,4 @@
-"""The listening socket, and a thread for each connection."""
+"""The listening socket, a thread for each connection, and the answers to requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TensorFlow says of a damaged cached copy, said in other words where the user meets it.
+"""Translate TensorFlow's errors about damaged copies into actionable messages.
 
 Two functions are replaced for it. One is TensorFlow's `load_partial`, in which every load ends. The other is
 tensorflow_hub's `load`, which looks for the graph before that; it alone can have a model downloaded again

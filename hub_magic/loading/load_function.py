@@ -1,4 +1,4 @@
-"""The function of TensorFlow in which every way to load a SavedModel ends in TF2: `load_partial`.
+"""TensorFlow's function `load_partial`, in which every way to load a SavedModel ends in TF2.
 
 It is looked up by name at each call. So it alone is replaced, and names bound earlier
 (`from tensorflow_hub import load`) are covered.

@@ -1,4 +1,4 @@
-"""How a worker gets at a model's files, decided when they are loaded."""
+"""Choose how a worker gets at a model's files, when they are loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model on this machine's disk: its files, and which of them the worker reads itself.
+"""A model on this computer's disk: its files, and those that the worker reads itself.
 
 TensorFlow has two loaders. That of TF2 models reads the variables where it is told to
 (`LoadOptions.experimental_io_device`) and leaves only the assets to the worker. That of TF1 models knows no

@@ -1,4 +1,4 @@
-"""The plan: by which routes a worker gets at models here, in which order, and why.
+"""The plan: the routes by which a worker gets at models, their order, and why.
 
 Pure: it looks at facts that are handed in, and changes nothing.
 """

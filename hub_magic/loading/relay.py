@@ -1,4 +1,4 @@
-"""The relay: what a worker reads itself is sent to it, over the TensorFlow connection that exists anyway.
+"""The relay: send a worker the files that it reads itself, over the existing TensorFlow connection.
 
 No bucket is needed, and no rights but those to run ops on the worker. The files go to the same absolute path
 on the worker's disk, for that is where a loaded graph looks for them. A worker that can write nothing there

@@ -1,4 +1,4 @@
-"""Where a model's files come from, decided when its handle is resolved."""
+"""Choose where a model's files come from, when its handle is resolved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan in force: what is changed while it lasts, and put back when it ends.
+"""A plan in force: what changes while it lasts, and is restored when it ends.
 
 Two places decide how a model reaches a worker. Where its files come from is decided when the handle is
 resolved (`bucket`, `uncompressed`, or the cache on this machine); how the worker gets at files on this

@@ -1,4 +1,4 @@
-"""The TPU: connected and initialised once, and explained where that fails."""
+"""The TPU: connect and initialise it once, and explain failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files on a worker, reached through TensorFlow's own connection: each method is an op that runs there."""
+"""Files on a worker, through TensorFlow's own connection: each method is an op that runs there."""
 
 from __future__ import annotations
 

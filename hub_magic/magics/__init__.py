@@ -1,1 +1,1 @@
-"""The magics: parse a line, make one call, give back what it returns."""
+"""The magics: parse a line, make one call, return its result."""

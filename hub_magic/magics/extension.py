@@ -1,4 +1,4 @@
-"""`%load_ext hub_magic`, and `%unload_ext`, which takes back all of it."""
+"""`%load_ext hub_magic`, and `%unload_ext`, which undoes all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `%hub_mode auto` and `%%hub_tpu` have to know of the runtime.
+"""The parts of `%hub_mode auto`, `%%hub_tpu` and `%hub_doctor` that detect the runtime.
 
 Apart from `hub`, because it loads the modules that look at the runtime, which `%load_ext` need not wait for.
 """

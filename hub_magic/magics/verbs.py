@@ -1,4 +1,4 @@
-"""What `%hub_cache` can do: one option, one call."""
+"""The verbs of `%hub_cache`: one option, one call."""
 
 from __future__ import annotations
 

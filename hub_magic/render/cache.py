@@ -1,4 +1,4 @@
-"""A cache scan in words and tables."""
+"""A cache scan in words and tables, also where no widget runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removals in words and tables: what would go, what went, and what stays."""
+"""Removals, copies, additions, exports, moves and downloads in words and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A diagnosis in words: what is wrong first, each with the line that mends it below."""
+"""A diagnosis in words: problems first, each with its fix below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks and repairs in words and tables: what was checked, what is wrong, what was done."""
+"""Verification and repair in words and tables."""
 
 from __future__ import annotations
 

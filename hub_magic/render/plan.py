@@ -1,4 +1,4 @@
-"""A load plan in words: what was seen, which route is taken, and why not the others."""
+"""A load plan in words: what was detected, the chosen route, and why not the others."""
 
 from __future__ import annotations
 

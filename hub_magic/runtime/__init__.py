@@ -1,4 +1,4 @@
-"""Where we run: whose notebook, which accelerator, and whether its worker reads this kernel's disk.
+"""The runtime: the notebook's host, the accelerator, and whether its worker reads this kernel's disk.
 
 Told by the environment's values, directory listings, `/sys`, package metadata and the shell's class: without
 network, without importing TensorFlow, without opening a device. Where TensorFlow is already connected or runs

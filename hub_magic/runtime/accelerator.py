@@ -1,4 +1,4 @@
-"""The accelerator: which chips this machine has, told by directory listings and `/sys` alone.
+"""The accelerator: the chips of this computer, by directory listings and `/sys` alone.
 
 Device nodes are never opened: opening a TPU's takes it from whoever wants to use it, and importing a
 TensorFlow built for TPUs does the same until the process ends.

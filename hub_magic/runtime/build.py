@@ -1,4 +1,4 @@
-"""The TensorFlow build: whether it can drive a TPU, told by package metadata and never by importing it."""
+"""The TensorFlow build: whether it can drive a TPU, by package metadata and never by importing it."""
 
 from __future__ import annotations
 

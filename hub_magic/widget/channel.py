@@ -1,4 +1,4 @@
-"""What goes between kernel and front end: the rows it was told of, and the messages both ways.
+"""The channel between kernel and front end: the view, the rows it was told of, and messages both ways.
 
 The front end counts revisions; one that does not follow on the one before makes it ask for everything.
 Messages are sent from whichever thread has something to say: a kernel's sockets take that, and a running cell

@@ -1,4 +1,4 @@
-"""What the browser tells of one model: where it is, what is in it, and how to load it."""
+"""Details of one model for the view: where it is, what is in it, and how to load it."""
 
 from __future__ import annotations
 

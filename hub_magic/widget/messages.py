@@ -1,4 +1,4 @@
-"""What the front end asks for, and the method of the browser that does it.
+"""Messages from the front end, and the browser's method that answers each.
 
 A message is `{"do": WORD, "ask": NUMBER, ...}`; what it is answered carries the number back as `re`. It comes
 from a page, so nothing in it is trusted: rows are numbers that were given out, and text is only ever a

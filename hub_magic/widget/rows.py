@@ -1,4 +1,4 @@
-"""The rows of the browser's table: entries as columns of plain values, each row under a number of its own.
+"""The rows of the browser's table: entries as columns of plain values, each row with its own number.
 
 The front end knows an entry by that number alone. Numbers are never given twice, so a click that arrives
 after the entry has gone means nothing, and no text from the browser ever becomes a path.

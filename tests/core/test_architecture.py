@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import REPOSITORY
 
 import hub_magic
 from hub_magic.render import SHOWN, functions_of
 
 PACKAGE = Path(hub_magic.__file__).parent
+PAGE = REPOSITORY / "docs" / "architecture.md"
 
 # Each imports only what stands before it.
 ORDER = (
@@ -160,6 +162,17 @@ def test_no_module_is_imported_by_a_string() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__"))
     ]
     assert calls == []
+
+
+def test_architecture_page_names_every_module_in_its_own_words() -> None:
+    page = PAGE.read_text()
+    for path in modules():
+        if path.stem.startswith("__"):
+            continue
+        line = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+        assert f"| `{path.name}` | {line.removesuffix('.')} |" in page, path
+    rooms = {path.parent.name for path in modules() if path.parent != PACKAGE}
+    assert [room for room in sorted(rooms) if f"### {room}/: " not in page] == []
 
 
 def test_every_class_that_is_shown_can_be_shown() -> None:
