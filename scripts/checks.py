@@ -53,9 +53,9 @@ class Step:
         return f"{self.lane}: {' '.join(self.command).removeprefix('-m ')}"
 
 
-def _tests(marks: str = "") -> tuple[str, ...]:
+def _tests(marks: str = "", processes: int = (os.cpu_count() or 1) + 1) -> tuple[str, ...]:
     """Return the command of pytest on every processor, and one process more: tests wait often."""
-    spread = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder")
+    spread = ("-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder")
     return ("-m", "pytest", *spread, *(("-m", marks) if marks else ()))
 
 
@@ -68,7 +68,7 @@ QUICK = (*LINT, Step("quick", MAIN, _tests("not thorough")))
 STEPS = (
     *LINT,
     Step("docs", MAIN, ("-m", "mkdocs", "build", "--strict", "--quiet")),
-    Step("index", MAIN, _tests("index"), is_aside=True),
+    Step("index", MAIN, _tests("index", 1), is_aside=True),
     Step("newest", MAIN, _tests("not index")),
     # Tests marked `once` cannot end otherwise with other versions.
     Step("colab", "colab", _tests("not once")),
