@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..cache.entry import CachedModel, measure
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
-from ..cache.locks import EntryLock, take_lock, take_lock_away
+from ..cache.locks import EntryLock, take_lock, take_over
 from ..gcs import BucketFolder, download
 from ..progress import Progress
 from .scan import BucketEntry
@@ -77,7 +77,7 @@ def _take_lock(path: str, source: str) -> EntryLock | None:
     if not _is_free_or_ours(f"{path}.{uid}.tmp"):
         uid = ""
     lock = take_lock(path, uid)
-    if lock is None and take_lock_away(path):
+    if lock is None and take_over(path, keep_parts=True):
         lock = take_lock(path, uid)
     return lock
 

@@ -6,17 +6,27 @@ looks again every five seconds, so it is held for as short a time as can be.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import socket
 import sys
+import time
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from .layout import LOCK_SUFFIX, Holder, lock_text, read_lock, read_small
+from .files import open_plain
+from .layout import (
+    DESCRIPTOR_SUFFIX,
+    LOCK_SUFFIX,
+    RECORD_SUFFIX,
+    Holder,
+    lock_text,
+    read_lock,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -125,7 +135,7 @@ class EntryLock:
     def release(self) -> None:
         """Give the lock back, unless somebody took it over."""
         path = self.entry + LOCK_SUFFIX
-        if read_small(path).decode(errors="replace") == lock_text(self.holder):
+        if read(path) == lock_text(self.holder):
             Path(path).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
@@ -160,30 +170,6 @@ def take_lock(entry: str, uid: str = "") -> EntryLock | None:
     return EntryLock(entry, holder)
 
 
-def take_lock_away(entry: str) -> bool:
-    """Remove the lock of an entry if its holder is dead; whether nobody holds it now.
-
-    Raises:
-        OSError: it cannot be removed.
-    """
-    path = Path(entry + LOCK_SUFFIX)
-    aside = path.with_name(f"{path.name}.tmp{uuid.uuid4().hex}")
-    try:
-        text = read_small(str(path))
-        holder = read_lock(text.decode(errors="replace"))
-        if holder is None or holder_state(holder, path.lstat().st_mtime) != "dead":
-            return not os.path.lexists(path)
-        path.rename(aside)  # only one of many gets it
-    except FileNotFoundError:
-        return True
-    is_the_same = read_small(str(aside)) == text
-    if not is_the_same:  # another has come in its place
-        with suppress(OSError):
-            os.link(aside, path)
-    aside.unlink()
-    return is_the_same
-
-
 def _put_in_place(written: Path, path: str) -> None:
     """Give a file its name, unless there is one of that name: in one step, with its content.
 
@@ -200,3 +186,195 @@ def _put_in_place(written: Path, path: str) -> None:
             os.write(number, written.read_bytes())
         finally:
             os.close(number)
+
+
+# tensorflow_hub's own (`LOCK_FILE_TIMEOUT_SEC` in compressed_module_resolver.py), in seconds.
+LOCK_TIMEOUT = 600.0
+
+_POLL = 0.2  # seconds
+_LAST_BREATH = 2.0  # seconds without growth that confirm a death
+_GLANCE = 10.0  # seconds without growth that confirm a time stamp on files of another machine
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The names that one download uses, all marked with its id.
+
+    Attributes:
+        entry: the path of the entry it is for, CACHE/FOLDER.
+        uid: its id, 32 hexadecimal digits, as the lock says it.
+    """
+
+    entry: str
+    uid: str
+
+    @property
+    def folder(self) -> str:
+        """Where it unpacks; tensorflow_hub looks there, too, for whether a download grows."""
+        return f"{self.entry}.{self.uid}.tmp"
+
+    @property
+    def old(self) -> str:
+        """Where a damaged entry goes; the id is turned round, so that it is another name of the same form."""
+        return f"{self.entry}.{self.uid[::-1]}.tmp"
+
+    @property
+    def lock(self) -> str:
+        """The lock before it is taken."""
+        return f"{self.entry}{LOCK_SUFFIX}.tmp{self.uid}"
+
+    @property
+    def descriptor(self) -> str:
+        """The descriptor before it is in its place."""
+        return f"{self.entry}{DESCRIPTOR_SUFFIX}.tmp{self.uid}"
+
+    @property
+    def record(self) -> str:
+        """The record before it is in its place."""
+        return f"{self.entry}{RECORD_SUFFIX}.tmp{self.uid}"
+
+    def remove(self) -> None:
+        """Remove all of it that is there."""
+        for folder in (self.folder, self.old):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.lock, self.descriptor, self.record, self.old):
+            remove(file)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is known of another's lock.
+
+    Attributes:
+        state: of its holder; "unnamed" where the lock does not say.
+        quiet: seconds for which nothing has grown before our eyes.
+        age: seconds since anything was written, by the file system's clock.
+    """
+
+    state: Literal["alive", "dead", "elsewhere", "unnamed"]
+    quiet: float
+    age: float
+
+
+def may_take_over(watch: Watch, timeout: float) -> bool:
+    """Whether the lock's holder can be taken for gone.
+
+    A holder on this machine that lives may have been asleep with the machine, so for it only what was seen
+    counts; time stamps speak for those elsewhere, such as a container that was replaced.
+    """
+    if watch.quiet >= timeout:
+        return True
+    if watch.state == "dead":
+        return max(watch.age, watch.quiet) >= _LAST_BREATH
+    return watch.state != "alive" and watch.age >= timeout and watch.quiet >= _GLANCE
+
+
+def take_away(entry: str, text: str, *, keep_parts: bool) -> None:
+    """Remove an entry's lock with this text, and no other that has come in its place.
+
+    Args:
+        entry: the entry's path.
+        text: what the lock says.
+        keep_parts: whether its owner's partial download stays: the owner may live, or the caller resumes it.
+
+    Raises:
+        OSError: the lock cannot be removed.
+    """
+    holder = read_lock(text)
+    aside = Parts(entry, uuid.uuid4().hex).lock
+    try:
+        os.rename(entry + LOCK_SUFFIX, aside)  # noqa: PTH104 - only one of many gets it
+    except FileNotFoundError:
+        return
+    if read(aside) != text:
+        with contextlib.suppress(OSError):
+            os.link(aside, entry + LOCK_SUFFIX)
+    elif holder and not keep_parts:
+        Parts(entry, holder.uid).remove()
+    remove(aside)
+
+
+def take_over(entry: str, *, seconds: float = _LAST_BREATH, keep_parts: bool = False) -> bool:
+    """Remove a stale lock of an entry with its owner's partial download; return whether the entry is free.
+
+    The owner must be a dead process of this computer, and its download must have stopped growing: containers
+    can share a host name, so an owner that looks dead may be at work in another one.
+
+    Args:
+        entry: the entry's path.
+        seconds: how long to watch a download that has grown just now; 0 does not wait.
+        keep_parts: whether the partial download stays, for a caller that resumes it.
+
+    Raises:
+        OSError: the lock cannot be removed.
+    """
+    path = entry + LOCK_SUFFIX
+    began = time.monotonic()
+    first = None
+    while (text := read(path)) is not None:
+        holder = read_lock(text)
+        if holder is None:
+            return False
+        written, newest, size = growth(path, Parts(entry, holder.uid).folder)
+        first = first or (text, newest, size)
+        if (text, newest, size) != first or holder_state(holder, written) != "dead":
+            return False
+        quiet = time.monotonic() - began
+        if may_take_over(Watch("dead", quiet, time.time() - newest), LOCK_TIMEOUT):
+            take_away(entry, text, keep_parts=keep_parts)
+            return not os.path.lexists(path)
+        if quiet >= seconds:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def growth(file: str, folder: str) -> tuple[float, float, int]:
+    """When a file was written, when it or anything in a folder was last, and how many bytes the folder holds.
+
+    Times in seconds since the epoch; what is not there counts as written at 0.
+    """
+    written = _written(file)
+    newest = max(written, _written(folder))
+    size = 0
+    pending = [folder] if folder else []
+    for directory in pending:  # grows while it is read
+        with contextlib.suppress(OSError), os.scandir(directory) as found:
+            for item in found:
+                facts = item.stat(follow_symlinks=False)
+                newest = max(newest, facts.st_mtime)
+                if item.is_dir(follow_symlinks=False):
+                    pending.append(item.path)
+                else:
+                    size += facts.st_size
+    return written, newest, size
+
+
+def read(path: str) -> str | None:
+    """A small file's text; None when it is gone."""
+    try:
+        with open(path, encoding="utf-8", errors="replace", opener=open_plain) as file:
+            return file.read(1 << 16)
+    except FileNotFoundError:
+        return None
+    except OSError:  # not ours to read, or no file
+        return ""
+
+
+def write_new(path: str, text: str) -> None:
+    """Write a file that must not be there yet."""
+    with open(path, "x", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(text)
+
+
+def remove(path: str) -> None:
+    """Remove a file if it is there and can be removed."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)  # noqa: PTH108
+
+
+def _written(path: str) -> float:
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return 0.0

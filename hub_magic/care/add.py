@@ -6,19 +6,19 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from ..cache.entry import CachedModel, folder_size
 from ..cache.files import digest
-from ..cache.locks import take_lock
+from ..cache.locks import Parts, take_lock, take_over
 from ..cache.record import FileRecord, find_damage
 from ..cache.scan import free_space
 from ..cache.verify import check_quickly
 from ..download.archive import ArchiveRefusedError, NoSpaceError, check_space, unpack
 from ..download.decode import ArchiveDamagedError, NotAnArchiveError, decompress
-from ..download.lock import Parts, clear_dead_lock
 from ..download.messages import explain_disk
 from ..download.new_entry import put_in_place
 from ..errors import HandleError, HubMagicError, SettingError
@@ -111,7 +111,8 @@ def _add(handle: Handle, source: Path, entry: str, progress: Progress) -> tuple[
     if not source.exists():
         raise SettingError(f"There is no {source}. Give the folder or archive that holds the model.")
     Path(entry).parent.mkdir(parents=True, exist_ok=True)
-    clear_dead_lock(entry)
+    with suppress(OSError):  # a lock that cannot be removed is still a lock
+        take_over(entry)
     lock = take_lock(entry)
     if lock is None:
         raise SettingError(f"{handle} is being downloaded by another process. Wait for it.")

@@ -12,12 +12,22 @@ from functools import partial
 from pathlib import Path
 
 from ..cache.layout import LOCK_SUFFIX, Role, read_lock, read_name
-from ..cache.locks import holder_state, take_lock
+from ..cache.locks import (
+    LOCK_TIMEOUT,
+    Parts,
+    Watch,
+    growth,
+    holder_state,
+    may_take_over,
+    read,
+    remove,
+    take_away,
+    take_lock,
+)
 from ..cache.record import find_damage
 from ..cache.scan import Problem, ProblemKind
 from ..cache.verify import Checked, Verification
 from ..download.fetching import fetch
-from ..download.lock import LOCK_TIMEOUT, Parts, Watch, growth, may_take_over, read, remove, take_away
 from ..download.new_entry import MakeBar
 from ..errors import HandleError, HubMagicError
 from ..facts import Fact
@@ -100,7 +110,7 @@ def _take_locks_away(location: str, names: Iterable[str]) -> int:
             elif may_take_over(watch, LOCK_TIMEOUT):
                 watched.discard(path)
                 with suppress(OSError):
-                    take_away(path.removesuffix(LOCK_SUFFIX), text, is_alive=False)
+                    take_away(path.removesuffix(LOCK_SUFFIX), text, keep_parts=False)
                     freed += first[path][2]
         if watched:
             time.sleep(_POLL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ from functools import partial
 from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
 from ..cache.layout import LOCK_SUFFIX, Holder
+from ..cache.locks import LOCK_TIMEOUT, Parts, take_over
 from ..cache.record import find_damage
 from ..errors import DownloadError
 from ..facts import Fact
@@ -21,7 +23,7 @@ from ..progress import DownloadBar, has_audience
 from ..settings import is_offline, read_cache, read_mode
 from .archive import NoSpaceError
 from .http import RetryPolicy
-from .lock import LOCK_TIMEOUT, Parts, clear_dead_lock, lock_entry
+from .lock import lock_entry
 from .messages import explain_disk, no_space, offline_error
 from .new_entry import DownloadOptions, MakeBar, Notice, make_entry, title_of
 from .ownership import is_ours, parsed_handle, pass_on
@@ -176,7 +178,8 @@ def _damage(entry: str) -> str | None:
     if not os.path.isdir(entry):  # noqa: PTH112 - on every load
         return None
     if os.path.lexists(entry + LOCK_SUFFIX):
-        clear_dead_lock(entry)
+        with contextlib.suppress(OSError):  # another user's, or a cache that is only read
+            take_over(entry, seconds=0)
     damage = find_damage(entry)
     if not damage or os.path.islink(entry):  # noqa: PTH114 - what a link leads to is somebody else's
         return ""

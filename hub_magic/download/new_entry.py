@@ -20,6 +20,7 @@ from ..bucket.lock import LockTimes, look_at, wait_for_entry
 from ..bucket.scan import BucketEntry
 from ..bucket.upload import new_entry, put_entry
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, Descriptor, descriptor_text
+from ..cache.locks import Parts, write_new
 from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
 from ..errors import DownloadError
 from ..gcs import BucketFolder, open_folder
@@ -29,7 +30,6 @@ from ..settings import is_offline
 from .archive import ArchiveRefusedError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
 from .http import RestartError, RetryPolicy
-from .lock import Parts, write_new
 from .messages import explain_content, offline_error
 from .transfer import Transfer
 

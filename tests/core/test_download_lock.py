@@ -19,10 +19,12 @@ from archives import model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
 from fork_server import GOOGLE, PIPE, TENSORFLOW, ForkedProcess, start_python
 
+from hub_magic import SettingError
 from hub_magic.cache.layout import LOCK_SUFFIX, Holder, lock_text
-from hub_magic.cache.locks import holder_state
+from hub_magic.cache.locks import Parts, Watch, holder_state, may_take_over, take_over
+from hub_magic.care.add import add
 from hub_magic.download import fetch
-from hub_magic.download.lock import Parts, Watch, lock_entry, may_take_over, sweep
+from hub_magic.download.lock import lock_entry, sweep
 from hub_magic.handles import parse_handle
 
 FILES = model_files(300_000)
@@ -191,8 +193,10 @@ def test_killed_with_the_model_in_place_but_the_lock_still_there(cache: Path) ->
     with FaultyHost(ARCHIVE) as host:
         handle = f"{host.url}/a/b/1"
         entry = fetch(handle, location=str(cache)).path
-        leave_dead_download(entry)
-        os.utime(entry + LOCK_SUFFIX, (time.time() - 60, time.time() - 60))
+        parts = leave_dead_download(entry)
+        left = [Path(entry + LOCK_SUFFIX), *Path(parts.folder).rglob("*"), Path(parts.folder)]
+        for path in left:  # a minute ago, or it could be growing
+            os.utime(path, (time.time() - 60, time.time() - 60))
         assert fetch(handle, location=str(cache)).was_cached
     assert names(cache) == WHOLE
 
@@ -337,3 +341,58 @@ def test_tensorflow_hub_was_killed(cache: Path) -> None:
     assert read_folder(fetched.path) == FILES
     assert fetched.seconds < 10
     assert names(cache) == WHOLE
+
+
+@contextmanager
+def growing(file: Path) -> Iterator[None]:
+    """A download at work: its file grows all the time."""
+    ended = threading.Event()
+
+    def grow() -> None:
+        while not ended.wait(0.05):
+            with file.open("ab") as more:
+                more.write(b"more")
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_owner_in_another_container_keeps_the_lock_while_its_download_grows(
+    cache: Path, seconds: float
+) -> None:
+    """Containers can share a host name, so a process that is not running here may be at work in another one."""
+    entry = str(cache / ("a" * 40))
+    parts = leave_dead_download(entry)
+    with growing(Path(parts.folder, "saved_model.pb")):
+        assert not take_over(entry, seconds=seconds)
+        assert Path(entry + LOCK_SUFFIX).exists()
+        assert Path(parts.folder, "saved_model.pb").exists()
+    assert take_over(entry, seconds=60)
+    assert names(cache) == []
+
+
+def test_added_model_leaves_a_growing_download_alone(cache: Path, tmp_path: Path) -> None:
+    handle = "https://tfhub.dev/p/model/1"
+    source = tmp_path / "source"
+    for name, data in FILES.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(data)
+    parts = leave_dead_download(str(cache / parse_handle(handle).folder))
+    with growing(Path(parts.folder, "saved_model.pb")):
+        with pytest.raises(SettingError, match="is being downloaded by another process"):
+            add(handle, str(source), location=str(cache))
+        assert Path(parts.folder, "saved_model.pb").exists()
+
+
+def test_copied_entry_keeps_the_parts_that_it_resumes(cache: Path) -> None:
+    entry = str(cache / ("a" * 40))
+    parts = leave_dead_download(entry)
+    assert take_over(entry, keep_parts=True)
+    assert Path(parts.folder, "saved_model.pb").read_bytes() == b"half"
+    assert not Path(entry + LOCK_SUFFIX).exists()
