@@ -73,7 +73,7 @@ def cache(tmp_path: Path) -> Path:
     return cache
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not in this environment")
     with sync_api.sync_playwright() as playwright:
@@ -122,7 +122,7 @@ class Windows:
         self.stack.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def windows(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Windows]:
     with Lab(tmp_path_factory.mktemp("lab")) as lab, Windows(lab, chromium) as windows:
         yield windows

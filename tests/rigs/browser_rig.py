@@ -169,6 +169,7 @@ def code_cell(code: str, outputs: list[dict[str, Any]] | None = None) -> dict[st
 
 
 IS_READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+SESSION = "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.id"
 OPEN_NEXT = """async ([name, theme]) => {
     const { commands } = window.jupyterapp;
     if (document.body.dataset.jpThemeName !== theme) await commands.execute('apputils:change-theme', { theme });
@@ -221,15 +222,17 @@ class NotebookPage:
 
     def turn_to(self, name: str, theme: str = "Light") -> None:
         """End the notebook, and open another one on the same page: 1 s, where JupyterLab itself loads for 4 s."""
-        self.end_kernel()
-        self.page.context.clear_permissions()
-        for noted in (self.foreign, self.dialogs, self.errors):
-            noted.clear()
+        before = self.page.evaluate(SESSION)
         self.name = name
         self.page.evaluate(OPEN_NEXT, [name, f"JupyterLab {theme}"])
         is_light = str(theme == "Light").lower()
         self.page.wait_for_function("is => document.body.dataset.jpThemeLight === is", arg=is_light)
         self.page.wait_for_function(IS_ALONE, arg=name)
+        # Only now: JupyterLab's scripts may fail where a notebook that is still open has lost its kernel.
+        self.page.evaluate("id => id && window.jupyterapp.serviceManager.sessions.shutdown(id)", before)
+        self.page.context.clear_permissions()
+        for noted in (self.foreign, self.dialogs, self.errors):
+            noted.clear()
 
     def _refuse(self, route: Route) -> None:
         self.foreign.append(route.request.url)
