@@ -257,10 +257,10 @@ from hub_magic.import_hooks import pkg_resources_stand_in
 with pkg_resources_stand_in():
     import tensorflow_hub as hub
 from hub_magic import download
-from hub_magic.loading import damaged
+from hub_magic.loading import damage
 download.install()
-damaged.explain_loads()
-damaged.explain_hub_loads()
+damage.explain_loads()
+damage.explain_hub_loads()
 handle, seconds = sys.argv[1], float(sys.argv[2])
 hub.load(handle)
 print("ready", flush=True)
@@ -270,7 +270,7 @@ while time.monotonic() < end:
     try:
         hub.load(handle)
         loads += 1
-    except damaged.RemovedEntryError:
+    except damage.RemovedEntryError:
         removed += 1
     except Exception as error:
         other.append(repr(error))

@@ -172,7 +172,9 @@ def test_tests_run_from_the_sdist(distributions: tuple[Path, Path], tmp_path: Pa
     assert _run(sys.executable, "-c", "import hub_magic; print(hub_magic.__file__)", cwd=unpacked).startswith(
         str(unpacked)
     )
-    printed = _run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, cwd=unpacked)
+    printed = _run(
+        sys.executable, "-m", "pytest", "-q", "-o", f"cache_dir={tmp_path / 'cache'}", *tests, cwd=unpacked
+    )
     assert re.search(r"\d+ passed", printed)
 
 
