@@ -39,7 +39,11 @@ import tensorflow as tf, tensorflow_hub as hub
 words = tf.constant(["magic", "x", "hub"])
 numbers = tf.reshape(tf.range(8.), (2, 4))
 """
-CONNECT = "tf.config.experimental_connect_to_cluster(tf.train.ClusterSpec({{'worker': {addresses}}}))"
+# Connecting forgets the functions of models loaded before; TensorFlow 2.20 may fail when they are collected later.
+CONNECT = (
+    "import gc; gc.collect()\n"
+    "tf.config.experimental_connect_to_cluster(tf.train.ClusterSpec({{'worker': {addresses}}}))"
+)
 ON_WORKER = (
     "with tf.device('/job:worker/task:0'):\n    out = {how}\ndevice, value = out.device, out.numpy().tolist()"
 )
