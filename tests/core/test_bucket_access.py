@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +27,12 @@ def refused(location: str) -> str:
         require_bucket(location)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def process_without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask as a process does that has not imported TensorFlow, whatever tests before this one have imported."""
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
 
 
 def test_a_bucket_that_may_be_used(gcs: GcsStandIn) -> None:
@@ -183,6 +190,7 @@ import tensorflow as tf
 from hub_magic.errors import SettingError
 from hub_magic.gcs import require_bucket
 import os
+import sys
 {before}
 try:
     print(require_bucket("gs://models").refusal or "usable")

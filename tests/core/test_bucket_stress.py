@@ -35,8 +35,6 @@ ROUNDS = 50 if os.environ.get("HUB_MAGIC_STRESS") else 4
 pytestmark = [
     pytest.mark.stress,
     pytest.mark.timeout(120 + 20 * ROUNDS),
-    # Python leaves a socket open when its client is killed while TLS is put on it: `SSLSocket._create` raises.
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket"),
 ]
 TEAM = "gs://models/team"
 LEFTOVER = re.compile(r"\.lock$|\.(lock|txt|json)\.tmp[0-9a-f]{32}$")
