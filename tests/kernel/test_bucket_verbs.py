@@ -120,9 +120,9 @@ def run_until_shown(kernel: Kernel, storage: GcsStandIn, code: str, words: str) 
         if words in str(message):
             storage.release()
 
-    reply = kernel.client.execute_interactive(code, output_hook=look, allow_stdin=False, timeout=60)
+    cell = kernel.run(code, look=look)
     assert words in str(shown)
-    assert reply["content"]["status"] == "ok", shown
+    assert cell.status == "ok", shown
 
 
 def test_whatever_lasts_shows_a_bar(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
@@ -156,9 +156,7 @@ def test_an_interrupt_does_not_wait_for_the_storage(bucket_kernel: Kernel, stora
             bucket_kernel.manager.interrupt_kernel()
 
     # Nobody lets the storage answer before the cell has ended.
-    reply = bucket_kernel.client.execute_interactive(
-        "%hub_cache --list", output_hook=interrupt, allow_stdin=False, timeout=60
-    )
-    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    cell = bucket_kernel.run("%hub_cache --list", look=interrupt)
+    assert [error["ename"] for error in cell.errors] == ["KeyboardInterrupt"]
     storage.release()
     assert "no models yet" in bucket_kernel.ok("%hub_cache --list").text

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import ssl
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tls import server_context
 
 VERSION = '"version 1"'
 
@@ -107,9 +108,7 @@ class FaultyHost:
         Handler.host = host
         self._server = _Server(("127.0.0.1", 0), Handler)
         if self._certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self._certificate)
-            self._server.socket = context.wrap_socket(
+            self._server.socket = server_context(self._certificate).wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)

@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from gcs_answers import Session, answer, kind_of
 from gcs_http import Answer, Handler, Request, refusal
 from gcs_objects import Bucket, Objects, Stored
+from tls import server_context
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -204,8 +205,7 @@ class GcsStandIn:
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         self.certificates = folder / "ca.pem"
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(make_certificates(folder))
+        context = server_context(make_certificates(folder))
         inner = type("InnerHandler", (Handler,), {"stand_in": self})
         proxy = type("Proxy", (ProxyHandler,), {"context": context, "inner": inner})
         self._server = Server(("127.0.0.1", 0), proxy)
@@ -279,11 +279,6 @@ class ProxyHandler(BaseHTTPRequestHandler):
             self.send_error(502, f"The stand-in is not {self.path}")
             return
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        try:
-            self.connection.getpeername()
-        except OSError:  # it is gone, and `wrap_socket` would raise without closing what it has made
-            self.close_connection = True
-            return
         with self.context.wrap_socket(
             self.connection, server_side=True, do_handshake_on_connect=False
         ) as tunnel:

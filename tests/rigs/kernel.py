@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -148,11 +149,17 @@ class Kernel:
         message: str = self.client.execute(code, allow_stdin=False, stop_on_error=False)
         return message
 
-    def run(self, code: str, **options: Any) -> Cell:
-        """Run a cell and wait for its end."""
+    def run(self, code: str, look: Callable[[dict[str, Any]], object] | None = None, **options: Any) -> Cell:
+        """Run a cell and wait for its end; `look` is given each message as it comes."""
         cell = Cell("")
+
+        def hear(message: dict[str, Any]) -> None:
+            cell.messages.append(message)
+            if look is not None:
+                look(message)
+
         settings = {"allow_stdin": False, "stop_on_error": False, "timeout": TIMEOUT, **options}
-        reply = self.client.execute_interactive(code, output_hook=cell.messages.append, **settings)
+        reply = self.client.execute_interactive(code, output_hook=hear, **settings)
         cell.status = reply["content"]["status"]
         return cell
 

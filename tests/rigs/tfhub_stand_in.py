@@ -6,7 +6,6 @@ have reported; the hosts themselves are never asked.
 
 from __future__ import annotations
 
-import ssl
 import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcs_stand_in import ProxyHandler, Server, make_certificates
+from tls import server_context
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,8 +57,7 @@ class TfhubStandIn:
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
         hosts = ("tfhub.dev", "www.kaggle.com")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(make_certificates(Path(self._folder.name), hosts))
+        context = server_context(make_certificates(Path(self._folder.name), hosts))
         facts = {"context": context, "inner": Hosts, "hosts": hosts}
         self._server = Server(("127.0.0.1", 0), type("Proxy", (ProxyHandler,), facts))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
