@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from repository import REPOSITORY, RIGS
@@ -67,6 +68,7 @@ class Lab:
     # A workspace, which remembers what is open, for each page.
     page = "lab/workspaces/{workspace}/tree/{name}?reset"
     can_turn = True  # opens another notebook on the same page
+    running: ClassVar[list[Lab]] = []
 
     def __init__(self, home: Path, theme: str = "Light") -> None:
         self.home = home
@@ -116,19 +118,34 @@ class Lab:
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stderr is not None
-        said = []
+        self.said: list[str] = []
         for line in self.process.stderr:
-            said.append(line)
+            self.said.append(line)
             if f"{self.url}{self.ready}" in line:
                 break
         else:
-            raise AssertionError(f"{self.module} has not started:\n" + "".join(said))
+            raise AssertionError(f"{self.module} has not started:\n{self.log}")
         # Its log must be read on, or it waits for the reader.
-        self.reader = threading.Thread(target=self.process.stderr.read)
+        self.reader = threading.Thread(target=self.said.extend, args=(self.process.stderr,))
         self.reader.start()
+        self.running.append(self)
         return self
 
+    @property
+    def log(self) -> str:
+        """What the server has said so far."""
+        return "".join(self.said)
+
+    def stacks(self) -> None:
+        """Have the server write to its log where each of its threads is."""
+        before = len(self.said)
+        self.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + 10
+        while "(most recent call first)" not in "".join(self.said[before:]) and time.monotonic() < deadline:
+            self.reader.join(0.1)
+
     def __exit__(self, *_: object) -> None:
+        self.running.remove(self)
         self.process.terminate()
         self.process.wait()
         self.reader.join()

@@ -5,8 +5,10 @@ Each kernel is as fresh as one that is launched, see `fork_server.py`. Everythin
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import runpy
+import signal
 import sys
 import traceback
 from typing import Any
@@ -16,6 +18,7 @@ from jupyter_client.provisioning import local_provisioner
 
 
 def main() -> None:
+    faulthandler.register(signal.SIGUSR1)  # all threads' stacks, for the report on a failed test
     # The import goes on while the server starts, and while the browser loads the page.
     server = fork_server.server(fork_server.KERNEL)
 
