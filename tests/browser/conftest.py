@@ -12,7 +12,9 @@ __all__ = ["axe", "cache", "chromium", "notebook", "page", "windows"]
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show with a failed test what the servers have said, and where their threads are."""
     report = yield
     if report.failed:
