@@ -54,6 +54,38 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
     return os.path.abspath(expanded)  # noqa: PTH100 - Path.resolve would follow links the user chose
 
 
+def absolute(location: str) -> str:
+    """Return the location without a relative part: links stay as the user wrote them; gs:// as it is."""
+    return location.rstrip("/") if is_bucket(location) else os.path.abspath(location)  # noqa: PTH100
+
+
+def prepare_location(location: str) -> None:
+    """Make sure that a directory exists and can be written; a bucket is asked when it is used.
+
+    Raises:
+        SettingError: it is a file, cannot be created, or cannot be written.
+    """
+    if not is_bucket(location):
+        prepare_directory(location)
+
+
+def read_bucket(text: str, option: str, env: Mapping[str, str]) -> str:
+    """Return the gs:// address that a user means.
+
+    Args:
+        text: what the user wrote.
+        option: the option that it was written for, which the message names.
+        env: the environment, for `$VAR`.
+
+    Raises:
+        SettingError: it is no bucket's address.
+    """
+    location = read_location(text, env)
+    if not is_bucket(location):
+        raise SettingError(f"{option} {text!r} is not a bucket's address. Write it as gs://BUCKET/PATH.")
+    return location
+
+
 def prepare_directory(location: str) -> None:
     """Make sure that the directory exists and can be written, leaving nothing behind when it cannot.
 

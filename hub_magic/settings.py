@@ -17,7 +17,7 @@ from typing import Literal
 
 from .errors import SettingError
 from .facts import Fact
-from .locations import is_bucket, prepare_directory, read_location
+from .locations import prepare_location, read_location
 
 Source = Literal["default", "variable", "flag", "saved"]
 
@@ -155,8 +155,7 @@ def set_cache(text: str, *, env: MutableMapping[str, str] | None = None) -> Cach
             env.pop(CACHE_VARIABLE, None)
         return read_cache(env=env)
     location = read_location(text, env)
-    if not is_bucket(location):
-        prepare_directory(location)
+    prepare_location(location)
     env[CACHE_VARIABLE] = location
     return read_cache(env=env)
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ..cache.entry import CachedModel, measure
+from ..cache.entry import CachedModel, is_intact
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from ..cache.locks import EntryLock, take_lock, take_over
 from ..gcs import BucketFolder, download
@@ -31,8 +31,8 @@ def from_bucket(
     target: str,
     model: CachedModel,
     progress: Progress,
-) -> str:
-    """Copy an entry of a bucket into a directory; gives why it was not copied, or "".
+) -> str | None:
+    """Copy an entry of a bucket into a directory; return why it was not copied, or None.
 
     Raises:
         HubMagicError: the bucket refuses; the next copy goes on from there.
@@ -48,9 +48,9 @@ def from_bucket(
         if lock is None:
             return "somebody else is downloading it there"
         with lock:
-            if _is_whole(path):
+            if is_intact(path):
                 progress(entry.size)
-                return ""
+                return None
             try:
                 _bring(source, entry, lock, progress)
             except InterruptedError:
@@ -62,7 +62,7 @@ def from_bucket(
         raise
     except OSError as error:
         return f"it cannot be written: {error.strerror or error}"
-    return ""
+    return None
 
 
 def is_plain(name: str) -> bool:
@@ -92,12 +92,6 @@ def _is_free_or_ours(path: str) -> bool:
     except FileNotFoundError:
         return True
     return stat.S_ISDIR(facts.st_mode) and (not hasattr(os, "getuid") or facts.st_uid == os.getuid())
-
-
-def _is_whole(path: str) -> bool:
-    if not os.path.isdir(path) or not os.listdir(path):  # noqa: PTH112, PTH208
-        return False
-    return not measure(CachedModel(os.path.basename(path), path)).damage  # noqa: PTH119
 
 
 def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: Progress) -> None:

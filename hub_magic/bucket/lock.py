@@ -14,15 +14,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..cache.layout import LOCK_SUFFIX, Holder, lock_text
 from ..cache.locks import holder_state
-from ..gcs import BucketFile, BucketFolder
+from ..gcs import BucketFile, BucketFolder, open_folder
 from ..gcs.identity import BucketError
 from .scan import BucketEntry, group_files, lock_metadata
 
@@ -159,6 +159,23 @@ def wait_for_entry(
             continue
         on_wait(found)
         time.sleep(times.pause)
+
+
+@contextmanager
+def locked_in_bucket(location: str, entry: str, times: LockTimes) -> Iterator[bool]:
+    """Hold the lock of an entry inside a `with`; yield False where another process holds it.
+
+    Raises:
+        SettingError: the bucket refuses.
+    """
+    with open_folder(location) as folder:
+        found = look_at(folder, entry)
+        lock = take_bucket_lock(folder, entry, times) if release_dead_lock(folder, found, times) else None
+        if lock is None:
+            yield False
+            return
+        with lock:
+            yield True
 
 
 def release_dead_lock(folder: BucketFolder, entry: BucketEntry, times: LockTimes) -> bool:

@@ -187,7 +187,7 @@ def _describe(folder: BucketFolder, name: str, entry: NewEntry) -> None:
 _PIECE = 32 << 20
 
 
-def to_bucket(target: BucketFolder, times: LockTimes, model: CachedModel, progress: Progress) -> str:
+def to_bucket(target: BucketFolder, times: LockTimes, model: CachedModel, progress: Progress) -> str | None:
     """Copy an entry of a directory into a bucket.
 
     Raises:
@@ -209,7 +209,7 @@ def between_buckets(
     progress: Progress,
     *,
     times: LockTimes,
-) -> str:
+) -> str | None:
     """Copy an entry of a bucket into another, without bringing it here.
 
     Raises:
@@ -235,19 +235,21 @@ def between_buckets(
     return put(target, model.folder, NewEntry(files, *texts), times, progress)
 
 
-def put(target: BucketFolder, folder: str, entry: NewEntry, times: LockTimes, progress: Progress) -> str:
+def put(
+    target: BucketFolder, folder: str, entry: NewEntry, times: LockTimes, progress: Progress
+) -> str | None:
     """Put an entry into a bucket unless it is there whole; waits for whoever is doing so."""
     before, lock = wait_for_entry(target, folder, times)
     if lock is None:
         progress(entry.size)
-        return ""
+        return None
     with lock:
         if before.is_whole_without_lock:
             target.delete(before.scratch_files())
             progress(entry.size)
         else:
             put_entry(lock, before, entry, progress)
-    return ""
+    return None
 
 
 def new_entry(target: BucketFolder, path: str) -> NewEntry:

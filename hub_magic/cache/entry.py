@@ -148,6 +148,19 @@ def _damage_in_variables(files: Mapping[str, int]) -> str:
 
 # Windows counts no blocks.
 _HAS_BLOCKS = hasattr(os.stat_result, "st_blocks")
+
+
+def is_intact(path: str) -> bool:
+    """Return whether an entry is there, and nothing speaks against its files by names and sizes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not os.path.isdir(path) or not os.listdir(path):  # noqa: PTH112, PTH208
+        return False
+    return not measure(CachedModel(os.path.basename(path), path)).damage  # noqa: PTH119
+
+
 # Through an open folder the system need not walk the whole path to each file again; not on Windows.
 _BY_NUMBER = os.scandir in os.supports_fd
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)

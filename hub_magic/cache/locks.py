@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -327,6 +328,23 @@ def take_over(entry: str, *, seconds: float = _LAST_BREATH, keep_parts: bool = F
             return False
         time.sleep(_POLL)
     return True
+
+
+@contextlib.contextmanager
+def locked_in_directory(entry: str) -> Iterator[bool]:
+    """Hold the lock of an entry inside a `with`; yield False where another process holds it.
+
+    Raises:
+        OSError: the cache cannot be written.
+    """
+    with contextlib.suppress(OSError):  # a lock that cannot be removed is still a lock
+        take_over(entry)
+    lock = take_lock(entry)
+    if lock is None:
+        yield False
+        return
+    with lock:
+        yield True
 
 
 def growth(file: str, folder: str) -> tuple[float, float, int]:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
-from ..bucket.download import from_bucket
 from ..bucket.lock import LockTimes
-from ..bucket.scan import group_files
-from ..bucket.upload import between_buckets, to_bucket
 from ..cache.entry import CachedModel
 from ..cache.scan import CacheScan
+from ..cache.store import AT_ONCE
 from ..errors import SettingError
 from ..facts import Fact
-from ..gcs import open_folder
-from ..locations import is_bucket, prepare_directory
-from ..progress import Progress, Tally, no_progress, run_all, run_aside
+from ..progress import Progress, no_progress
+from ..store import open_store
 from .remove import Choice
-
-_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +67,7 @@ class CopyPlan(Fact):
         self,
         progress: Progress = no_progress,
         *,
-        at_once: int = _AT_ONCE,
+        at_once: int = AT_ONCE,
         times: LockTimes | None = None,
     ) -> Copied:
         """Copy the entries, several at once, each complete before it appears under its name.
@@ -88,11 +80,8 @@ class CopyPlan(Fact):
         Raises:
             HubMagicError: a cache refuses; what is copied by then stays, and the next run goes on from there.
         """
-        with ExitStack() as stack:
-            copy = _copier(self, stack, times or LockTimes(), progress)
-            reasons = run_all(
-                [partial(_copy_one, copy, model) for model in self.going], progress, workers=at_once
-            )
+        source, target = open_store(self.source), open_store(self.target)
+        reasons = source.copy_to(target, self.going, progress, at_once=at_once, times=times)
         results = list(zip(self.going, reasons, strict=True))
         return Copied(
             self.source,
@@ -111,7 +100,7 @@ def plan_copy(source: CacheScan, target: CacheScan) -> CopyPlan:
     """
     if source.location == target.location:
         raise SettingError(f"{source.location} is the cache itself. Name another place to copy it to.")
-    if not is_bucket(source.location) and not is_bucket(target.location):
+    if not any(open_store(scan.location).is_remote for scan in (source, target)):
         raise SettingError(
             f"{source.location} and {target.location} are directories. Copy with cp -r, or name a bucket."
         )
@@ -126,22 +115,3 @@ def plan_copy(source: CacheScan, target: CacheScan) -> CopyPlan:
             going.append(model)
     there = sum(model.folder in whole for model in source.models)
     return CopyPlan(source.location, target.location, tuple(going), tuple(kept), there)
-
-
-def _copier(
-    plan: CopyPlan, stack: ExitStack, times: LockTimes, progress: Progress
-) -> Callable[[CachedModel, Progress], str]:
-    """What copies one entry; gives why it was not copied, or ""."""
-    if not is_bucket(plan.source):
-        return partial(to_bucket, stack.enter_context(open_folder(plan.target)), times)
-    source = stack.enter_context(open_folder(plan.source))
-    entries = run_aside(lambda _tally: group_files(source.files()), progress)
-    if not is_bucket(plan.target):
-        prepare_directory(plan.target)
-        return partial(from_bucket, source, entries, plan.target)
-    target = stack.enter_context(open_folder(plan.target))
-    return partial(between_buckets, source, entries, target, times=times)
-
-
-def _copy_one(copy: Callable[[CachedModel, Progress], str], model: CachedModel, tally: Tally) -> str:
-    return copy(model, tally.add)

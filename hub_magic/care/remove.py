@@ -3,147 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import stat
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..cache.entry import CachedModel, measure
-from ..cache.layout import (
-    DESCRIPTOR_SUFFIX,
-    LOCK_SUFFIX,
-    RECORD_SUFFIX,
-    read_descriptor,
-    read_lock,
-    read_name,
-    read_small,
-)
-from ..cache.locks import take_lock
+from ..cache.entry import CachedModel
+from ..cache.layout import LOCK_SUFFIX
 from ..cache.scan import CacheScan
 from ..cache.selection import select
 from ..facts import Fact
-from ..locations import is_bucket
-
-
-class StaysError(Exception):
-    """The entry stays; the text says why."""
-
-
-def set_aside(
-    location: str,
-    planned: CachedModel,
-    *,
-    by_use: bool = False,
-    beside: tuple[str, ...] = (DESCRIPTOR_SUFFIX, RECORD_SUFFIX),
-) -> str:
-    """Take an entry out of the way; gives the path it has now.
-
-    Args:
-        location: the cache.
-        planned: the entry as it was when it was chosen.
-        by_use: whether it was chosen by when it was last used.
-        beside: suffixes of the files beside it that go as well.
-
-    Raises:
-        StaysError: it is no entry, is locked, has changed since, or cannot be deleted to the end.
-    """
-    if not _is_entry(location, planned):
-        raise StaysError("it is no entry of this cache")
-    try:
-        lock = take_lock(planned.path)
-        if lock is None:
-            raise StaysError(_locked(planned.path))
-        with lock:
-            check_unchanged(planned, by_use=by_use)
-            Path(planned.path).rename(lock.scratch)
-            for suffix in beside:
-                remove_file(planned.path + suffix)
-    except FileNotFoundError:
-        raise StaysError("it is gone already") from None
-    except OSError as error:
-        raise StaysError(f"it cannot be removed: {error.strerror}") from None
-    return lock.scratch
-
-
-def delete_aside(path: str) -> int:
-    """Delete a folder that has been renamed out of the way; gives the bytes freed.
-
-    Links in it are taken away, never followed. What cannot be deleted stays, as a leftover.
-    """
-    before = _size_on_disk(path)
-    with suppress(OSError):
-        shutil.rmtree(path)
-    return before - _size_on_disk(path)
-
-
-def remove_file(path: str) -> None:
-    """Remove a file of the cache if it is there and no link."""
-    with suppress(FileNotFoundError):
-        if stat.S_ISREG(os.lstat(path).st_mode):
-            Path(path).unlink()
-
-
-def _is_entry(location: str, model: CachedModel) -> bool:
-    """Whether this is a folder of the library's form, directly in that cache, and no link."""
-    part = read_name(model.folder)
-    if part is None or part.folder != model.folder or model.path != f"{location}{os.sep}{model.folder}":
-        return False
-    try:
-        return stat.S_ISDIR(os.lstat(model.path).st_mode)
-    except OSError:
-        return True  # gone, or not to be looked at: the removal itself says which
-
-
-def check_unchanged(planned: CachedModel, *, by_use: bool = False) -> None:
-    """Make sure that an entry, now that it is locked, is the one that was chosen, and can go as a whole.
-
-    Raises:
-        StaysError: it has changed, has been used, or holds a folder that may not be written.
-        OSError: it cannot be read, or is gone.
-    """
-    now = measure(CachedModel(planned.folder, planned.path))
-    descriptor = read_descriptor(_text(planned.path + DESCRIPTOR_SUFFIX))
-    handle = descriptor.handle if descriptor else ""
-    downloaded = descriptor.downloaded if descriptor else None
-    same_files = not planned.is_measured or (now.size, now.files) == (planned.size, planned.files)
-    if not same_files or (handle, downloaded) != (planned.handle, planned.downloaded):
-        raise StaysError("it has changed since the plan was made")
-    if by_use and planned.last_used and now.last_used and now.last_used > planned.last_used:
-        raise StaysError("it has been used since the plan was made")
-    for folder in ("", *now.folders):
-        path = Path(planned.path) / folder
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise StaysError(f"it cannot be removed: {path} may not be written by you")
-
-
-def _locked(entry: str) -> str:
-    holder = read_lock(_text(entry + LOCK_SUFFIX))
-    return f"locked by process {holder.pid} on {holder.host}" if holder else "locked"
-
-
-def _text(path: str) -> str:
-    return read_small(path).decode(errors="replace")
-
-
-def _size_on_disk(path: str) -> int:
-    """Bytes that are freed when this folder goes: of the files whose every name is in it."""
-    size = 0
-    names: dict[tuple[int, int], int] = {}
-    for folder, _, files in os.walk(path):
-        for name in files:
-            try:
-                facts = os.lstat(f"{folder}{os.sep}{name}")
-            except FileNotFoundError:
-                continue
-            inode = (facts.st_dev, facts.st_ino)
-            names[inode] = names.get(inode, 0) + 1
-            if names[inode] >= facts.st_nlink:
-                size += facts.st_size
-    return size
-
+from ..store import open_store
 
 Loaded = Callable[[], Collection[str]]
 
@@ -220,31 +90,16 @@ class Removal(Fact):
         Args:
             progress: told the expected bytes of each entry when it is dealt with.
         """
-        if is_bucket(self.location):
-            return self._execute_in_bucket(progress)
-        removed, kept = [], list(self.kept)
-        freed = 0
-        for choice in self.going:
-            try:
-                freed += _remove(choice.model, self)
-                removed.append(choice.model)
-            except StaysError as why:
-                kept.append(Choice(choice.model, str(why)))
-            progress(max(choice.model.size, 0))
-        return Removed(self.location, tuple(removed), tuple(kept), self.size, freed)
+        models = [choice.model for choice in self.going]
 
-    def _execute_in_bucket(self, progress: Callable[[int], object]) -> Removed:
-        from ..bucket.care import remove_from_bucket
+        def is_in_use(model: CachedModel) -> bool:
+            return is_loaded(model.path, by_folder(self.loaded()))
 
-        in_use = by_folder(self.loaded())
-        loaded = [choice.model for choice in self.going if is_loaded(choice.model.path, in_use)]
-        asked = [choice.model for choice in self.going if choice.model not in loaded]
-        staying, freed = remove_from_bucket(self.location, asked, progress)
-        stays = {model.folder for model, _ in staying}
-        kept = (*((model, "loaded in this kernel") for model in loaded), *staying)
+        kept, freed = open_store(self.location).remove(models, progress, by_use=self.by_use, in_use=is_in_use)
+        staying = {model.folder for model, _ in kept}
         return Removed(
             self.location,
-            tuple(model for model in asked if model.folder not in stays),
+            tuple(model for model in models if model.folder not in staying),
             (*self.kept, *(Choice(model, reason) for model, reason in kept)),
             self.size,
             freed,
@@ -283,13 +138,6 @@ def protections(scan: CacheScan, loaded: Loaded) -> dict[str, str]:
         if model.folder in in_use and is_loaded(model.path, in_use):
             reasons.setdefault(model.folder, "loaded in this kernel")
     return reasons
-
-
-def _remove(planned: CachedModel, plan: Removal) -> int:
-    """Remove one entry; gives the bytes freed."""
-    if is_loaded(planned.path, by_folder(plan.loaded())):
-        raise StaysError("loaded in this kernel")
-    return delete_aside(set_aside(plan.location, planned, by_use=plan.by_use))
 
 
 def by_folder(paths: Collection[str]) -> dict[str, list[str]]:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from ..errors import HubMagicError
 from ..loading import ROUTES
-from ..locations import is_bucket
 from ..settings import MODES
-from ..store import list_cache
+from ..store import list_cache, open_store
 from .options import Option
 from .verbs import location
 
@@ -81,7 +80,7 @@ def _handles() -> list[str]:
     """Handles of what is cached; a bucket is not asked for a completion."""
     try:
         here = location()
-        models = () if is_bucket(here) else list_cache(here).models
+        models = () if open_store(here).is_remote else list_cache(here).models
     except HubMagicError:
         return []
     return [

@@ -6,18 +6,19 @@ import os
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache import CachedModel, CacheScan
 from ..cache.selection import select
-from ..care.copy import CopyPlan, plan_copy
+from ..care.copy import plan_copy
 from ..errors import SettingError
-from ..locations import is_bucket, prepare_directory, read_location
+from ..locations import prepare_location, read_location
 from ..progress import byte_bar
 from ..settings import set_cache
+from ..store import open_store
 from .verbs import Show, loaded_here, location, scan_with_bar
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def place_to_add(location: str, *, is_list: bool = False) -> Iterator[Place]:
     Raises:
         SettingError: a model is in the bucket already, or the bucket refuses.
     """
-    if not is_bucket(location):
+    if not open_store(location).is_remote:
         yield Place(location)
         return
     with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
@@ -75,18 +76,10 @@ def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[t
     Raises:
         SettingError: the bucket refuses.
     """
-    if not is_bucket(scan.location):
-        yield tuple(models)
-        return
-    with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
-        plan = CopyPlan(scan.location, here, tuple(models), (), 0)
-        with byte_bar("Fetching", plan.size) as progress:
-            kept = plan.execute(progress).kept
-        if kept:
-            raise SettingError(
-                f"{kept[0].model.handle or kept[0].model.folder}: {kept[0].reason}. Run it again."
-            )
-        yield scan_with_bar(here).models
+    with ExitStack() as stack:
+        with byte_bar("Fetching", sum(max(model.size, 0) for model in models)) as progress:
+            found = stack.enter_context(open_store(scan.location).on_disk(models, progress))
+        yield found
 
 
 def add(arguments: Namespace, _show: Show) -> Added | AddedList:
@@ -137,7 +130,7 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
 
     source = _directory("--move-to")
     target = read_location(arguments.move_to, os.environ)
-    if is_bucket(target):
+    if open_store(target).is_remote:
         raise SettingError(f"A cache is moved to a directory. Copy it to {target} with --copy-to.")
     plan = plan_move(
         scan_with_bar(source),
@@ -148,7 +141,7 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
     if arguments.dry_run:
         return plan
     show(plan)
-    prepare_directory(target)
+    prepare_location(target)
     with byte_bar("Moving", plan.size) as progress:
         moved = plan.execute(progress)
     if not moved.failed:
@@ -165,7 +158,7 @@ def _words(words: list[str], usage: str, count: int) -> list[str]:
 def _directory(verb: str) -> str:
     """Where the cache is, which must be on disk."""
     found = location()
-    if is_bucket(found):
+    if open_store(found).is_remote:
         raise SettingError(f"{verb} works on a cache on disk, not on {found}. Copy it here with --copy-to.")
     return found
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +19,11 @@ from ..care.remove import Removal, Removed, plan_removal
 from ..errors import HandleError
 from ..facts import Fact
 from ..handles import parse_handle
-from ..locations import is_bucket, read_location
-from ..progress import byte_bar, with_bar
+from ..locations import absolute, read_location
+from ..progress import Progress, byte_bar, no_progress, with_bar
 from ..quantities import parse_period, parse_size
 from ..settings import read_cache
-from ..store import list_cache, scan_cache
+from ..store import Store, open_store, verify
 
 if TYPE_CHECKING:
     from ..cache.other_caches import MachineScan
@@ -39,7 +38,8 @@ def scan_with_bar(location: str) -> CacheScan:
     Raises:
         SettingError: the location cannot be listed.
     """
-    return _list_bucket(location) if is_bucket(location) else scan_cache(location)
+    store = open_store(location)
+    return _with_bar(store, store.scan)
 
 
 def list_with_bar(location: str) -> CacheScan:
@@ -48,13 +48,14 @@ def list_with_bar(location: str) -> CacheScan:
     Raises:
         SettingError: the location cannot be listed.
     """
-    return _list_bucket(location) if is_bucket(location) else list_cache(location)
+    store = open_store(location)
+    return _with_bar(store, store.names)
 
 
-def _list_bucket(location: str) -> CacheScan:
-    from ..bucket.scan import scan_bucket
-
-    return with_bar(f"Listing {location}", partial(scan_bucket, location), unit="objects")
+def _with_bar(store: Store, look: Callable[[Progress], CacheScan]) -> CacheScan:
+    if not store.is_remote:  # it takes less time than to import tqdm
+        return look(no_progress)
+    return with_bar(f"Listing {store.location}", look, unit="objects")
 
 
 Show = Callable[[Fact], object]
@@ -122,8 +123,7 @@ def repair(arguments: Namespace, _show: Show) -> Repair | Repaired:
 
 def location() -> str:
     """Where the cache is. A variable may hold a relative path, and a plan may be carried out elsewhere."""
-    value = read_cache().value
-    return value if is_bucket(value) else os.path.abspath(value)  # noqa: PTH100 - links stay as the user wrote them
+    return absolute(read_cache().value)
 
 
 def loaded_here() -> Collection[str]:
@@ -148,7 +148,6 @@ def _scan() -> CacheScan:
 
 
 def _verify(words: Sequence[str], *, deep: bool) -> Verification:
-    from ..store import verify
 
     scan = _scan() if deep else list_with_bar(location())
     chosen = select(scan, words) if words else scan.models
@@ -170,9 +169,7 @@ def _carry_out(plan: Removal, show: Show, *, only_plan: bool) -> Removal | Remov
 def copy_to(arguments: Namespace, show: Callable[[Fact], object]) -> CopyPlan | Copied:
     """`--copy-to LOCATION`: the models that are not there yet."""
     target = read_location(arguments.copy_to, os.environ)
-    value = read_cache().value
-    source = value.rstrip("/") if is_bucket(value) else os.path.abspath(value)  # noqa: PTH100 - links stay
-    plan = plan_copy(scan_with_bar(source), scan_with_bar(target))
+    plan = plan_copy(_scan(), scan_with_bar(target))
     if arguments.dry_run or not plan.going:
         return plan
     show(plan)

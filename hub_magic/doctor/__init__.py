@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from ..locations import is_bucket
 from ..runtime import detect_runtime, versions_installed
+from ..store import open_store
 from .context import Fixes, Surroundings
 from .diagnosis import Diagnosis, Finding, Report
 from .entries import check_entries
@@ -61,7 +61,7 @@ def _on_one_line(finding: Finding) -> Finding:
 def _findings(here: Surroundings) -> Iterator[Finding]:
     yield from check_packages(here)
     yield from check_variables(here)
-    if not is_bucket(here.cache):
+    if not open_store(here.cache).is_remote:
         entries, size = check_entries(here)
         yield from check_location(here, size)
         yield from entries

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from ..locations import is_bucket
+from ..locations import absolute
 from ..runtime import Runtime
 from ..settings import (
     CACHE_VARIABLE,
@@ -143,5 +143,4 @@ class Surroundings:
     @property
     def cache(self) -> str:
         """The cache that tensorflow_hub will use."""
-        location = read_cache(env=self.env).value
-        return location if is_bucket(location) else os.path.abspath(location)  # noqa: PTH100 - links stay
+        return absolute(read_cache(env=self.env).value)

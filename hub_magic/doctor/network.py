@@ -15,8 +15,7 @@ from ..download.messages import explain_answer, explain_silence
 from ..download.uncompressed import named_folder
 from ..errors import DownloadError, HandleError, SettingError
 from ..handles import Handle, parse_handle
-from ..locations import is_bucket
-from ..store import list_cache
+from ..store import list_cache, open_store
 from .context import Fixes, Surroundings
 from .diagnosis import Finding
 from .location import better_place
@@ -113,7 +112,7 @@ _GIVEN_OUT_HERE = ("colab", "colab-enterprise", "workbench")
 
 def check_credentials(here: Surroundings) -> Iterator[Finding]:
     """Whether a bucket can be logged in to, and whether it lets us in where that may be asked."""
-    needed = is_bucket(here.cache)
+    needed = open_store(here.cache).is_remote
     yield _credentials(here, needed=needed)
     if needed:
         yield _bucket(here)

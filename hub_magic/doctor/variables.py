@@ -9,7 +9,7 @@ from difflib import SequenceMatcher, get_close_matches
 
 from ..errors import SettingError
 from ..keras import KERAS_2_WORDS
-from ..locations import is_bucket, read_location
+from ..locations import read_location
 from ..settings import (
     CACHE_VARIABLE,
     KERAS_VARIABLE,
@@ -20,6 +20,7 @@ from ..settings import (
     is_offline,
     read_mode,
 )
+from ..store import open_store
 from .context import Fixes, Surroundings
 from .diagnosis import Finding
 
@@ -98,7 +99,7 @@ def _cache(env: Mapping[str, str], fixes: Fixes) -> Finding:
     except SettingError as error:
         said = str(error).partition(". ")[0]
         return Finding(name, "problem", said, fixes.cache_at("~/.cache/tfhub_modules"))
-    if is_bucket(location) or raw == location:
+    if open_store(location).is_remote or raw == location:
         return Finding(name, "fine", raw)
     if os.path.isabs(raw):  # noqa: PTH117 - the text counts
         unlike = any(sign in raw for sign in "$\"'") or raw != raw.strip()

@@ -18,9 +18,9 @@ from ..cache.record import find_damage
 from ..errors import DownloadError
 from ..facts import Fact
 from ..handles import Handle
-from ..locations import is_bucket
 from ..progress import DownloadBar, has_audience
 from ..settings import is_offline, read_cache, read_mode
+from ..store import open_store
 from .archive import NoSpaceError
 from .http import RetryPolicy
 from .lock import lock_entry
@@ -151,7 +151,7 @@ def _is_uncompressed() -> bool:
 
 def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: float) -> tuple[str, int]:
     """The model's directory, and the bytes received for it: 0 when it was there, or another fetched it."""
-    if is_bucket(cache):
+    if open_store(cache).is_remote:
         from .new_entry import have_in_bucket
 
         return have_in_bucket(

@@ -9,8 +9,8 @@ from functools import lru_cache
 from ..errors import DownloadError
 from ..handles import Handle, parse_handle
 from ..import_hooks import pkg_resources_stand_in
-from ..locations import is_bucket
 from ..settings import CACHE_VARIABLE, read_mode, variables_set
+from ..store import open_store
 
 # With these set, the tensorflow_hub of Kaggle's images gives its own models from where they are mounted.
 # Source: docker-python, `patches/kaggle_module_resolver.py`.
@@ -31,7 +31,11 @@ def is_ours(handle: Handle, cache: str, env: Mapping[str, str] | None = None) ->
         env: the environment; `os.environ` when None.
     """
     env = os.environ if env is None else env
-    if handle.kind == "path" or (is_bucket(cache) and handle.kind == "gs") or _is_mounted(handle, env):
+    if (
+        handle.kind == "path"
+        or (handle.kind == "gs" and open_store(cache).is_remote)
+        or _is_mounted(handle, env)
+    ):
         return False
     mode = read_mode(env=env)
     return mode.value == "offline" or (handle.kind == "http" and mode.is_known)

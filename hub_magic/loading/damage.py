@@ -22,8 +22,8 @@ from ..cache.verify import what_broke
 from ..download.resolver import handle_given, note_loaded
 from ..errors import DamagedEntryError, HandleError, HubMagicError, NotCachedError
 from ..handles import parse_handle
-from ..locations import is_bucket
 from ..settings import read_cache
+from ..store import open_store
 from .load_function import MODULE, Load, load_function, replace_load
 
 # The function of tensorflow_hub that ours stands for, as an attribute of ours.
@@ -229,7 +229,7 @@ def explain_absence(error: BaseException, path: str, handle: str, mark: tuple[in
     """
     text = str(error)
     now = mark_of(path)
-    is_gone = now is None and not is_bucket(path)
+    is_gone = now is None and not open_store(path).is_remote
     is_about_files = bool(what_broke(text)) or any(sign in text for sign in _MISSING)
     if not is_about_files or (now == mark and not is_gone):
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import RouteError
-from ..locations import is_bucket
+from ..store import open_store
 from .load_function import Load, load_function, replace_load
 from .model_files import ModelFiles, find_model_files
 from .plan import LoadPlan, ModelLoaded, Route, RouteLeft
@@ -71,7 +71,7 @@ class ModelLoader:
         if options is not None and options.experimental_io_device:
             loaded = original(export_dir, filters, tags, options)
             self._tell(ModelLoaded(handle, "localhost", job))
-        elif is_bucket(path):
+        elif open_store(path).is_remote:
             try:
                 with worker_ops_at_once() if task else nullcontext():
                     loaded = original(export_dir, filters, tags, options)

@@ -5,15 +5,17 @@ Pure: it looks at facts that are handed in, and changes nothing.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from ..errors import SettingError
 from ..facts import Fact
 from ..handles import Handle
-from ..locations import is_bucket
+from ..locations import read_bucket
 from ..runtime import Runtime
 from ..settings import CacheSetting, ModeSetting
+from ..store import open_store
 
 Route = Literal["local", "bucket", "uncompressed", "relay", "localhost"]
 ROUTES: tuple[Route, ...] = get_args(Route)
@@ -78,9 +80,7 @@ def plan_load(
     Raises:
         SettingError: there is no such route, it needs what is not there, or `bucket` is no bucket.
     """
-    if bucket and not is_bucket(bucket):
-        raise SettingError(f"--bucket {bucket!r} is not a bucket's address. Write it as gs://BUCKET/PATH.")
-    location = bucket or cache.value
+    location = read_bucket(bucket, "--bucket", os.environ) if bucket else cache.value
     judged = _judge(runtime, location, mode.value, handle)
     possible = tuple(RouteReason(route, reason) for route, works, reason in judged if works)
     excluded = tuple(RouteReason(route, reason) for route, works, reason in judged if not works)
@@ -107,7 +107,7 @@ def _judge(
     """Every route in the order of preference: whether it can work, and why."""
     remote = runtime.is_remote
     kind = handle.kind if handle else "http"
-    in_bucket = kind == "gs" or is_bucket(location)
+    in_bucket = kind == "gs" or open_store(location).is_remote
     offline = mode == "offline"
     return [
         (
@@ -160,7 +160,7 @@ def _forced(via: str, possible: tuple[RouteReason, ...], excluded: tuple[RouteRe
 
 
 def _better(runtime: Runtime, location: str) -> str:
-    if runtime.is_remote and not is_bucket(location):
+    if runtime.is_remote and not open_store(location).is_remote:
         return (
             "%hub_cache gs://BUCKET/PATH keeps models where every worker reads them, once for all sessions."
         )
@@ -226,7 +226,7 @@ def choose_mode(runtime: Runtime, location: str, free: int) -> tuple[str, str]:
         location: the cache location in force.
         free: bytes free there; negative when there is no such number.
     """
-    if is_bucket(location):
+    if open_store(location).is_remote:
         return "auto", "the cache is a bucket, which every worker reads"
     if runtime.is_remote:
         return (

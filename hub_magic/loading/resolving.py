@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import HubMagicError, RouteError
 from ..import_hooks import ImportHook, pkg_resources_stand_in
-from ..locations import is_bucket
 from ..settings import CACHE_VARIABLE, MODE_FORMATS, MODE_VARIABLE, default_cache, variables_set
+from ..store import open_store
 from .plan import LoadPlan, Route, RouteLeft
 
 
@@ -64,7 +64,7 @@ class RouteResolver:
 
     def origin(self, path: str) -> tuple[str, Route]:
         """The handle that was resolved to this path and the route it took; the path itself if none was."""
-        return self._origins.get(path, (path, "bucket" if is_bucket(path) else "local"))
+        return self._origins.get(path, (path, "bucket" if open_store(path).is_remote else "local"))
 
     def resolve_again(self, path: str, reason: str) -> str | None:
         """The path by the routes after the one that gave `path`; None when none is left."""
@@ -99,7 +99,7 @@ class RouteResolver:
 
     def _resolve_by(self, route: Route, handle: str) -> str:
         cache = self._plan.cache
-        if is_bucket(cache) and route != "bucket":
+        if open_store(cache).is_remote and route != "bucket":
             cache = default_cache()
         mode = MODE_FORMATS["uncompressed" if route == "uncompressed" else "compressed"]
         from tensorflow_hub import registry

@@ -13,8 +13,9 @@ from IPython.display import display
 from ..care.move import Moved
 from ..commands import transfer, verbs
 from ..errors import SettingError
-from ..locations import is_bucket, read_location
+from ..locations import read_bucket, read_location
 from ..settings import CacheSetting, read_cache, set_cache
+from ..store import open_store
 from .saved import SavedSettings, check_keeping
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def check_location(text: str) -> None:
     Raises:
         SettingError: it cannot be used.
     """
-    if text == "default" or not is_bucket(location := read_location(text, os.environ)):
+    if text == "default" or not open_store(location := read_location(text, os.environ)).is_remote:
         return
     from ..gcs import require_bucket
     from ..progress import with_bar
@@ -157,9 +158,7 @@ def keep_bucket(text: str | None, saved: SavedSettings) -> str:
     """
     if not text:
         raise SettingError("--persist saves the bucket. Give it as well: --bucket gs://BUCKET/PATH.")
-    location = read_location(text, os.environ)
-    if not is_bucket(location):
-        raise SettingError(f"--bucket {text!r} is not a bucket's address. Write it as gs://BUCKET/PATH.")
+    location = read_bucket(text, "--bucket", os.environ)
     check_location(location)
     saved.save("bucket", location)
     return location

@@ -6,7 +6,6 @@ import shlex
 from typing import TypeAlias
 
 from ..keras import KerasSetting
-from ..locations import is_bucket
 from ..settings import (
     MODE_FORMATS,
     MODE_VARIABLE,
@@ -16,6 +15,7 @@ from ..settings import (
     ModeSetting,
     Setting,
 )
+from ..store import open_store
 from .tables import html_lines, plain
 
 Shown: TypeAlias = ModeSetting | CacheSetting | KerasSetting
@@ -41,7 +41,7 @@ def mode_lines(setting: ModeSetting) -> tuple[str, ...]:
 
 def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
     """Where the cache is, and who set it."""
-    if is_bucket(setting.value):
+    if open_store(setting.value).is_remote:
         meaning = "Models are cached in this bucket, where every machine with access to it finds them."
     elif setting.source == "default":
         meaning = "Temporary files may be cleaned away; %hub_cache ~/.cache/tfhub_modules keeps them."

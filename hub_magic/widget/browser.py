@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Collection, Mapping
@@ -18,7 +17,7 @@ from ..care.prune import plan_prune
 from ..care.remove import Removal, Removed, plan_removal
 from ..download import loaded_folders
 from ..errors import NotCachedError
-from ..locations import is_bucket
+from ..locations import absolute
 from ..progress import Progress, in_kernel, no_progress
 from ..quantities import parse_size
 from ..render.cache import saved_html, static_html, static_text
@@ -55,7 +54,7 @@ class CacheBrowser:
     def __init__(self, location: str | None = None, *, listed: CacheScan | None = None) -> None:
         given = read_cache().value if location is None else location
         # A variable may hold a relative path, and the kernel may change its directory.
-        self.location = given if is_bucket(given) else os.path.abspath(given)  # noqa: PTH100 - links stay
+        self.location = absolute(given)
         listed = listed or list_cache(self.location)
         self._survey = Survey(listed, (model for model in listed.models if not model.is_measured))
         self._selected: tuple[str, ...] = ()

@@ -18,8 +18,8 @@ from ..care.remove import Choice, Removal, Removed
 from ..care.repair import Repaired
 from ..errors import DamagedEntryError
 from ..facts import Fact
-from ..locations import is_bucket
 from ..quantities import plural, size
+from ..store import open_store
 from .rows import seconds, shown
 
 
@@ -89,7 +89,7 @@ def load_line(model: CachedModel) -> str:
 
 def _look(model: CachedModel) -> tuple[dict[str, int], SavedModelFacts, str]:
     """Sizes of its files, what it says of itself, and why that is not known, or ""."""
-    if is_bucket(model.path):
+    if open_store(model.path).is_remote:
         return {}, SavedModelFacts(), "It is in a bucket, where its files are not read."
     sizes = {name: facts.st_size for name, facts in regular_files(model.path).items()}
     if "saved_model.pb" not in sizes:

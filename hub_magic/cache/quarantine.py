@@ -1,0 +1,169 @@
+"""Quarantine an entry: rename it in one step, holding its lock, and only if it is unchanged since planned."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .entry import CachedModel, measure
+from .layout import (
+    DESCRIPTOR_SUFFIX,
+    LOCK_SUFFIX,
+    RECORD_SUFFIX,
+    read_descriptor,
+    read_lock,
+    read_name,
+    read_small,
+)
+from .locks import take_lock
+from .record import find_damage
+
+
+class StaysError(Exception):
+    """The entry stays; the text says why."""
+
+
+def quarantine(
+    location: str,
+    planned: CachedModel,
+    *,
+    by_use: bool = False,
+    beside: tuple[str, ...] = (DESCRIPTOR_SUFFIX, RECORD_SUFFIX),
+) -> str:
+    """Take an entry out of the way; gives the path it has now.
+
+    Args:
+        location: the cache.
+        planned: the entry as it was when it was chosen.
+        by_use: whether it was chosen by when it was last used.
+        beside: suffixes of the files beside it that go as well.
+
+    Raises:
+        StaysError: it is no entry, is locked, has changed since, or cannot be deleted to the end.
+    """
+    if not _is_entry(location, planned):
+        raise StaysError("it is no entry of this cache")
+    try:
+        lock = take_lock(planned.path)
+        if lock is None:
+            raise StaysError(_locked(planned.path))
+        with lock:
+            check_unchanged(planned, by_use=by_use)
+            Path(planned.path).rename(lock.scratch)
+            for suffix in beside:
+                remove_file(planned.path + suffix)
+    except FileNotFoundError:
+        raise StaysError("it is gone already") from None
+    except OSError as error:
+        raise StaysError(f"it cannot be removed: {error.strerror}") from None
+    return lock.scratch
+
+
+def delete_quarantined(path: str) -> int:
+    """Delete a folder that has been renamed out of the way; gives the bytes freed.
+
+    Links in it are taken away, never followed. What cannot be deleted stays, as a leftover.
+    """
+    before = _size_on_disk(path)
+    with suppress(OSError):
+        shutil.rmtree(path)
+    return before - _size_on_disk(path)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file of the cache if it is there and no link."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            Path(path).unlink()
+
+
+def _is_entry(location: str, model: CachedModel) -> bool:
+    """Whether this is a folder of the library's form, directly in that cache, and no link."""
+    part = read_name(model.folder)
+    if part is None or part.folder != model.folder or model.path != f"{location}{os.sep}{model.folder}":
+        return False
+    try:
+        return stat.S_ISDIR(os.lstat(model.path).st_mode)
+    except OSError:
+        return True  # gone, or not to be looked at: the removal itself says which
+
+
+def check_unchanged(planned: CachedModel, *, by_use: bool = False) -> None:
+    """Make sure that an entry, now that it is locked, is the one that was chosen, and can go as a whole.
+
+    Raises:
+        StaysError: it has changed, has been used, or holds a folder that may not be written.
+        OSError: it cannot be read, or is gone.
+    """
+    now = measure(CachedModel(planned.folder, planned.path))
+    descriptor = read_descriptor(_text(planned.path + DESCRIPTOR_SUFFIX))
+    handle = descriptor.handle if descriptor else ""
+    downloaded = descriptor.downloaded if descriptor else None
+    same_files = not planned.is_measured or (now.size, now.files) == (planned.size, planned.files)
+    if not same_files or (handle, downloaded) != (planned.handle, planned.downloaded):
+        raise StaysError("it has changed since the plan was made")
+    if by_use and planned.last_used and now.last_used and now.last_used > planned.last_used:
+        raise StaysError("it has been used since the plan was made")
+    for folder in ("", *now.folders):
+        path = Path(planned.path) / folder
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise StaysError(f"it cannot be removed: {path} may not be written by you")
+
+
+def _locked(entry: str) -> str:
+    holder = read_lock(_text(entry + LOCK_SUFFIX))
+    return f"locked by process {holder.pid} on {holder.host}" if holder else "locked"
+
+
+def _text(path: str) -> str:
+    return read_small(path).decode(errors="replace")
+
+
+def _size_on_disk(path: str) -> int:
+    """Bytes that are freed when this folder goes: of the files whose every name is in it."""
+    size = 0
+    names: dict[tuple[int, int], int] = {}
+    for folder, _, files in os.walk(path):
+        for name in files:
+            try:
+                facts = os.lstat(f"{folder}{os.sep}{name}")
+            except FileNotFoundError:
+                continue
+            inode = (facts.st_dev, facts.st_ino)
+            names[inode] = names.get(inode, 0) + 1
+            if names[inode] >= facts.st_nlink:
+                size += facts.st_size
+    return size
+
+
+@contextmanager
+def replacing(location: str, model: CachedModel) -> Iterator[None]:
+    """Make way for a new copy of a damaged entry; where the block fails, the old copy is in its place again.
+
+    Raises:
+        StaysError: the entry cannot be quarantined.
+    """
+    # A download replaces an entry that looks damaged, and takes any other one for intact.
+    aside = "" if find_damage(model.path) else quarantine(location, model, beside=())
+    try:
+        yield
+    except BaseException:
+        if aside:
+            _put_back(aside, model.path)
+        raise
+    if aside:
+        delete_quarantined(aside)
+
+
+def _put_back(aside: str, entry: str) -> None:
+    """Give a quarantined entry its name again, unless there is one by now."""
+    with suppress(OSError):
+        lock = take_lock(entry)
+        if lock:
+            with lock:
+                if not os.path.lexists(entry):
+                    Path(aside).rename(entry)
