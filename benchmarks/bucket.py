@@ -110,7 +110,7 @@ def compare(
     from hub_magic.store import scan_cache
 
     def copy(source: Path, target: str, at_once: int) -> str:
-        plan = plan_copy(scan_cache(str(source)), scan_cache(target))
+        plan = plan_copy(scan_cache(target), scan_cache(str(source)))
         return f"{len(plan.execute(at_once=at_once).copied)} models"
 
     def scan() -> str:

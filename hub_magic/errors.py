@@ -16,7 +16,15 @@ from __future__ import annotations
 
 
 class HubMagicError(Exception):
-    """A failure the user can mend; IPython shows it as one line."""
+    """A failure the user can mend; IPython shows it as one line.
+
+    Example:
+        >>> try:
+        ...     path = resolve("https://host.example/team/other/1")
+        ... except HubMagicError as error:
+        ...     print(type(error).__name__)
+        NotCachedError
+    """
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks the exception itself for its traceback (`InteractiveShell.showtraceback`, 7.34 to
@@ -25,24 +33,65 @@ class HubMagicError(Exception):
 
 
 class SettingError(HubMagicError):
-    """A mode, location or option that cannot be used."""
+    """A mode, location or option that cannot be used.
+
+    Example:
+        >>> set_cache("ftp://host/models")
+        Traceback (most recent call last):
+            ...
+        hub_magic.errors.SettingError: ...
+    """
 
 
 class HandleError(HubMagicError):
-    """A handle that is empty or not well-formed."""
+    """A handle that is empty or not well-formed.
+
+    Example:
+        >>> parse_handle("https://")
+        Traceback (most recent call last):
+            ...
+        hub_magic.errors.HandleError: ...
+    """
 
 
 class NotCachedError(HubMagicError):
-    """A handle that the cache does not hold."""
+    """A handle that the cache does not hold.
+
+    Example:
+        >>> plan_removal(["nothing"])
+        Traceback (most recent call last):
+            ...
+        hub_magic.errors.NotCachedError: ...
+    """
 
 
 class DownloadError(HubMagicError):
-    """A host, network or archive that does not give the model."""
+    """A host, network or archive that does not give the model.
+
+    Example:
+        >>> try:
+        ...     path = resolve("https://host.example/team/other/1")
+        ... except (DownloadError, NotCachedError) as error:
+        ...     path = None
+    """
 
 
 class DamagedEntryError(HubMagicError):
-    """A cached copy that cannot be whole."""
+    """A cached copy that cannot be whole.
+
+    Example:
+        >>> open(scan_cache().models[0].path + "/saved_model.pb", "w").close()
+        >>> export("team/model", "model.tar.gz")
+        Traceback (most recent call last):
+            ...
+        hub_magic.errors.DamagedEntryError: ...
+    """
 
 
 class RouteError(HubMagicError):
-    """A way to a worker that cannot work for this model."""
+    """A way to a worker that cannot work for this model.
+
+    Example:
+        >>> issubclass(RouteError, HubMagicError)
+        True
+    """

@@ -31,6 +31,10 @@ class Handle:
         publisher: who published it ("google"); the host where the URL names nobody.
         name: the model's name without publisher and version ("imagenet/mobilenet_v2/classification").
         version: the version as written ("5"), or "" when the handle names none.
+
+    Example:
+        >>> parse_handle("https://tfhub.dev/google/nnlm-en-dim50/2").version
+        '2'
     """
 
     text: str
@@ -73,6 +77,10 @@ def parse_handle(text: str) -> Handle:
 
     Raises:
         HandleError: the text is empty, holds blanks or control characters, or is a URL without a host.
+
+    Example:
+        >>> parse_handle("https://tfhub.dev/google/nnlm-en-dim50/2").publisher
+        'google'
     """
     if not text:
         raise HandleError("The handle is empty. Give the model's URL or path, as hub.load takes it.")

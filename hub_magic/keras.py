@@ -50,6 +50,10 @@ def use_legacy_keras(
 
     Raises:
         SettingError: TensorFlow has been imported with Keras 3, or tf_keras is not installed.
+
+    Example:
+        >>> use_legacy_keras().value
+        '1'
     """
     env = os.environ if env is None else env
     if imported_keras(sys.modules if modules is None else modules) == 3:

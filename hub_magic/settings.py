@@ -60,13 +60,22 @@ class ModeSetting(Setting):
 
     Attributes:
         is_known: whether tensorflow_hub acts on it; it ignores one in another spelling without a word.
+
+    Example:
+        >>> read_mode().value
+        'offline'
     """
 
     is_known: bool = True
 
 
 class CacheSetting(Setting):
-    """The cache location in force."""
+    """The cache location in force.
+
+    Example:
+        >>> read_cache().source
+        'variable'
+    """
 
 
 def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeSetting:
@@ -75,6 +84,10 @@ def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeS
     Args:
         env: the environment; `os.environ` when None.
         saved: the mode kept in the IPython profile; a variable that says the same came from there.
+
+    Example:
+        >>> read_mode().source
+        'variable'
     """
     env = os.environ if env is None else env
     if is_offline(env):
@@ -89,7 +102,12 @@ def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeS
 
 
 def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> CacheSetting:
-    """The cache location in force: what tensorflow_hub will use at the next call."""
+    """The cache location in force: what tensorflow_hub will use at the next call.
+
+    Example:
+        >>> read_cache().name
+        'TFHUB_CACHE_DIR'
+    """
     env = os.environ if env is None else env
     if raw := env.get(CACHE_VARIABLE, ""):
         return CacheSetting(raw, "saved" if raw == saved else "variable", CACHE_VARIABLE)
@@ -126,6 +144,10 @@ def set_mode(text: str, *, env: MutableMapping[str, str] | None = None) -> ModeS
 
     Raises:
         SettingError: no such mode.
+
+    Example:
+        >>> set_mode("compressed").value
+        'compressed'
     """
     env = os.environ if env is None else env
     mode = parse_mode(text)
@@ -146,6 +168,12 @@ def set_cache(text: str, *, env: MutableMapping[str, str] | None = None) -> Cach
 
     Raises:
         SettingError: the location is a file, cannot be created, or cannot be written; nothing has changed.
+
+    Example:
+        >>> set_cache("another-directory").source
+        'variable'
+        >>> scan_cache().models
+        ()
     """
     env = os.environ if env is None else env
     if text == "default":

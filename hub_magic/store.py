@@ -26,7 +26,12 @@ from .settings import read_cache
 
 
 class Store(Protocol):
-    """Everything that can be asked of a cache, and done to it."""
+    """Everything that can be asked of a cache, and done to it.
+
+    Example:
+        >>> open_store("gs://models/team").is_remote
+        True
+    """
 
     @property
     def location(self) -> str:
@@ -226,6 +231,10 @@ def list_cache(location: str | os.PathLike[str] | None = None) -> CacheScan:
 
     Raises:
         SettingError: the location is no directory, or may not be listed.
+
+    Example:
+        >>> [model.handle for model in list_cache().models]
+        ['https://host.example/team/model/1']
     """
     return open_store(_in_force(location)).names()
 
@@ -240,8 +249,8 @@ def scan_cache(location: str | os.PathLike[str] | None = None) -> CacheScan:
         SettingError: the location is no directory, or may not be listed.
 
     Example:
-        >>> scan_cache().models
-        ()
+        >>> scan_cache().models[0].files
+        2
     """
     return open_store(_in_force(location)).scan()
 

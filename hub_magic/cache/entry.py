@@ -42,6 +42,11 @@ class CachedModel(Fact):
         damage: why it cannot be whole; "" when nothing speaks against it.
         holder: who is downloading it now, or left a lock.
         folders: its folders, as paths relative to it; what a refresh looks at.
+
+    Example:
+        >>> model = scan_cache().models[0]
+        >>> model.handle, model.kind, model.damage
+        ('https://host.example/team/model/1', 'SavedModel', '')
     """
 
     folder: str

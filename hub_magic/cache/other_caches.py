@@ -53,6 +53,10 @@ class MachineScan(Fact):
     Attributes:
         here: tensorflow_hub's cache.
         others: TensorFlow models in other caches.
+
+    Example:
+        >>> scan_machine(scan_cache()).others
+        ()
     """
 
     here: CacheScan
@@ -65,13 +69,18 @@ class MachineScan(Fact):
         return sum(other.size for other in self.others if other.same_as)
 
 
-def scan_machine(here: CacheScan, env: Mapping[str, str]) -> MachineScan:
-    """The TensorFlow models in other caches, beside those of a scan.
+def scan_machine(here: CacheScan, env: Mapping[str, str] | None = None) -> MachineScan:
+    """Return the TensorFlow models in other caches, beside those of a scan.
 
     Args:
-        here: tensorflow_hub's cache.
-        env: the environment, which says where the others are.
+        here: tensorflow_hub's cache, see `scan_cache`.
+        env: the environment, which says where the others are; `os.environ` when None.
+
+    Example:
+        >>> scan_machine(scan_cache()).here.location == scan_cache().location
+        True
     """
+    env = os.environ if env is None else env
     found = [*_in_kagglehub(_kagglehub_cache(env)), *_in_mounts(env)]
     models = []
     for kind, path, parts, is_complete in found:

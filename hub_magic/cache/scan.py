@@ -59,6 +59,10 @@ class Problem(Fact):
         reason: what is wrong, in words.
         size: bytes that lie there for nothing; 0 where nothing can be freed.
         handle: the model's handle where it is known.
+
+    Example:
+        >>> scan_cache().problems
+        ()
     """
 
     kind: ProblemKind
@@ -78,6 +82,10 @@ class CacheScan(Fact):
         problems: what is not as it should be, in the order of names.
         free: bytes free on the disk, whoever uses it; -1 where there is no such number.
         taken: when the look at it began, in local time; None where it was put together by hand.
+
+    Example:
+        >>> scan_cache().size == sum(model.size for model in scan_cache().models)
+        True
     """
 
     location: str

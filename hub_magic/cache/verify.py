@@ -38,6 +38,10 @@ class Checked(Fact):
         recorded: files that were compared with what was recorded at the download; 0 without a record.
         tensors: tensors that were read; 0 in a quick check.
         unread: why the tensors were not read in a deep check; "" when they were, or there are none.
+
+    Example:
+        >>> verify().checked[0].damage
+        ''
     """
 
     model: CachedModel
@@ -57,6 +61,10 @@ class Verification(Fact):
         is_deep: whether the files were read to their ends.
         checked: the entries that were checked.
         problems: what else is not as it should be: locks, leftovers, what could not be read.
+
+    Example:
+        >>> verify(deep=True).damaged
+        ()
     """
 
     location: str

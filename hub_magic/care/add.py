@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +25,11 @@ from ..download.new_entry import put_in_place
 from ..errors import HandleError, HubMagicError, SettingError
 from ..facts import Fact
 from ..handles import Handle, parse_handle
+from ..locations import absolute
 from ..progress import Progress, no_progress
+from ..settings import read_cache
+from ..store import open_store, scan_cache
+from .copy import CopyPlan, plan_copy
 from .export import LIST, Listed, read_list
 
 _BLOCK = 1 << 20
@@ -42,6 +47,10 @@ class Added(Fact):
         source: the folder or archive that it came from.
         files: how many they are.
         size: their bytes.
+
+    Example:
+        >>> add("https://host.example/team/other/1", "my-model").files
+        2
     """
 
     handle: str
@@ -51,21 +60,92 @@ class Added(Fact):
     size: int
 
 
-def add(handle: str, source: str, *, location: str, progress: Progress = no_progress) -> Added:
-    """Put a model into a cache on disk, as if it had been downloaded.
+@dataclass
+class Staging:
+    """A directory to add models to, before they are in the cache.
+
+    Attributes:
+        path: the directory.
+        cached: folder names of models that turned out, at the end, to be in the cache already.
+    """
+
+    path: str
+    cached: frozenset[str] = frozenset()
+
+
+ShowCopy = Callable[[CopyPlan], object]
+
+
+def _copy(plan: CopyPlan) -> None:
+    plan.execute()
+
+
+@contextmanager
+def staged(location: str, *, is_list: bool = False, send: ShowCopy = _copy) -> Iterator[Staging]:
+    """Yield a directory to add models to: the cache itself; for a bucket a temporary one, sent at the end.
+
+    Args:
+        location: the cache.
+        is_list: whether models that are in the cache already are skipped.
+        send: carries out the copy to the bucket, with a bar for example.
+
+    Raises:
+        SettingError: a model is in the bucket already, or the bucket refuses.
+    """
+    if not open_store(location).is_remote:
+        yield Staging(location)
+        return
+    with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
+        staging = Staging(here)
+        yield staging
+        added = scan_cache(here)
+        plan = plan_copy(location, added)
+        going = {model.folder for model in plan.going}
+        staging.cached = frozenset(model.folder for model in added.models if model.folder not in going)
+        if staging.cached and not is_list:
+            raise SettingError(
+                f"{location} holds that model already. Remove it first: %hub_cache --remove HANDLE"
+            )
+        send(plan)
+
+
+def add(
+    handle: str,
+    source: str | os.PathLike[str],
+    *,
+    location: str | None = None,
+    progress: Progress = no_progress,
+    send: ShowCopy = _copy,
+) -> Added:
+    """Put a model into a cache, as if it had been downloaded.
 
     An archive with one folder at its root, and the model in it, is taken as that model.
 
     Args:
         handle: the URL under which code loads it.
         source: a directory, or an archive (`.tar`, or `.tar` compressed with gzip, bzip2 or xz).
-        location: the cache.
+        location: the cache, a directory or a gs:// address; the one in force when None.
         progress: told how many more bytes of the source have been read.
+        send: carries out the copy to a bucket, with a bar for example.
 
     Raises:
         HandleError: the handle is not well-formed, or is a path.
-        SettingError: the source is no whole model, the handle is cached already, or the cache cannot take it.
+        SettingError: the source is no intact model, the handle is cached already, or the cache cannot be
+            written.
+
+    Example:
+        >>> added = add("https://host.example/team/other/1", "my-model")
+        >>> resolve("https://host.example/team/other/1") == added.path
+        True
     """
+    cache = absolute(read_cache().value if location is None else location)
+    with staged(cache, send=send) as staging:
+        added = _add_here(handle, os.fspath(source), staging.path, progress)
+    return replace(added, path=f"{cache}{added.path.removeprefix(staging.path)}")
+
+
+def _add_here(handle: str, source: str, location: str, progress: Progress) -> Added:
+    """Put a model into a cache on disk."""
     parsed = _check_handle(handle)
     entry = os.path.join(location, parsed.folder)  # noqa: PTH118 - as tensorflow_hub gives it
     if os.path.isdir(entry) and os.listdir(entry) and not find_damage(entry):  # noqa: PTH112, PTH208
@@ -121,7 +201,7 @@ def _add(handle: Handle, source: Path, entry: str, progress: Progress) -> tuple[
         try:
             Path(parts.folder).mkdir()
             if source.is_dir():
-                files = _copy(source, parts.folder, progress)
+                files = _copy_files(source, parts.folder, progress)
             else:
                 files = _lift(parts.folder, unpack(decompress(_blocks(source, progress)), parts.folder))
             damage = check_quickly(CachedModel(handle.folder, parts.folder)).damage
@@ -140,7 +220,7 @@ def _blocks(file: Path, progress: Progress) -> Iterator[bytes]:
             yield block
 
 
-def _copy(source: Path, target: str, progress: Progress) -> tuple[FileRecord, ...]:
+def _copy_files(source: Path, target: str, progress: Progress) -> tuple[FileRecord, ...]:
     """Copy a folder's files; links to files are followed, as caches of other libraries are made of them."""
     found = tuple(_walk(source, ""))
     _check_root(source, [name for name, _ in found])
@@ -220,6 +300,12 @@ class AddedList(Fact):
         added: the models that were put into the cache.
         there: how many had been there before.
         left: the archives that were not added.
+
+    Example:
+        >>> export_all("models-to-go").directory
+        'models-to-go'
+        >>> add_all("models-to-go", location="another-directory").size > 0
+        True
     """
 
     directory: str
@@ -252,17 +338,43 @@ def list_size(directory: str) -> int:
     return sum(source_size(str(Path(directory).expanduser() / one.file)) for one in listed_in(directory))
 
 
-def add_all(directory: str, *, location: str, progress: Progress = no_progress) -> AddedList:
-    """Put the models that a directory lists into a cache on disk; those that are there whole are passed by.
+def add_all(
+    directory: str | os.PathLike[str],
+    *,
+    location: str | None = None,
+    progress: Progress = no_progress,
+    send: ShowCopy = _copy,
+) -> AddedList:
+    """Put the models that a directory lists into a cache; those that are cached and intact are skipped.
 
     Args:
-        directory: what `--export --all` wrote.
-        location: the cache.
+        directory: what `export_all` or `--export --all` wrote.
+        location: the cache, a directory or a gs:// address; the one in force when None.
         progress: told how many more bytes of archives have been dealt with.
+        send: carries out the copy to a bucket, with a bar for example.
 
     Raises:
-        SettingError: there is no list, or it is none of ours.
+        SettingError: there is no list, or another program wrote it.
+
+    Example:
+        >>> export_all("models-to-go").directory
+        'models-to-go'
+        >>> len(add_all("models-to-go", location="another-directory").added)
+        1
     """
+    cache = absolute(read_cache().value if location is None else location)
+    with staged(cache, is_list=True, send=send) as staging:
+        found = _add_list(os.fspath(directory), staging.path, progress)
+    added = tuple(
+        replace(one, path=f"{cache}{one.path.removeprefix(staging.path)}")
+        for one in found.added
+        if Path(one.path).name not in staging.cached
+    )
+    return replace(found, added=added, there=found.there + len(staging.cached))
+
+
+def _add_list(directory: str, location: str, progress: Progress) -> AddedList:
+    """Put the models that a directory lists into a cache on disk."""
     root = Path(directory).expanduser()
     added: list[Added] = []
     left: list[Refused] = []
@@ -276,7 +388,7 @@ def add_all(directory: str, *, location: str, progress: Progress = no_progress) 
                 progress(source_size(archive))
                 continue
             _check_digest(one, archive)
-            added.append(add(one.handle, archive, location=location, progress=progress))
+            added.append(_add_here(one.handle, archive, location, progress))
         except HubMagicError as error:
             left.append(Refused(one.handle, archive, str(error)))
     return AddedList(str(root), tuple(added), there, tuple(left))

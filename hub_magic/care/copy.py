@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from ..cache.store import AT_ONCE
 from ..errors import SettingError
 from ..facts import Fact
 from ..progress import Progress, no_progress
-from ..store import open_store
+from ..store import open_store, scan_cache
 from .remove import Choice
 
 
@@ -25,6 +26,10 @@ class Copied(Fact):
         copied: the entries that are there now.
         kept: the entries that were to be copied and were not, and why.
         there: how many entries were there already.
+
+    Example:
+        >>> plan_copy("gs://models/team").execute().size == scan_cache().size
+        True
     """
 
     source: str
@@ -49,6 +54,10 @@ class CopyPlan(Fact):
         going: the entries that the target lacks.
         kept: entries that cannot be copied, and why.
         there: how many entries are there already.
+
+    Example:
+        >>> plan_copy("gs://models/team").going == scan_cache().models
+        True
     """
 
     source: str
@@ -92,12 +101,22 @@ class CopyPlan(Fact):
         )
 
 
-def plan_copy(source: CacheScan, target: CacheScan) -> CopyPlan:
-    """The copy of all whole entries that the target lacks.
+def plan_copy(target: str | os.PathLike[str] | CacheScan, scan: CacheScan | None = None) -> CopyPlan:
+    """Return the copy of all intact entries that the target lacks; its `execute()` carries it out.
+
+    Args:
+        target: the cache to copy to: a gs:// address or a directory, or its scan.
+        scan: the cache to copy from; the cache in force when None.
 
     Raises:
-        SettingError: both are directories, or one and the same place.
+        SettingError: both are directories, or the same place; or one of them cannot be listed.
+
+    Example:
+        >>> plan_copy("gs://models/team").execute().kept
+        ()
     """
+    source = scan_cache() if scan is None else scan
+    target = target if isinstance(target, CacheScan) else scan_cache(target)
     if source.location == target.location:
         raise SettingError(f"{source.location} is the cache itself. Name another place to copy it to.")
     if not any(open_store(scan.location).is_remote for scan in (source, target)):

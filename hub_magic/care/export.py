@@ -21,12 +21,14 @@ from urllib.parse import urlsplit
 
 from ..cache.entry import CachedModel
 from ..cache.files import open_quietly
-from ..cache.selection import label
+from ..cache.scan import CacheScan
+from ..cache.selection import label, select
 from ..cache.verify import check_quickly
 from ..errors import DamagedEntryError, SettingError
 from ..facts import Fact
 from ..handles import parse_handle
 from ..progress import Progress, no_progress
+from ..store import open_store, scan_cache
 from .remove import Choice
 
 _SUFFIXES = (".tar.gz", ".tgz", ".tar")
@@ -41,6 +43,10 @@ class Exported(Fact):
         file: the archive.
         size: bytes of the archive.
         sha256: of the archive's bytes, in hexadecimal digits.
+
+    Example:
+        >>> export("team/model", "model.tar.gz").file
+        'model.tar.gz'
     """
 
     handle: str
@@ -49,17 +55,47 @@ class Exported(Fact):
     sha256: str
 
 
-def export_model(model: CachedModel, file: str, progress: Progress = no_progress) -> Exported:
-    """Write a model into an archive.
+def export(
+    model: str | CachedModel,
+    file: str | os.PathLike[str],
+    scan: CacheScan | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> Exported:
+    """Write a cached model into an archive that `add` takes and a host serves.
 
     Args:
-        model: the entry, of a cache on disk.
+        model: the entry; or its handle, its name, an unambiguous part of either, or its folder name.
+        file: the archive to write: `.tar.gz`, `.tgz`, or `.tar`, which is not compressed.
+        scan: what is in the cache; the cache in force when None.
+        progress: told how many more bytes of the model have been read.
+
+    Raises:
+        NotCachedError: the word means no entry, or more than one.
+        SettingError: the file exists, has another suffix, or cannot be written.
+        DamagedEntryError: the model is damaged.
+
+    Example:
+        >>> export("team/model", "model.tar.gz").size > 0
+        True
+    """
+    scan = scan_cache() if scan is None else scan
+    chosen = select(scan, [model]) if isinstance(model, str) else (model,)
+    with open_store(scan.location).on_disk(chosen) as (one,):
+        return export_model(one, os.fspath(file), progress)
+
+
+def export_model(model: CachedModel, file: str, progress: Progress = no_progress) -> Exported:
+    """Write a model of a cache on disk into an archive.
+
+    Args:
+        model: the entry.
         file: `.tar.gz`, `.tgz` or `.tar`, which is not compressed.
         progress: told how many more bytes of the model have been read.
 
     Raises:
-        SettingError: the file is there already, has another suffix, or cannot be written.
-        DamagedEntryError: the model cannot be whole.
+        SettingError: the file exists, has another suffix, or cannot be written.
+        DamagedEntryError: the model is damaged.
     """
     path = Path(file).expanduser()
     if not path.name.endswith(_SUFFIXES):
@@ -194,6 +230,10 @@ class Export(Fact):
         exported: the archives written.
         there: how many had been there before.
         left: the models that were left out, and why.
+
+    Example:
+        >>> len(export_all("models-to-go").exported)
+        1
     """
 
     directory: str
@@ -208,17 +248,32 @@ class Export(Fact):
         return sum(one.size for one in self.exported)
 
 
-def export_all(models: Iterable[CachedModel], directory: str, progress: Progress = no_progress) -> Export:
-    """Write models into archives below a directory, with a list of their handles; those there are passed by.
+def export_all(
+    directory: str | os.PathLike[str], scan: CacheScan | None = None, *, progress: Progress = no_progress
+) -> Export:
+    """Write all models of a cache into archives below a directory, with a list of their handles.
+
+    Archives that are there already are skipped.
 
     Args:
-        models: entries of a cache on disk.
-        directory: made when it is missing.
+        directory: where to write; made when it is missing.
+        scan: what is in the cache; the cache in force when None.
         progress: told how many more bytes of models have been dealt with.
 
     Raises:
-        SettingError: the directory's list is none of ours.
+        SettingError: another program wrote the directory's list.
+
+    Example:
+        >>> len(export_all("models-to-go").exported)
+        1
     """
+    scan = scan_cache() if scan is None else scan
+    with open_store(scan.location).on_disk(scan.models) as models:
+        return export_models(models, os.fspath(directory), progress)
+
+
+def export_models(models: Iterable[CachedModel], directory: str, progress: Progress = no_progress) -> Export:
+    """Write models of a cache on disk into archives below a directory; see `export_all`."""
     root = Path(directory).expanduser()
     listed = read_list(root)
     exported: list[Exported] = []

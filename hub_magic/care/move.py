@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ..cache.entry import CachedModel, measure
@@ -16,9 +17,12 @@ from ..cache.placement import copy, rename
 from ..cache.quarantine import StaysError, delete_quarantined, quarantine
 from ..cache.record import find_damage
 from ..cache.scan import CacheScan
+from ..download.resolver import loaded_folders
 from ..errors import SettingError
 from ..facts import Fact
+from ..locations import prepare_location
 from ..progress import Progress, no_progress
+from ..store import open_store, scan_cache
 from .remove import Choice, Loaded, by_folder, is_loaded, nothing_loaded, protections
 
 
@@ -33,6 +37,11 @@ class Moved(Fact):
         kept: the entries that are still in the old cache because they are in use, or others.
         failed: the entries that the disk refused to move, and why.
         is_kept: whether the new location has been saved for the sessions to come.
+
+    Example:
+        >>> moved = plan_move("another-directory").execute()
+        >>> len(moved.moved), scan_cache().models
+        (1, ())
     """
 
     location: str
@@ -60,6 +69,10 @@ class Move(Fact):
         kept: entries that stay, and why.
         needed: bytes that the new cache's disk must take; 0 on the same disk.
         loaded: gives the paths of the entries that this process has loaded, whenever it is asked.
+
+    Example:
+        >>> plan_move("another-directory").going == scan_cache().models
+        True
     """
 
     location: str
@@ -86,7 +99,11 @@ class Move(Fact):
 
         Args:
             progress: told how many more bytes are done.
+
+        Raises:
+            SettingError: the new directory cannot be made or written.
         """
+        prepare_location(self.target)
         moved: list[CachedModel] = []
         kept = list(self.kept)
         failed: list[Choice] = []
@@ -102,19 +119,34 @@ class Move(Fact):
 
 
 def plan_move(
-    scan: CacheScan, target: CacheScan, *, same_disk: bool, loaded: Loaded = nothing_loaded
+    target: str | os.PathLike[str] | CacheScan,
+    scan: CacheScan | None = None,
+    *,
+    same_disk: bool | None = None,
+    loaded: Loaded = loaded_folders,
 ) -> Move:
-    """The move of all entries that nobody is at work on.
+    """Return the move of all entries that are not locked; its `execute()` carries it out.
 
     Args:
-        scan: the old cache.
-        target: the new one, which may hold some of the entries already.
-        same_disk: whether both are on one disk.
-        loaded: gives the paths of the entries that this process has loaded.
+        target: the new directory, or its scan; it may hold some of the entries already.
+        scan: the old cache; the cache in force when None.
+        same_disk: whether both are on one disk; the disks tell when None.
+        loaded: returns the paths of the entries that this process has loaded.
 
     Raises:
-        SettingError: both are one place, or the new disk has not enough space.
+        SettingError: both are the same place, one is a bucket, or the new disk has not enough space.
+
+    Example:
+        >>> plan_move("another-directory").needed
+        0
     """
+    scan = scan_cache() if scan is None else scan
+    target = target if isinstance(target, CacheScan) else scan_cache(target)
+    for one in (scan, target):
+        if open_store(one.location).is_remote:
+            raise SettingError(f"{one.location} is in a bucket. Copy it with plan_copy, or --copy-to.")
+    if same_disk is None:
+        same_disk = _device(scan.location) == _device(target.location)
     if os.path.realpath(scan.location) == os.path.realpath(target.location):
         raise SettingError(f"{target.location} is the cache itself. Name another directory to move it to.")
     locked = protections(scan, nothing_loaded)
@@ -133,6 +165,12 @@ def plan_move(
         )
     kept = tuple(Choice(model, locked[model.folder]) for model in scan.models if model.folder in locked)
     return Move(scan.location, target.location, going, kept, needed, loaded)
+
+
+def _device(location: str) -> int:
+    path = Path(location)
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    return existing.stat().st_dev
 
 
 def _move(move: Move, model: CachedModel, progress: Progress) -> None:

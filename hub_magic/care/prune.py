@@ -7,45 +7,59 @@ from datetime import datetime, timedelta
 
 from ..cache.entry import CachedModel
 from ..cache.scan import CacheScan
-from ..cache.selection import label, select
+from ..cache.selection import find_duplicates, label, select
+from ..download.resolver import loaded_folders
 from ..errors import HandleError, SettingError
 from ..handles import parse_handle
-from .remove import Choice, Loaded, Removal, nothing_loaded, protections
+from ..quantities import parse_period, parse_size
+from ..store import scan_cache
+from .remove import Choice, Loaded, Removal, protections
 
 
 def plan_prune(
-    scan: CacheScan,
+    scan: CacheScan | None = None,
     *,
-    max_size: int | None = None,
-    older_than: timedelta | None = None,
+    max_size: int | str | None = None,
+    older_than: timedelta | str | None = None,
     keep: Iterable[str] = (),
     keep_newest: int | None = None,
-    duplicates: Sequence[Sequence[CachedModel]] | None = None,
-    loaded: Loaded = nothing_loaded,
+    duplicates: bool | Sequence[Sequence[CachedModel]] = False,
+    loaded: Loaded = loaded_folders,
     now: datetime | None = None,
 ) -> Removal:
-    """The removal of what a policy does not want.
+    """Return the removal of what a policy does not want; its `execute()` carries it out.
 
-    Each of `older_than`, `duplicates` and `max_size` takes entries away, in this order; `keep` and
-    `keep_newest` protect entries from all of them. `keep_newest` alone takes all other versions away. An
+    Each of `older_than`, `duplicates` and `max_size` removes entries, in this order; `keep` and
+    `keep_newest` protect entries from all of them. `keep_newest` alone removes all other versions. An
     entry whose handle is not known counts as a model of its own.
 
     Args:
-        scan: what is in the cache, with sizes.
-        max_size: bytes that the models may take; those last used longest ago go first.
-        older_than: how long ago a model must have been used last; downloaded, where its use is not known.
+        scan: what is in the cache, with sizes; the cache in force when None.
+        max_size: bytes that the models may take, or a text such as "5GB"; the least recently used models go
+            first.
+        older_than: how long ago a model must have been used last, or a text such as "30d". The time of the
+            download counts where no use is known.
         keep: handles, names, or parts of either, of models that stay.
         keep_newest: how many versions of each model stay.
-        duplicates: entries that hold the same model, as `find_duplicates` gives them; one of each stays.
-        loaded: gives the paths of the entries that this process has loaded.
+        duplicates: True to keep one copy alone of each model that is cached under several handles; or groups
+            of equal entries.
+        loaded: returns the paths of the entries that this process has loaded.
         now: the time to count from; the clock's when None.
 
     Raises:
-        SettingError: nothing says what may go, or a number makes no sense.
+        SettingError: no rule says what may go, or a number makes no sense.
         NotCachedError: a word of `keep` means no entry.
+
+    Example:
+        >>> plan_prune(older_than="30d", max_size="5GB").size
+        0
     """
-    by_version = keep_newest is not None and max_size is None and older_than is None and duplicates is None
-    _check(max_size, older_than, keep_newest, has_rule=by_version or duplicates is not None)
+    scan = scan_cache() if scan is None else scan
+    max_size = parse_size(max_size) if isinstance(max_size, str) else max_size
+    older_than = parse_period(older_than) if isinstance(older_than, str) else older_than
+    groups = find_duplicates(scan) if duplicates is True else duplicates
+    by_version = keep_newest is not None and max_size is None and older_than is None and groups is False
+    _check(max_size, older_than, keep_newest, has_rule=by_version or groups is not False)
     locked = protections(scan, loaded)
     wanted = {model.folder: "to be kept" for model in select(scan, keep, several=True)}
     ranks = _ranks(scan.models) if keep_newest is not None else {}
@@ -56,7 +70,7 @@ def plan_prune(
     if older_than is not None:
         since = (now or datetime.now()) - older_than  # noqa: DTZ005 - local time, as descriptors keep
         going.update(_older(scan.models, since))
-    for group in duplicates or ():
+    for group in groups or ():
         going.update(_copies(group, {*locked, *wanted}))
     stays = wanted.keys() | newest
     going = {folder: reason for folder, reason in going.items() if folder not in stays}

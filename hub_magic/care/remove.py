@@ -12,8 +12,9 @@ from ..cache.entry import CachedModel
 from ..cache.layout import LOCK_SUFFIX
 from ..cache.scan import CacheScan
 from ..cache.selection import select
+from ..download.resolver import loaded_folders
 from ..facts import Fact
-from ..store import open_store
+from ..store import open_store, scan_cache
 
 Loaded = Callable[[], Collection[str]]
 
@@ -25,7 +26,12 @@ def nothing_loaded() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Choice(Fact):
-    """An entry, and why it goes or stays."""
+    """An entry, and why it goes or stays.
+
+    Example:
+        >>> plan_removal(["team/model"]).going[0].model.name
+        'model'
+    """
 
     model: CachedModel
     reason: str
@@ -41,6 +47,11 @@ class Removed(Fact):
         kept: the entries that were to go and stayed, and why.
         expected: bytes that the plan expected to free.
         freed: bytes really freed; a file that has another name elsewhere frees none.
+
+    Example:
+        >>> removed = plan_removal(["team/model"]).execute()
+        >>> removed.freed == removed.expected
+        True
     """
 
     location: str
@@ -62,6 +73,10 @@ class Removal(Fact):
         goal: bytes that the models were to take at most; -1 when nobody asked for that.
         by_use: whether it was decided by when models were last used.
         loaded: gives the paths of the entries that this process has loaded, whenever it is asked.
+
+    Example:
+        >>> plan_removal(["team/model"]).size == scan_cache().size
+        True
     """
 
     location: str
@@ -106,17 +121,27 @@ class Removal(Fact):
         )
 
 
-def plan_removal(scan: CacheScan, words: Iterable[str], *, loaded: Loaded = nothing_loaded) -> Removal:
-    """The removal of the entries that the words mean.
+def plan_removal(
+    words: Iterable[str], scan: CacheScan | None = None, *, loaded: Loaded = loaded_folders
+) -> Removal:
+    """Return the removal of the entries that these words mean; its `execute()` carries it out.
+
+    Locked entries, and those that this process has loaded, are kept.
 
     Args:
-        scan: what is in the cache.
         words: handles, names, unambiguous parts of either, or folder names.
-        loaded: gives the paths of the entries that this process has loaded.
+        scan: what is in the cache; the cache in force when None.
+        loaded: returns the paths of the entries that this process has loaded.
 
     Raises:
         NotCachedError: a word means no entry, or more than one.
+        SettingError: the cache cannot be listed.
+
+    Example:
+        >>> plan_removal(["team/model"]).execute().freed > 0
+        True
     """
+    scan = scan_cache() if scan is None else scan
     reasons = protections(scan, loaded)
     asked = select(scan, words)
     going = tuple(Choice(model, "asked for") for model in asked if model.folder not in reasons)

@@ -15,7 +15,7 @@ from ..errors import HandleError, HubMagicError
 from ..facts import Fact
 from ..handles import parse_handle
 from ..progress import DownloadBar, has_audience
-from ..store import Store, open_store
+from ..store import Store, open_store, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,10 @@ class Repaired(Fact):
         fetched: the damaged entries that were downloaded again.
         left: what is still wrong, and why.
         freed: bytes freed by taking leftovers away.
+
+    Example:
+        >>> plan_repair().execute().freed
+        0
     """
 
     location: str
@@ -49,6 +53,10 @@ class Repair(Fact):
         sweeping: locks and leftovers of the dead, to be taken away.
         fetching: damaged entries to be downloaded again.
         left: what is wrong and cannot be mended here, and why.
+
+    Example:
+        >>> plan_repair().sweeping
+        ()
     """
 
     location: str
@@ -79,8 +87,20 @@ class Repair(Fact):
         return Repaired(self.location, self.checked, swept, tuple(fetched), tuple(left), freed)
 
 
-def plan_repair(verification: Verification) -> Repair:
-    """What can be mended of what a check has found. Reads locks, and changes nothing."""
+def plan_repair(verification: Verification | None = None) -> Repair:
+    """Return what can be repaired of what a check has found; its `execute()` carries it out.
+
+    Args:
+        verification: what the check found; a quick check of the cache in force when None.
+
+    Raises:
+        SettingError: the cache cannot be listed.
+
+    Example:
+        >>> plan_repair().fetching
+        ()
+    """
+    verification = verify() if verification is None else verification
     store = open_store(verification.location)
     sweeping: list[Problem] = []
     fetching: list[Checked] = []

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache import CachedModel, CacheScan
 from ..cache.selection import select
-from ..care.copy import plan_copy
 from ..errors import SettingError
-from ..locations import prepare_location, read_location
+from ..locations import read_location
 from ..progress import byte_bar
 from ..settings import set_cache
 from ..store import open_store
@@ -23,50 +19,9 @@ from .verbs import Show, loaded_here, location, scan_with_bar
 
 if TYPE_CHECKING:
     from ..care.add import Added, AddedList
+    from ..care.copy import CopyPlan
     from ..care.export import Export, Exported
     from ..care.move import Move, Moved
-
-
-@dataclass
-class Place:
-    """A directory to add models to.
-
-    Attributes:
-        path: the directory's.
-        there: folder names of models that turned out, at the end, to be in the cache already.
-    """
-
-    path: str
-    there: frozenset[str] = frozenset()
-
-
-@contextmanager
-def place_to_add(location: str, *, is_list: bool = False) -> Iterator[Place]:
-    """A directory to add models to; for a bucket, what is in it at the end is sent.
-
-    Args:
-        location: the cache.
-        is_list: whether models that are there already are passed by.
-
-    Raises:
-        SettingError: a model is in the bucket already, or the bucket refuses.
-    """
-    if not open_store(location).is_remote:
-        yield Place(location)
-        return
-    with tempfile.TemporaryDirectory(prefix="hub_magic") as here:
-        place = Place(here)
-        yield place
-        added = scan_with_bar(here)
-        plan = plan_copy(added, scan_with_bar(location))
-        going = {model.folder for model in plan.going}
-        place.there = frozenset(model.folder for model in added.models if model.folder not in going)
-        if place.there and not is_list:
-            raise SettingError(
-                f"{location} holds that model already. Remove it first: %hub_cache --remove HANDLE"
-            )
-        with byte_bar("Sending", plan.size) as progress:
-            plan.execute(progress)
 
 
 @contextmanager
@@ -84,38 +39,31 @@ def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[t
 
 def add(arguments: Namespace, _show: Show) -> Added | AddedList:
     """`--add HANDLE PATH`, and `--add --all DIRECTORY`."""
-    from ..care import add as add_list
-    from ..care import add as adding
+    from ..care import add as care
 
     if arguments.all:
         (directory,) = _words(arguments.add, "--add --all DIRECTORY", 1)
-        with (
-            place_to_add(location(), is_list=True) as place,
-            byte_bar("Adding", add_list.list_size(directory)) as progress,
-        ):
-            found = add_list.add_all(directory, location=place.path, progress=progress)
-        added = tuple(_placed(one, place) for one in found.added if Path(one.path).name not in place.there)
-        return replace(found, added=added, there=found.there + len(place.there))
+        with byte_bar("Adding", care.list_size(directory)) as progress:
+            return care.add_all(directory, location=location(), progress=progress, send=_send)
     handle, source = _words(arguments.add, "--add HANDLE PATH", 2)
-    with place_to_add(location()) as place, byte_bar("Adding", adding.source_size(source)) as progress:
-        one = adding.add(handle, source, location=place.path, progress=progress)
-    return _placed(one, place)
+    with byte_bar("Adding", care.source_size(source)) as progress:
+        return care.add(handle, source, location=location(), progress=progress, send=_send)
 
 
-def _placed(added: Added, place: Place) -> Added:
-    """What was added, where it is in the cache."""
-    return replace(added, path=f"{location()}{added.path.removeprefix(place.path)}")
+def _send(plan: CopyPlan) -> None:
+    with byte_bar("Sending", plan.size) as progress:
+        plan.execute(progress)
 
 
 def export(arguments: Namespace, _show: Show) -> Exported | Export:
     """`--export HANDLE FILE`, and `--export --all DIRECTORY`."""
-    from ..care.export import export_all, export_model
+    from ..care.export import export_model, export_models
 
     scan = scan_with_bar(location())
     if arguments.all:
         (directory,) = _words(arguments.export, "--export --all DIRECTORY", 1)
         with models_on_disk(scan, scan.models) as models, byte_bar("Exporting", scan.size) as progress:
-            return export_all(models, directory, progress)
+            return export_models(models, directory, progress)
     word, file = _words(arguments.export, "--export HANDLE FILE", 2)
     with (
         models_on_disk(scan, select(scan, [word])) as (model,),
@@ -133,15 +81,13 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
     if open_store(target).is_remote:
         raise SettingError(f"A cache is moved to a directory. Copy it to {target} with --copy-to.")
     plan = plan_move(
-        scan_with_bar(source),
         scan_with_bar(target),
-        same_disk=_is_same_disk(source, target),
+        scan_with_bar(source),
         loaded=loaded_here,
     )
     if arguments.dry_run:
         return plan
     show(plan)
-    prepare_location(target)
     with byte_bar("Moving", plan.size) as progress:
         moved = plan.execute(progress)
     if not moved.failed:
@@ -161,13 +107,3 @@ def _directory(verb: str) -> str:
     if open_store(found).is_remote:
         raise SettingError(f"{verb} works on a cache on disk, not on {found}. Copy it here with --copy-to.")
     return found
-
-
-def _is_same_disk(one: str, other: str) -> bool:
-    return _device(one) == _device(other)
-
-
-def _device(location: str) -> int:
-    path = Path(location)
-    existing = next(folder for folder in (path, *path.parents) if folder.exists())
-    return existing.stat().st_dev

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache import CacheScan
-from ..cache.selection import find_duplicates, select
+from ..cache.selection import select
 from ..care.copy import Copied, CopyPlan, plan_copy
 from ..care.prune import plan_prune
 from ..care.remove import Removal, Removed, plan_removal
@@ -21,7 +21,6 @@ from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import absolute, read_location
 from ..progress import Progress, byte_bar, no_progress, with_bar
-from ..quantities import parse_period, parse_size
 from ..settings import read_cache
 from ..store import Store, open_store, verify
 
@@ -67,11 +66,16 @@ def list_models(arguments: Namespace, _show: Show) -> CacheScan | MachineScan:
         return _scan()
     from ..cache.other_caches import scan_machine
 
-    return scan_machine(_scan(), os.environ)
+    return scan_machine(_scan())
 
 
 def fetch(arguments: Namespace, _show: Show) -> FetchedModels:
-    """`--fetch HANDLE...`."""
+    """`--fetch HANDLE...`.
+
+    Example:
+        >>> fetch("https://host.example/team/model/1").path == scan_cache().models[0].path
+        True
+    """
     from ..download import fetch_all
 
     for handle in arguments.fetch:
@@ -80,7 +84,12 @@ def fetch(arguments: Namespace, _show: Show) -> FetchedModels:
 
 
 def resolve(arguments: Namespace, _show: Show) -> str:
-    """`--resolve HANDLE`."""
+    """`--resolve HANDLE`.
+
+    Example:
+        >>> resolve("https://host.example/team/model/1") == scan_cache().models[0].path
+        True
+    """
     from ..download import resolve as resolve_handle
 
     _check_path(arguments.resolve)
@@ -89,20 +98,19 @@ def resolve(arguments: Namespace, _show: Show) -> str:
 
 def remove(arguments: Namespace, show: Show) -> Removal | Removed:
     """`--remove HANDLE...`."""
-    plan = plan_removal(_scan(), arguments.remove, loaded=loaded_here)
+    plan = plan_removal(arguments.remove, _scan(), loaded=loaded_here)
     return _carry_out(plan, show, only_plan=arguments.dry_run)
 
 
 def prune(arguments: Namespace, show: Show) -> Removal | Removed:
     """`--prune`, with its rules."""
-    scan = _scan()
     plan = plan_prune(
-        scan,
-        max_size=parse_size(arguments.max_size) if arguments.max_size else None,
-        older_than=parse_period(arguments.older_than) if arguments.older_than else None,
+        _scan(),
+        max_size=arguments.max_size,
+        older_than=arguments.older_than,
         keep=arguments.keep or (),
         keep_newest=arguments.keep_newest,
-        duplicates=find_duplicates(scan) if arguments.duplicates else None,
+        duplicates=arguments.duplicates,
         loaded=loaded_here,
     )
     return _carry_out(plan, show, only_plan=arguments.dry_run)
@@ -169,7 +177,7 @@ def _carry_out(plan: Removal, show: Show, *, only_plan: bool) -> Removal | Remov
 def copy_to(arguments: Namespace, show: Callable[[Fact], object]) -> CopyPlan | Copied:
     """`--copy-to LOCATION`: the models that are not there yet."""
     target = read_location(arguments.copy_to, os.environ)
-    plan = plan_copy(_scan(), scan_with_bar(target))
+    plan = plan_copy(scan_with_bar(target), _scan())
     if arguments.dry_run or not plan.going:
         return plan
     show(plan)

@@ -33,14 +33,19 @@ def diagnose(
 
     Args:
         online: ask the hosts of the cached models, and the bucket that is the cache, as well.
-        shell: the class of the IPython shell (`type(get_ipython())`); None outside IPython, where fixes are
-            lines for a shell.
+        shell: the class of the IPython shell (`type(get_ipython())`); the running one's when None. Outside
+            IPython fixes are lines for a shell.
         env: the environment; `os.environ` when None.
         modules: the imported modules; `sys.modules` when None.
         root: the file system's root, with `dev`, `etc`, `proc`, `sys` and `usr` in it.
         fixes: how things are done where this is read; by `shell` when None.
+
+    Example:
+        >>> len(diagnose().findings) > 10
+        True
     """
     env = os.environ if env is None else env
+    shell = _running_shell() if shell is None else shell
     here = Surroundings(
         env=env,
         modules=sys.modules if modules is None else modules,
@@ -51,6 +56,13 @@ def diagnose(
         is_online=online,
     )
     return Diagnosis(tuple(map(_on_one_line, _findings(here))))
+
+
+def _running_shell() -> type | None:
+    """The class of the IPython shell that this process runs; IPython is not imported for that."""
+    get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = get_shell() if get_shell else None
+    return None if shell is None else type(shell)
 
 
 def _on_one_line(finding: Finding) -> Finding:

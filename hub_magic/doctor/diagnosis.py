@@ -26,6 +26,10 @@ class Finding(Fact):
             seems; "unknown": it was not asked, or cannot be told from here.
         found: what is there, in words.
         fix: a line to run, in a cell or in a shell, wherever the check was made; "" where there is none.
+
+    Example:
+        >>> {finding.state for finding in diagnose().findings} <= {"problem", "warning", "unknown", "fine"}
+        True
     """
 
     name: str
@@ -54,6 +58,10 @@ class Diagnosis(Fact):
 
     Attributes:
         findings: in the order of the checks.
+
+    Example:
+        >>> [finding.name for finding in diagnose().findings if finding.name == "models"]
+        ['models']
     """
 
     findings: tuple[Finding, ...]

@@ -30,7 +30,12 @@ from .ownership import is_ours, parsed_handle, pass_on
 
 
 class FetchedModels(tuple["Fetched", ...]):
-    """Models that are there now, in the order in which they were asked for."""
+    """Models that are there now, in the order in which they were asked for.
+
+    Example:
+        >>> fetch_all(["https://host.example/team/model/1"])[0].was_cached
+        True
+    """
 
     __slots__ = ()
 
@@ -54,6 +59,11 @@ class Fetched(Fact):
         bytes: received over the network; 0 when it was cached, or when tensorflow_hub fetched it.
         seconds: how long it took.
         was_cached: whether it was in the cache already.
+
+    Example:
+        >>> fetched = fetch("https://host.example/team/model/1")
+        >>> fetched.was_cached, fetched.bytes
+        (True, 0)
     """
 
     path: str
@@ -73,12 +83,21 @@ def fetch_all(handles: Sequence[str]) -> FetchedModels:
 
     Raises:
         HubMagicError: one of them cannot be had; those before it are there.
+
+    Example:
+        >>> len(fetch_all(["https://host.example/team/model/1"]))
+        1
     """
     return FetchedModels(fetch(handle) for handle in handles)
 
 
 def resolve(handle: str) -> str:
-    """The model's directory, as `hub.resolve` gives it; the model is downloaded unless it is cached."""
+    """The model's directory, as `hub.resolve` gives it; the model is downloaded unless it is cached.
+
+    Example:
+        >>> resolve("https://host.example/team/model/1") == scan_cache().models[0].path
+        True
+    """
     return fetch(handle).path
 
 
@@ -112,6 +131,10 @@ def fetch(
         NotCachedError: it is not cached, and offline mode is on.
         DamagedEntryError: the cached copy is damaged, and offline mode is on.
         DownloadError: it cannot be downloaded or written.
+
+    Example:
+        >>> fetch("https://host.example/team/model/1").path == scan_cache().models[0].path
+        True
     """
     began = time.monotonic()
     parsed = parsed_handle(handle)

@@ -120,6 +120,10 @@ class BucketAccess(Fact):
         reader: who must be able to read it besides, where a worker elsewhere reads for itself; else "".
         reader_remedy: how to let them.
         problem: why TensorFlow in this process cannot use it, and what to do; "" when nothing speaks against.
+
+    Example:
+        >>> check_bucket("gs://models").can_write
+        True
     """
 
     location: str
@@ -153,6 +157,10 @@ def check_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAcce
     Raises:
         SettingError: the location is not well-formed, there are no credentials, there is no such bucket, or
             Google Cloud Storage does not answer.
+
+    Example:
+        >>> check_bucket("gs://models").can_read
+        True
     """
     location = read_location(location, {})
     with open_folder(location, brief=True) as folder:

@@ -13,8 +13,8 @@ from ..errors import SettingError
 from ..facts import Fact
 from ..handles import Handle
 from ..locations import read_bucket
-from ..runtime import Runtime
-from ..settings import CacheSetting, ModeSetting
+from ..runtime import Runtime, detect_runtime
+from ..settings import CacheSetting, ModeSetting, read_cache, read_mode
 from ..store import open_store
 
 Route = Literal["local", "bucket", "uncompressed", "relay", "localhost"]
@@ -23,7 +23,12 @@ ROUTES: tuple[Route, ...] = get_args(Route)
 
 @dataclass(frozen=True, slots=True)
 class RouteReason(Fact):
-    """A route, and why it is taken or left."""
+    """A route, and why it is taken or left.
+
+    Example:
+        >>> plan_load().routes[0].route
+        'local'
+    """
 
     route: Route
     reason: str
@@ -41,6 +46,10 @@ class LoadPlan(Fact):
         cache: the location in which models are cached while the plan is in force.
         better: what would open a better route, as a line to run; "" when there is none.
         warnings: what has to be said before anything else.
+
+    Example:
+        >>> plan_load().route
+        'local'
     """
 
     runtime: Runtime
@@ -59,27 +68,34 @@ class LoadPlan(Fact):
 
 
 def plan_load(
-    runtime: Runtime,
+    runtime: Runtime | None = None,
     *,
-    cache: CacheSetting,
-    mode: ModeSetting,
+    cache: CacheSetting | None = None,
+    mode: ModeSetting | None = None,
     handle: Handle | None = None,
     via: str = "auto",
     bucket: str = "",
 ) -> LoadPlan:
-    """How models will be loaded in this runtime.
+    """Return how models will be loaded: the routes to the worker, their order, and why.
 
     Args:
-        runtime: where the kernel and the worker run.
-        cache: the cache location in force.
-        mode: the mode in force.
+        runtime: where the kernel and the worker run; what is detected when None.
+        cache: the cache; the one in force when None.
+        mode: the mode; the one in force when None.
         handle: the model, where the plan is for one model only.
         via: the user's word for the route, "auto" for none.
         bucket: a `gs://` location to cache in instead of `cache`.
 
     Raises:
         SettingError: there is no such route, it needs what is not there, or `bucket` is no bucket.
+
+    Example:
+        >>> plan_load(via="local").forced
+        True
     """
+    runtime = detect_runtime() if runtime is None else runtime
+    cache = read_cache() if cache is None else cache
+    mode = read_mode() if mode is None else mode
     location = read_bucket(bucket, "--bucket", os.environ) if bucket else cache.value
     judged = _judge(runtime, location, mode.value, handle)
     possible = tuple(RouteReason(route, reason) for route, works, reason in judged if works)

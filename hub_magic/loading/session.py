@@ -54,6 +54,12 @@ def loading_for(
         plan: how models will be loaded.
         strategy: a `tf.distribute` strategy whose scope the body runs in.
         notice: is told when a route gives way to the next.
+
+    Example:
+        >>> with loading_for(plan_load()) as session:
+        ...     loaded = len(session.loads)  # of each hub.load inside
+        >>> loaded
+        0
     """
     session = LoadSession(plan, notice)
     with ExitStack() as stack:

@@ -92,6 +92,10 @@ class Runtime:
         worker: the process that holds the accelerator.
         tensorflow: the installed TensorFlow, and whether it can drive a TPU.
         signals: what told so, to be read by people: "COLAB_TPU_1VM=1", "8 PCI devices 1ae0:0063".
+
+    Example:
+        >>> detect_runtime().is_remote
+        False
     """
 
     host: Host
@@ -124,6 +128,10 @@ def detect_runtime(
         modules: the imported modules; `sys.modules` by default.
         versions: installed packages and their versions; this Python's metadata by default.
         platform: as `sys.platform`, the default; devices are looked for on "linux" only.
+
+    Example:
+        >>> detect_runtime().accelerator.kind
+        'none'
     """
     env = os.environ if env is None else env
     root = Path(root)

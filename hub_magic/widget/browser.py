@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Collection, Mapping
@@ -49,6 +50,10 @@ class CacheBrowser:
 
     Raises:
         SettingError: the location cannot be listed.
+
+    Example:
+        >>> browse().selection
+        ()
     """
 
     def __init__(self, location: str | None = None, *, listed: CacheScan | None = None) -> None:
@@ -145,7 +150,7 @@ class CacheBrowser:
             NotCachedError: a word means no model, or more than one; or nothing is selected.
         """
         folders = [model.folder for model in self._models(which)]
-        return plan_removal(self.scan, folders, loaded=self.loaded)
+        return plan_removal(folders, self.scan, loaded=self.loaded)
 
     def plan_prune(self, max_size: str | int) -> Removal:
         """What would go for the models to take at most `max_size` ("5GB"): those used last longest ago.
@@ -268,3 +273,19 @@ class CacheBrowser:
 def _with_damage(model: CachedModel, damage: Mapping[str, str]) -> CachedModel:
     found = damage.get(model.folder, model.damage)
     return model if found == model.damage else replace(model, damage=found)
+
+
+def browse(location: str | os.PathLike[str] | None = None) -> CacheBrowser:
+    """Return the cache browser, also for front ends without magics.
+
+    Args:
+        location: a directory or a gs:// address; the cache in force when None.
+
+    Raises:
+        SettingError: the location cannot be listed.
+
+    Example:
+        >>> browse().scan.models[0].name
+        'model'
+    """
+    return CacheBrowser(None if location is None else os.fspath(location))

@@ -31,7 +31,7 @@ def scan(location: str | Path):
 
 
 def copy(source: str | Path, target: str | Path, **options):
-    return plan_copy(scan(source), scan(target)).execute(**options)
+    return plan_copy(scan(target), scan(source)).execute(**options)
 
 
 def objects(gcs: GcsStandIn, location: str) -> dict[str, bytes]:
@@ -74,7 +74,7 @@ def test_only_what_the_other_side_lacks(gcs: GcsStandIn, tmp_path: Path) -> None
     make_cache(tmp_path / "here", range(3))
     copy(tmp_path / "here", TEAM)
     make_cache(tmp_path / "here", range(5))
-    plan = plan_copy(scan(tmp_path / "here"), scan(TEAM))
+    plan = plan_copy(scan(TEAM), scan(tmp_path / "here"))
     assert [model.handle for model in plan.going] == [handle_of(3), handle_of(4)]
     assert plan.there == 3
     assert plan.size == sum(len(content_of(3, name)) + len(content_of(4, name)) for name in FILES)
@@ -109,7 +109,7 @@ def test_names_that_lead_out_of_the_folder_stay(gcs: GcsStandIn, tmp_path: Path)
 def test_two_places_that_need_no_bucket(tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(1))
     with pytest.raises(SettingError, match="cp -r"):
-        plan_copy(scan(tmp_path / "here"), scan(tmp_path / "there"))
+        plan_copy(scan(tmp_path / "there"), scan(tmp_path / "here"))
     with pytest.raises(SettingError, match="the cache itself"):
         plan_copy(scan(tmp_path / "here"), scan(tmp_path / "here"))
 
@@ -226,7 +226,7 @@ def test_two_machines_copy_at_once(gcs: GcsStandIn, tmp_path: Path) -> None:
         from hub_magic.bucket.scan import scan_bucket
         from hub_magic.care.copy import plan_copy
         from hub_magic.bucket.lock import LockTimes
-        plan = plan_copy(scan_cache(sys.argv[1]), scan_bucket("gs://models/team"))
+        plan = plan_copy(scan_bucket("gs://models/team"), scan_cache(sys.argv[1]))
         plan.execute(times=LockTimes(pause=0.05))
     """
     command = ("-c", textwrap.dedent(code), str(tmp_path / "here"))

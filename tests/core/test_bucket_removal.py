@@ -28,13 +28,13 @@ TEAM = "gs://models/team"
 def team(gcs: GcsStandIn, tmp_path: Path) -> GcsStandIn:
     """The stand-in with a cache of 60 models."""
     make_cache(tmp_path / "here", range(60))
-    plan_copy(scan_cache(str(tmp_path / "here")), scan_cache(TEAM)).execute()
+    plan_copy(scan_cache(TEAM), scan_cache(str(tmp_path / "here"))).execute()
     gcs.reset_counts()
     return gcs
 
 
 def test_a_model_goes_with_all_that_is_its(team: GcsStandIn) -> None:
-    plan = plan_removal(scan_cache(TEAM), ["model7/1"])
+    plan = plan_removal(["model7/1"], scan_cache(TEAM))
     names = team.names("models")
     done = plan.execute()
     assert [model.handle for model in done.removed] == [handle_of(7)]
@@ -57,7 +57,7 @@ def test_pruning_is_batched(team: GcsStandIn) -> None:
 
 
 def test_what_has_changed_or_is_at_work_stays(team: GcsStandIn) -> None:
-    plan = plan_removal(scan_cache(TEAM), [handle_of(number) for number in range(4)])
+    plan = plan_removal([handle_of(number) for number in range(4)], scan_cache(TEAM))
     folders = [parse_handle(handle_of(number)).folder for number in range(4)]
     team.put(f"{TEAM}/{folders[0]}/more", b"1")
     team.put(f"{TEAM}/{folders[1]}.lock", lock_text(Holder("far", 1, "ab" * 16)).encode())
@@ -74,10 +74,10 @@ def test_what_has_changed_or_is_at_work_stays(team: GcsStandIn) -> None:
 
 def test_what_this_kernel_has_loaded_stays(team: GcsStandIn) -> None:
     path = f"{TEAM}/{parse_handle(handle_of(0)).folder}"
-    plan = plan_removal(scan_cache(TEAM), [handle_of(0)], loaded=lambda: (path,))
+    plan = plan_removal([handle_of(0)], scan_cache(TEAM), loaded=lambda: (path,))
     assert plan.kept[0].reason == "loaded in this kernel"
     loaded: list[str] = []
-    plan = plan_removal(scan_cache(TEAM), [handle_of(0)], loaded=lambda: loaded)
+    plan = plan_removal([handle_of(0)], scan_cache(TEAM), loaded=lambda: loaded)
     loaded.append(path)
     assert plan.execute().kept[0].reason == "loaded in this kernel"
 
@@ -86,20 +86,20 @@ def test_a_handle_is_enough_where_listings_do_not_know_it(gcs: GcsStandIn) -> No
     folder = parse_handle(handle_of(0)).folder
     gcs.put(f"{TEAM}/{folder}/saved_model.pb", b"1")
     gcs.put(f"{TEAM}/{folder}.descriptor.txt", b"Module: whatever")
-    plan_removal(scan_cache(TEAM), [handle_of(0)]).execute()
+    plan_removal([handle_of(0)], scan_cache(TEAM)).execute()
     assert gcs.names("models") == []
 
 
 def test_denied(team: GcsStandIn) -> None:
     team.deny("delete")
     with pytest.raises(HubMagicError, match="may not be cleared by"):
-        plan_removal(scan_cache(TEAM), [handle_of(0)]).execute()
+        plan_removal([handle_of(0)], scan_cache(TEAM)).execute()
 
 
 def test_out_of_order_for_a_moment(team: GcsStandIn) -> None:
     team.fail("delete", times=2)
     team.fail("batch", times=1)
-    assert len(plan_removal(scan_cache(TEAM), [handle_of(0)]).execute().removed) == 1
+    assert len(plan_removal([handle_of(0)], scan_cache(TEAM)).execute().removed) == 1
     assert len(scan_bucket(TEAM).models) == 59
 
 

@@ -43,13 +43,13 @@ COPY = """
 import sys
 from hub_magic.store import scan_cache
 from hub_magic.care.copy import plan_copy
-plan_copy(scan_cache(sys.argv[1]), scan_cache("gs://models/team")).execute()
+plan_copy(scan_cache("gs://models/team"), scan_cache(sys.argv[1])).execute()
 """
 COPY_BACK = """
 import sys
 from hub_magic.store import scan_cache
 from hub_magic.care.copy import plan_copy
-plan_copy(scan_cache("gs://models/team"), scan_cache(sys.argv[1])).execute()
+plan_copy(scan_cache(sys.argv[1]), scan_cache("gs://models/team")).execute()
 """
 FETCH = """
 import sys
@@ -140,7 +140,7 @@ def test_copies(gcs: GcsStandIn, tmp_path: Path) -> None:
         killed_at_random([COPY, str(tmp_path / "here")], watcher, chance, count * 9)
         gcs.settle()
         assert watcher.half_entries() == []
-        plan = plan_copy(scan_cache(str(tmp_path / "here")), scan_cache(TEAM))
+        plan = plan_copy(scan_cache(TEAM), scan_cache(str(tmp_path / "here")))
         plan.execute(times=LockTimes(beat=0.2, gone=1, pause=0.1))
         assert watcher.broken == []
         found = gcs.objects.bucket("models").objects
@@ -153,7 +153,7 @@ def test_copies(gcs: GcsStandIn, tmp_path: Path) -> None:
 def test_copies_back(gcs: GcsStandIn, tmp_path: Path) -> None:
     count = 12
     make_cache(tmp_path / "here", range(count))
-    plan_copy(scan_cache(str(tmp_path / "here")), scan_cache(TEAM)).execute()
+    plan_copy(scan_cache(TEAM), scan_cache(str(tmp_path / "here"))).execute()
     here = tree(tmp_path / "here")
     chance = random.Random(7)
     for number in range(ROUNDS):
@@ -168,7 +168,7 @@ def test_copies_back(gcs: GcsStandIn, tmp_path: Path) -> None:
             files = {name: data for name, data in tree(back).items() if name.partition("/")[0] in entries}
             assert files.items() <= here.items()
             assert len(files) == len(entries) * len(FILES)
-        done = plan_copy(scan_cache(TEAM), scan_cache(str(back))).execute()
+        done = plan_copy(scan_cache(str(back)), scan_cache(TEAM)).execute()
         assert done.kept == ()
         # What may be left: a small file that was never finished, as its name says, and a lock beside an entry
         # that is whole, which the next load takes away.

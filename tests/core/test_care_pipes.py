@@ -85,7 +85,7 @@ def test_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
         add(NNLM, str(other), location=str(cache))
     target = tmp_path / "target"
     target.mkdir()
-    plan_move(scan_cache(str(cache)), scan_cache(str(target)), same_disk=False).execute()
+    plan_move(scan_cache(str(target)), scan_cache(str(cache)), same_disk=False).execute()
     plan_prune(scan_cache(str(cache)), max_size=0).execute()
     if name in {"", *BESIDE}:
         assert tree(cache)[str(pipe)][0] == "special"  # not what its name says, so nobody's business

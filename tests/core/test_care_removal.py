@@ -123,7 +123,7 @@ def test_remove_frees_what_was_expected(cache: Path) -> None:
     plant(cache, NNLM, size=1000)
     other = plant(cache, "https://tfhub.dev/google/other/1")
     Path(f"{cache / parse_handle(NNLM).folder}.files.json").write_text("{}")
-    plan = plan_removal(scan_cache(str(cache)), ["nnlm"])
+    plan = plan_removal(["nnlm"], scan_cache(str(cache)))
     assert (plan.size, plan.left, len(tree(cache))) == (1000 + SMALL, SMALL, 15)
     done = plan.execute()
     assert (done.expected, done.freed, done.kept) == (1019, 1019, ())
@@ -137,7 +137,7 @@ def test_what_has_another_name_elsewhere_frees_nothing(cache: Path, tmp_path: Pa
     entry = plant(cache, NNLM, size=1000)
     os.link(entry / "assets/more", tmp_path / "kept")
     os.link(entry / "saved_model.pb", entry / "again.pb")
-    done = plan_removal(scan_cache(str(cache)), [NNLM]).execute()
+    done = plan_removal([NNLM], scan_cache(str(cache))).execute()
     assert (done.expected, done.freed) == (1026, SMALL)
     assert (tmp_path / "kept").stat().st_size == 1000
 
@@ -150,7 +150,7 @@ def test_links_in_an_entry_are_taken_away_and_never_followed(cache: Path, tmp_pa
     (entry / "folder").symlink_to(outside)
     (entry / "file").symlink_to(outside / "precious")
     before = tree(outside)
-    assert plan_removal(scan_cache(str(cache)), [NNLM]).execute().removed
+    assert plan_removal([NNLM], scan_cache(str(cache))).execute().removed
     assert tree(outside) == before
     assert list(cache.iterdir()) == []
 
@@ -162,7 +162,7 @@ def test_locked_and_loaded_entries_are_kept_and_named(cache: Path) -> None:
     lock(entries["dead"], pid=NOBODY)
     Path(f"{entries['garbage']}.lock").write_text("whose?")
     plan = plan_removal(
-        scan_cache(str(cache)), names, loaded=lambda: (f"{cache}/../cache/{entries['loaded'].name}/",)
+        names, scan_cache(str(cache)), loaded=lambda: (f"{cache}/../cache/{entries['loaded'].name}/",)
     )
     assert going(plan) == ["p/free/1"]
     assert kept(plan) == {
@@ -199,7 +199,7 @@ def test_execute_refuses_what_has_changed_since(cache: Path) -> None:
     changes = {change.__name__: change for change in (touched, grown, replaced, gone, linked)}
     entries = {name: plant(cache, f"https://tfhub.dev/p/{name}/1") for name in (*changes, "locked", "loaded")}
     loaded: list[str] = []
-    plan = plan_removal(scan_cache(str(cache)), entries, loaded=lambda: loaded)
+    plan = plan_removal(entries, scan_cache(str(cache)), loaded=lambda: loaded)
     for name, change in changes.items():
         change(entries[name])
     lock(entries["locked"], pid=1, host="far.example")
@@ -223,7 +223,7 @@ def test_pruning_by_use_refuses_what_has_been_used_since(cache: Path) -> None:
     plan = plan_prune(scan_cache(str(cache)), older_than=timedelta(days=30), now=NOW)
     os.utime(entry / "saved_model.pb", (NOW.timestamp(),) * 2)
     assert kept_reasons(plan) == ["it has been used since the plan was made"]
-    assert kept_reasons(plan_removal(scan_cache(str(cache)), [NNLM])) == []
+    assert kept_reasons(plan_removal([NNLM], scan_cache(str(cache)))) == []
 
 
 def kept_reasons(plan: Removal) -> list[str]:
@@ -244,7 +244,7 @@ def test_what_belongs_to_somebody_else_is_kept_whole(cache: Path) -> None:
     code = (
         f"import os; from hub_magic import scan_cache; from hub_magic.care.remove import plan_removal\n"
         f"os.setgid(65534); os.setuid(65534)\n"
-        f"done = plan_removal(scan_cache({str(cache)!r}), ['nnlm', 'inner']).execute()\n"
+        f"done = plan_removal(['nnlm', 'inner'], scan_cache({str(cache)!r})).execute()\n"
         f"print(*[choice.reason for choice in done.kept], sep='\\n')"
     )
     run = subprocess.run(
@@ -405,7 +405,7 @@ def test_the_root_as_a_cache_is_safe() -> None:
     plan = plan_prune(scan_cache("/"), max_size=0)
     assert plan.going == ()
     with pytest.raises(NotCachedError):
-        plan_removal(scan_cache("/"), ["etc"])
+        plan_removal(["etc"], scan_cache("/"))
 
 
 def test_a_plan_made_by_hand_cannot_reach_outside(cache: Path, tmp_path: Path) -> None:
@@ -413,7 +413,7 @@ def test_a_plan_made_by_hand_cannot_reach_outside(cache: Path, tmp_path: Path) -
     plant(tmp_path, NNLM)
     inside = plant(cache, NNLM)
     (model,) = scan_cache(str(tmp_path)).models
-    plan = plan_removal(scan_cache(str(cache)), [NNLM])
+    plan = plan_removal([NNLM], scan_cache(str(cache)))
     from dataclasses import replace
 
     for bad in (
@@ -462,5 +462,5 @@ def test_planning_leaves_the_cache_as_it_is(cache: Path) -> None:
     before = tree(cache)
     scan = scan_cache(str(cache))
     plan_prune(scan, max_size=20, older_than=timedelta(days=30), duplicates=find_duplicates(scan), now=NOW)
-    plan_removal(scan, ["m/3"])
+    plan_removal(["m/3"], scan)
     assert tree(cache) == before

@@ -140,7 +140,7 @@ def do(act: str, cache: str, target: str) -> None:
         elif act == "newest":
             plan_prune(scan, keep_newest=1).execute()
         elif act == "remove":
-            plan_removal(scan, [model.folder for model in scan.models]).execute()
+            plan_removal([model.folder for model in scan.models], scan).execute()
         elif act == "verify":
             verify(scan, deep=False)
         elif act == "repair":
@@ -150,7 +150,7 @@ def do(act: str, cache: str, target: str) -> None:
                 plan.execute()
         else:
             Path(target).mkdir(exist_ok=True)
-            plan_move(scan, scan_cache(target), same_disk=True).execute()
+            plan_move(scan_cache(target), scan, same_disk=True).execute()
     except HubMagicError:
         pass
 
@@ -159,7 +159,7 @@ def do(act: str, cache: str, target: str) -> None:
 
 REMOVE = """
 from hub_magic import scan_cache; from hub_magic.care.remove import plan_removal
-plan = plan_removal(scan_cache(cache), [m.folder for m in scan_cache(cache).models if "/go/" in m.handle])
+plan = plan_removal([m.folder for m in scan_cache(cache).models if "/go/" in m.handle], scan_cache(cache))
 ready(); plan.execute()
 """
 PRUNE = """

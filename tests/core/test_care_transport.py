@@ -17,7 +17,7 @@ from care_cache import NOBODY, WHOLE, lock, plant, tree, write
 
 from hub_magic import HandleError, SettingError, parse_handle, scan_cache
 from hub_magic.care.add import add, add_all
-from hub_magic.care.export import export_all, export_model
+from hub_magic.care.export import export_model, export_models
 from hub_magic.care.move import Moved, plan_move
 from hub_magic.errors import DamagedEntryError
 from hub_magic.host import ModelHost
@@ -229,7 +229,7 @@ def test_export_all_for_a_host_and_for_another_machine(cache: Path, tmp_path: Pa
     plant(cache, "https://tfhub.dev/p/damaged/1", {**WHOLE, "saved_model.pb": b""})
     target = tmp_path / "stick"
     done: list[int] = []
-    export = export_all(scan_cache(str(cache)).models, str(target), done.append)
+    export = export_models(scan_cache(str(cache)).models, str(target), done.append)
     assert {one.handle for one in export.exported} == set(handles)
     assert sorted(choice.reason.partition(" ")[0] for choice in export.left) == [
         "https://tfhub.dev/p/damaged/1",
@@ -237,7 +237,7 @@ def test_export_all_for_a_host_and_for_another_machine(cache: Path, tmp_path: Pa
     ]
     assert (target / "tfhub.dev/google/nnlm-en-dim50/2.tar.gz").is_file()
     assert (target / "kaggle.com/models/google/nnlm/tensorflow2/en-dim50/1.tar.gz").is_file()
-    again = export_all(scan_cache(str(cache)).models, str(target))
+    again = export_models(scan_cache(str(cache)).models, str(target))
     assert (again.exported, again.there) == ((), 5)
     with ModelHost(target) as host:
         assert f"{host.url}/tfhub.dev/google/nnlm-en-dim50/2" in host.handles
@@ -280,7 +280,7 @@ def test_a_list_is_not_trusted(cache: Path, model: Path, tmp_path: Path) -> None
 
 def move(cache: Path, target: Path, *, same_disk: bool, loaded: tuple[str, ...] = ()) -> Moved:
     plan = plan_move(
-        scan_cache(str(cache)), scan_cache(str(target)), same_disk=same_disk, loaded=lambda: loaded
+        scan_cache(str(target)), scan_cache(str(cache)), same_disk=same_disk, loaded=lambda: loaded
     )
     target.mkdir(exist_ok=True)
     return plan.execute()
@@ -365,10 +365,10 @@ def test_move_checks_the_space_first(cache: Path, tmp_path: Path) -> None:
     plant(cache, NNLM, size=1000)
     full = replace(scan_cache(str(tmp_path / "target")), free=500)
     with pytest.raises(SettingError, match=r"has 500 bytes free, and the models take 1,019\. Prune"):
-        plan_move(scan_cache(str(cache)), full, same_disk=False)
-    assert plan_move(scan_cache(str(cache)), full, same_disk=True).needed == 0
+        plan_move(full, scan_cache(str(cache)), same_disk=False)
+    assert plan_move(full, scan_cache(str(cache)), same_disk=True).needed == 0
     with pytest.raises(SettingError, match="is the cache itself"):
-        plan_move(scan_cache(str(cache)), scan_cache(f"{cache}/../cache"), same_disk=True)
+        plan_move(scan_cache(f"{cache}/../cache"), scan_cache(str(cache)), same_disk=True)
 
 
 @pytest.mark.skipif(
@@ -384,7 +384,7 @@ def test_a_full_disk_costs_nothing(cache: Path, model: Path, tmp_path: Path) -> 
         plant(cache, "https://tfhub.dev/p/big/1", size=5_000_000)
         before = tree(cache)
         scan = scan_cache(str(cache))
-        moved = plan_move(scan, replace(scan_cache(str(small)), free=-1), same_disk=False).execute()
+        moved = plan_move(replace(scan_cache(str(small)), free=-1), scan, same_disk=False).execute()
         assert [model.name for model in moved.moved] == ["nnlm-en-dim50"]
         assert [choice.reason for choice in moved.failed] == ["it cannot be moved: No space left on device"]
         assert names(small) == ENTRY

@@ -284,5 +284,5 @@ def test_damage_without_a_known_origin_is_left_and_told(cache: Path) -> None:
 
 def test_a_damaged_model_can_be_removed_by_its_folder(cache: Path) -> None:
     entry = plant(cache, NNLM, {"saved_model.pb": b""}, descriptor=False)
-    assert plan_removal(scan_cache(str(cache)), [entry.name]).execute().removed
+    assert plan_removal([entry.name], scan_cache(str(cache))).execute().removed
     assert list(cache.iterdir()) == []
