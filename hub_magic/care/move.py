@@ -24,6 +24,7 @@ from ..cache.scan import CacheScan
 from ..errors import SettingError
 from ..facts import Fact
 from ..progress import Progress, no_progress
+from ..quantities import size
 from .remove import (
     Choice,
     Loaded,
@@ -93,14 +94,14 @@ def copy(model: CachedModel, place: str, lock: EntryLock, progress: Progress) ->
     digests = {file.path: file.sha256 for file in record.files} if record else {}
     files = regular_files(model.path)
     if len(files) != model.files:
-        raise StaysError("it holds what is neither a file nor a folder")
+        raise StaysError("it contains something that is neither a file nor a folder")
     try:
         for name, facts in files.items():
             copied = Path(lock.scratch, name)
             copied.parent.mkdir(parents=True, exist_ok=True)
             digest = _copy_file(f"{model.path}/{name}", copied, progress)
             if digest != digests.get(name, digest):
-                raise StaysError(f"it is damaged: {name} is not as it was downloaded")
+                raise StaysError(f"it is damaged: {name} does not match its checksum")
             os.utime(copied, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         for folder in model.folders:
             Path(lock.scratch, folder).mkdir(parents=True, exist_ok=True)
@@ -256,8 +257,8 @@ def plan_move(
     )
     if 0 <= target.free < needed:
         raise SettingError(
-            f"{target.location} has {target.free:,} bytes free, and the models take {needed:,}. "
-            "Prune the cache first, or name a larger disk."
+            f"Not enough disk space at {target.location}: needs {size(needed)}, {size(target.free)} free. "
+            "Prune the cache first, or choose a larger disk."
         )
     kept = tuple(Choice(model, locked[model.folder]) for model in scan.models if model.folder in locked)
     return Move(scan.location, target.location, going, kept, needed, loaded)
@@ -274,7 +275,7 @@ def _move(move: Move, model: CachedModel, progress: Progress) -> None:
     place = f"{move.target}{os.sep}{model.folder}"
     lock = take_lock(place)
     if lock is None:
-        raise StaysError(f"somebody else is at work on it at {move.target}")
+        raise StaysError(f"another process is writing it at {move.target}")
     with lock:
         if os.path.isdir(place) and not find_damage(place):  # noqa: PTH112
             _check_same(model, place)
@@ -285,7 +286,7 @@ def _move(move: Move, model: CachedModel, progress: Progress) -> None:
         else:
             copy(model, place, lock, progress)
     if in_use:
-        raise StaysError("loaded in this kernel: it is copied, and the old copy left for the kernel")
+        raise StaysError("loaded in this kernel: it was copied, and the old copy stays")
     delete_aside(set_aside(move.location, model))
 
 

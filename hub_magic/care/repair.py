@@ -37,7 +37,7 @@ from ..progress import DownloadBar, has_audience
 from ..store import list_cache
 from .remove import StaysError, delete_aside, set_aside
 
-SWEPT: tuple[ProblemKind, ...] = ("lock", "half download", "leftover", "orphan")
+SWEPT: tuple[ProblemKind, ...] = ("lock", "partial download", "leftover", "orphan")
 
 _ROUNDS = 3  # taking a lock away may show what it covered
 _POLL = 0.2  # seconds
@@ -264,9 +264,9 @@ def _why_unfetchable(one: Checked) -> str:
     try:
         handle = parse_handle(one.model.handle)
     except HandleError:
-        return "nothing says where it came from; remove it"
+        return "its handle is unknown (no descriptor file); remove it"
     if handle.kind == "path" or handle.folder != one.model.folder:
-        return "its descriptor does not say where it came from; remove it"
+        return "its descriptor file contains no handle; remove it"
     return ""
 
 

@@ -62,7 +62,7 @@ def place_to_add(location: str, *, is_list: bool = False) -> Iterator[Place]:
         place.there = frozenset(model.folder for model in added.models if model.folder not in going)
         if place.there and not is_list:
             raise SettingError(
-                f"{location} holds that model already. Remove it first: %hub_cache --remove HANDLE"
+                f"{location} already contains that model. Remove it first: %hub_cache --remove HANDLE"
             )
         with byte_bar("Sending", plan.size) as progress:
             plan.execute(progress)
@@ -84,7 +84,7 @@ def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[t
             kept = plan.execute(progress).kept
         if kept:
             raise SettingError(
-                f"{kept[0].model.handle or kept[0].model.folder}: {kept[0].reason}. Run it again."
+                f"{kept[0].model.handle or kept[0].model.folder}: {kept[0].reason}. Try again."
             )
         yield scan_with_bar(here).models
 
@@ -138,7 +138,7 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
     source = _directory("--move-to")
     target = read_location(arguments.move_to, os.environ)
     if is_bucket(target):
-        raise SettingError(f"A cache is moved to a directory. Copy it to {target} with --copy-to.")
+        raise SettingError(f"--move-to takes a directory. For a bucket use --copy-to {target}")
     plan = plan_move(
         scan_with_bar(source),
         scan_with_bar(target),
@@ -158,7 +158,10 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
 
 def _words(words: list[str], usage: str, count: int) -> list[str]:
     if len(words) != count:
-        raise SettingError(f"{usage} takes {count} word{'s' * (count > 1)}, not {len(words)}. Quote blanks.")
+        raise SettingError(
+            f"{usage} takes {count} argument{'s' * (count > 1)}, got {len(words)}. "
+            "Quote arguments that contain spaces."
+        )
     return words
 
 
@@ -166,7 +169,9 @@ def _directory(verb: str) -> str:
     """Where the cache is, which must be on disk."""
     found = location()
     if is_bucket(found):
-        raise SettingError(f"{verb} works on a cache on disk, not on {found}. Copy it here with --copy-to.")
+        raise SettingError(
+            f"{verb} needs a cache on disk, not {found}. Copy it to a directory with --copy-to."
+        )
     return found
 
 

@@ -111,7 +111,7 @@ class HubMagics(Magics):
                     use_legacy_keras()
             except HubMagicError as error:
                 # A disk that is not mounted today must not keep the magics away.
-                print(f"hub_magic: what was saved could not be set. {error}", file=sys.stderr)  # noqa: T201
+                print(f"hub_magic: the saved settings could not be applied. {error}", file=sys.stderr)  # noqa: T201
 
     def _set_mode(self, text: str) -> ModeSetting:
         """Set the mode; for `auto`, the one that suits this runtime."""
