@@ -203,7 +203,8 @@ def refusals_in_words(location: str, act: str, who: str = "") -> Iterator[None]:
 def _words(location: str, act: str, who: str, status: int, error: BaseException) -> str:
     whom = f" by {who}" if who else ""
     if status >= 500:
-        return f"{location} cannot be {act}: Google Cloud Storage has a server error ({status}). Try again later."
+        why = f"Google Cloud Storage has a server error ({status})"
+        return f"{location} cannot be {act}: {why}. Try again later."
     known = {
         401: f"cannot be {act}{whom}: the credentials are not accepted. {login_remedy()}.",
         403: f"may not be {act}{whom}. {ASK_OWNER}",

@@ -102,7 +102,7 @@ def test_by_keyboard_alone(page: NotebookPage):
         "Refresh",
         "Verify all",
         "Prune…",
-        "Handle of a model to fetch",
+        "Model URL, e.g. https://tfhub.dev/google/yamnet/1",
         "Fetch",
         "Cached models",
     ]

@@ -248,7 +248,7 @@ def test_verifying(page: FrontEnd, cache: Path):
     assert page.row("elmo")["state"] == "damaged"
     assert "saved_model.pb" in page.row("elmo")["note"]
     (cache / entry / "saved_model.pb").write_bytes(GRAPH)
-    assert "nothing speaks against it" in page.act("verify", rows=[page.number("elmo")])["text"]
+    assert page.act("verify", rows=[page.number("elmo")])["text"] == "Checked 1 model: no damage found."
     assert page.row("elmo")["state"] == "whole"
 
 
@@ -272,7 +272,7 @@ def test_problems_beside_the_models(page: FrontEnd, cache: Path):
     (cache / f"{'0' * 40}.{'1' * 32}.tmp" / "half").write_bytes(b"x" * 70)
     page.act("refresh")
     assert page.header["troubles"] == 1
-    assert page.header["problems"][0]["kind"] == "half download"
+    assert page.header["problems"][0]["kind"] == "partial download"
     assert page.header["problems"][0]["size"] == 70
 
 

@@ -84,11 +84,14 @@ def test_the_default_is_what_is_in_force_when_nothing_is_kept(kernel: Kernel) ->
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("%hub_mode offline --autoload", "--autoload says how to --persist. Give that as well."),
-        ("%hub_cache here --autoload", "--autoload says how to --persist. Give that as well."),
-        ("%hub_cache --persist --forget", "--persist and --forget are two things."),
-        ("%hub_mode --persist --forget", "--persist and --forget are two things."),
-        ("%hub_cache --list --persist", "--persist keeps a location."),
+        ("%hub_mode offline --autoload", "--autoload only works with --persist. Add --persist."),
+        ("%hub_cache here --autoload", "--autoload only works with --persist. Add --persist."),
+        ("%hub_cache --persist --forget", "--persist and --forget cannot be combined."),
+        ("%hub_mode --persist --forget", "--persist and --forget cannot be combined."),
+        (
+            "%hub_cache --list --persist",
+            "--persist saves a cache location: %hub_cache LOCATION --persist. It cannot be combined with --list.",
+        ),
     ],
 )
 def test_a_users_mistake_is_one_line_and_changes_nothing(kernel: Kernel, line: str, message: str) -> None:

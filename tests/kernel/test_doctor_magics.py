@@ -96,7 +96,7 @@ def test_legacy_keras_before_tensorflow(tmp_path: Path) -> None:
     with Kernel(tmp_path / "k", PYTHONPATH=path) as kernel:
         kernel.ok("%load_ext hub_magic")
         assert "Set by the variable TF_USE_LEGACY_KERAS" in kernel.ok("%hub_mode --legacy-keras").text
-        assert "are two things" in kernel.run("%hub_mode offline --legacy-keras").error
+        assert "cannot be combined" in kernel.run("%hub_mode offline --legacy-keras").error
         kernel.ok("import os")
         shown = kernel.ok("%hub_mode --legacy-keras --persist").text
         assert "For other programs: export TF_USE_LEGACY_KERAS=1" in shown

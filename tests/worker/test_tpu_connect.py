@@ -22,7 +22,7 @@ def hidden(tmp_path: Path) -> Path:
 def test_a_tensorflow_that_cannot_drive_the_tpu(tmp_path: Path) -> None:
     with Kernel(tmp_path / "k", COLAB_TPU_1VM="1", TPU_ACCELERATOR_TYPE="v5e-1") as kernel:
         kernel.ok("%load_ext hub_magic")
-        assert kernel.ok("%hub_tpu").text.startswith("This machine has a TPU, but tensorflow 2.")
+        assert kernel.ok("%hub_tpu").text.startswith("This computer has a TPU, but tensorflow 2.")
         assert "pip install tensorflow-tpu" in kernel.ok("%hub_tpu").text.splitlines()[0]
         cell = kernel.run("%%hub_tpu\nran = True")
         assert len(cell.error.splitlines()) == 1
@@ -46,7 +46,7 @@ def test_a_worker_that_is_no_tpu(tmp_path: Path, hidden: Path) -> None:
         cell = kernel.run("%%hub_tpu\npass")
         assert cell.error == (
             f"RouteError: The TPU at 'grpc://{cluster.addresses[0]}' cannot be initialised: "
-            "this TensorFlow cannot drive it."
+            "this TensorFlow cannot use it."
         )
 
 
