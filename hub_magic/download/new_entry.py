@@ -149,10 +149,10 @@ def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions)
         except (ArchiveDamagedError, RestartError) as error:
             if attempt == _ATTEMPTS:
                 raise DownloadError(
-                    f"The archive of {handle} arrived damaged {attempt} times ({error}). "
+                    f"The download of {handle} failed {attempt} times: {error}. "
                     "Try another network, or report it to the host."
                 ) from error
-            options.notice(f"The archive of {handle} arrived damaged ({error}). Downloading it again.")
+            options.notice(f"The download of {handle} failed: {error}. Downloading it again.")
         except ArchiveRefusedError as error:
             raise DownloadError(
                 f"The archive of {handle} is unsafe ({error}) and was not unpacked. Report it to the host."

@@ -224,13 +224,13 @@ def test_damaged_on_the_way_once(get: Fetch) -> None:
     broken[150_000] ^= 1
     with FaultyHost(ARCHIVE, [Fault(body=bytes(broken))]) as host:
         assert_whole(get(host))
-    assert "arrived damaged" in get.notices[0]
+    assert ": its checksum does not match" in get.notices[0]
 
 
 def test_damaged_at_the_host(get: Fetch) -> None:
     broken = bytearray(ARCHIVE)
     broken[150_000] ^= 1
-    with FaultyHost(bytes(broken)) as host, pytest.raises(DownloadError, match="arrived damaged 3 times"):
+    with FaultyHost(bytes(broken)) as host, pytest.raises(DownloadError, match="failed 3 times"):
         get(host)
 
 
@@ -354,7 +354,7 @@ def test_host_that_refuses_to_go_on(get: Fetch) -> None:
         archive, [Fault(rate=40_000_000), Fault(status=403)], then=Fault(rate=200_000_000)
     ) as host:
         assert_whole(get(host), LARGE_FILES)
-    assert "does not go on with it (403)" in get.notices[0]
+    assert "the host does not resume it (403)" in get.notices[0]
 
 
 def test_host_that_only_says_that_it_knows_ranges(get: Fetch) -> None:
