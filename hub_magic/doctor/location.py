@@ -185,7 +185,7 @@ def _lasting(here: Surroundings, cached: int) -> Finding:
         )
     cleaner = cleaner_of(location, here.root)
     if cleaner is None:
-        return Finding(name, "fine", "no cleaner deletes files from it")
+        return Finding(name, "fine", "no cleaner is known to delete files from it")
     if cleaner.age:
         found = f"files in {cleaner.path} unused for {cleaner.age} are deleted ({cleaner.said_by})"
         return Finding(name, "warning", f"{found}, which damages models", fix)

@@ -48,7 +48,8 @@ def cell_line(plan: LoadPlan) -> str:
 
 def left_line(event: RouteLeft) -> str:
     """What is said when a route gives way to the next."""
-    return plain(f"{event.handle}: {event.route} did not work, using {event.next_route} ({event.reason}).")
+    reason = event.reason.partition(". ")[0]
+    return plain(f"{event.handle}: {event.route} did not work, using {event.next_route} ({reason}).")
 
 
 def loads_line(loads: Sequence[ModelLoaded]) -> str:

@@ -43,7 +43,7 @@ class CacheView(anywidget.AnyWidget):
 
     _esm = _STATIC / "browser.js"
     _css = _STATIC / "browser.css"
-    data = traitlets.Dict(help="what is shown; made when it is asked for").tag(
+    data = traitlets.Dict(help="what is shown; made when it is first read").tag(
         sync=True, to_json=lambda _value, view: view.snapshot()
     )
 

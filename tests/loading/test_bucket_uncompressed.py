@@ -48,8 +48,8 @@ def test_uncompressed(gcs: GcsStandIn, tmp_path: Path) -> None:
         failures = {
             "closed": "may not be read by this kernel",
             "empty": "holds nothing",
-            "archive": "has no bucket folder of",
-            "nobody": "has no bucket folder of",
+            "archive": "has no bucket folder for",
+            "nobody": "has no bucket folder for",
         }
         for name, said in failures.items():
             cell = kernel.run(f"hub.resolve('{host.url}/team/{name}/1')")

@@ -104,7 +104,7 @@ def test_bucket_without_one(host: ModelHost, tmp_path: Path) -> None:
     shown = in_kernel("bucket", host, tmp_path / "kernel", **nobody)
     assert "There are no Google Cloud credentials here. Run " in shown
     assert shown.count("There is no bucket here.") == 5
-    assert "has no bucket folder of" in shown
+    assert "has no bucket folder for" in shown
     assert "the worker reads the cache in the bucket" in shown
 
 

@@ -129,7 +129,7 @@ def test_localhost_gives_way_to_relay(notebook: Kernel, cache: Path, host: Model
             f"    out = hub.load('{url}')(numbers)\n"
             "device, value = out.device, out.numpy().tolist()"
         )
-        assert f"{url}: localhost did not work (no such file), so relay is tried" in cell.stdout
+        assert f"{url}: localhost did not work, using relay (no such file)" in cell.stdout
         assert cell.stdout.splitlines()[-1].startswith("1 model loaded on /job:worker (relay: ")
         assert notebook.value("value") == wanted
         assert notebook.value("device").startswith("/job:worker/")
