@@ -182,11 +182,12 @@ def repaired_line(done: Repaired) -> str:
         parts.append(f"{plural(len(done.fetched), 'model')} downloaded again")
     if done.swept:
         parts.append(f"{plural(len(done.swept), 'leftover')} cleaned up, which freed {size(done.freed)}")
+    told = [f"Repaired: {'; '.join(parts)}."] if parts else []
     if done.left:
         one = done.left[0]
         more = f" (and {len(done.left) - 1} more)" if len(done.left) > 1 else ""
-        parts.append(f"could not repair {shown(one.handle or one.name)}: {shown(one.reason, 400)}{more}")
-    return f"Repaired: {'; '.join(parts)}." if parts else "There was nothing to repair."
+        told.append(f"Could not repair {shown(one.handle or one.name)}: {shown(one.reason, 400)}{more}.")
+    return " ".join(told) or "There was nothing to repair."
 
 
 def _stayed(kept: Iterable[Choice]) -> str:

@@ -176,7 +176,7 @@ def test_names_for_screen_readers(page: NotebookPage):
         "status",
     ):
         assert words in snapshot, snapshot
-    assert page.view.get_by_role("img", name="on the disk, the models take").count() == 1
+    assert page.view.get_by_role("img", name="models:").count() == 1
 
 
 def test_hostile_text_is_text(notebook: Open, cache: Path):

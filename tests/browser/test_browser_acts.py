@@ -50,7 +50,7 @@ def test_a_handle_that_is_none(page: NotebookPage):
     page.said("is empty")
     page.view.get_by_role("textbox", name="Model URL").fill("https:///x")
     page.button("Fetch").click()
-    page.said("names no host")
+    page.said("contains no host")
 
 
 def test_repairing(notebook: Open, cache: Path):

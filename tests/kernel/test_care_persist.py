@@ -23,7 +23,7 @@ def test_told_at_once_and_forgotten_at_once(kernel: Kernel) -> None:
     kernel.ok("%hub_mode uncompressed --persist")
     assert "Saved in this IPython profile" in kernel.ok("%hub_mode").text
     assert "Current: 'uncompressed'" in kernel.ok("%config HubMagics").stdout
-    assert "Set by the variable TFHUB_MODEL_LOAD_FORMAT" in kernel.ok("%hub_mode --forget").text
+    assert "Set for this session (TFHUB_MODEL_LOAD_FORMAT)" in kernel.ok("%hub_mode --forget").text
     assert "Current: 'uncompressed'" not in kernel.ok("%config HubMagics").stdout
     kernel.ok("%hub_cache models --persist")
     assert kernel.ok("%hub_cache --forget").text.startswith(str(kernel.home / "work/models"))

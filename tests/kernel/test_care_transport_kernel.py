@@ -94,7 +94,7 @@ def test_a_saved_setting_follows_the_move(loaded: Kernel) -> None:
         (f"--add {NNLM} nothing", "SettingError: nothing does not exist."),
         (
             "--add nnlm file.txt",
-            "HandleError: 'nnlm' is a path, which is loaded where it is and never cached.",
+            "HandleError: 'nnlm' is a path; hub.load reads paths directly and never caches them.",
         ),
         (
             f"--add {NNLM} file.txt",
@@ -108,7 +108,7 @@ def test_a_saved_setting_follows_the_move(loaded: Kernel) -> None:
         ("--move-to file.txt", "SettingError: The cache at {work}/file.txt cannot be read: Not a directory."),
         (
             "--move-to gs://bucket/x",
-            "SettingError: A cache is moved to a directory. Copy it to gs://bucket/x",
+            "SettingError: --move-to takes a directory. For a bucket use --copy-to gs://bucket/x",
         ),
         (
             "--verify --all",

@@ -79,10 +79,10 @@ def cache(place: Shell | Notebook) -> Path:
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        ("TFHUB_CACHE", "/models", "TFHUB_CACHE_DIR is the name"),
-        ("tfhub_cache_dir", "/models", "TFHUB_CACHE_DIR is the name"),
-        ("MODEL_LOAD_FORMAT", "COMPRESSED", "TFHUB_MODEL_LOAD_FORMAT is the name"),
-        ("TF_USE_LEGACY_KERA", "1", "TF_USE_LEGACY_KERAS is the name"),
+        ("TFHUB_CACHE", "/models", "the name is TFHUB_CACHE_DIR"),
+        ("tfhub_cache_dir", "/models", "the name is TFHUB_CACHE_DIR"),
+        ("MODEL_LOAD_FORMAT", "COMPRESSED", "the name is TFHUB_MODEL_LOAD_FORMAT"),
+        ("TF_USE_LEGACY_KERA", "1", "the name is TF_USE_LEGACY_KERAS"),
     ],
 )
 def test_a_misspelt_variable(place: Shell | Notebook, variable: str, value: str, says: str) -> None:
@@ -137,13 +137,13 @@ def test_a_mode_in_another_spelling(place: Shell | Notebook, value: str, mode: s
 @pytest.mark.parametrize(
     ("value", "state", "says"),
     [
-        ("~/models", "problem", "a folder of that name"),
-        ("$HOME/models", "problem", "a folder of that name"),
-        ("'/models'", "problem", "a folder of that name"),
+        ("~/models", "problem", "TensorFlow Hub would use ./~/models"),
+        ("$HOME/models", "problem", "TensorFlow Hub would use ./$HOME/models"),
+        ("'/models'", "problem", "TensorFlow Hub would use ./'/models'"),
         ("/${NOWHERE}/models", "problem", "uses $NOWHERE, which is not set"),
         ("s3://bucket/models", "problem", "cannot be at s3://"),
         ("gs://Bucket", "problem", "not a bucket's address"),
-        ("models", "warning", "another cache in every working directory"),
+        ("models", "warning", "each working directory has a different cache"),
     ],
 )
 def test_a_cache_that_is_misread(place: Shell | Notebook, value: str, state: str, says: str) -> None:
@@ -172,7 +172,7 @@ def test_a_value_that_does_nothing_or_too_much(place: Shell | Notebook, variable
     [
         ("https_proxy", "htps://proxy:3128", "starts with htps://"),
         ("HTTP_PROXY", "http://user:hunter2@proxy:port", "could not be cast to integer"),
-        ("ALL_PROXY", "http://", "names no host"),
+        ("ALL_PROXY", "http://", "contains no host"),
         ("http_proxy", '"http://proxy:3128"', "quotation marks"),
         ("https_proxy", "http://[proxy:3128", "Invalid IPv6 URL"),
     ],
@@ -193,17 +193,17 @@ def test_a_proxy_is_shown_without_its_login(place: Shell | Notebook) -> None:
 )
 def test_certificates_that_are_gone(place: Shell | Notebook, variable: str) -> None:
     place.set({variable: "/nowhere/ca.pem"})
-    mended(place, "certificates", "problem", says="is not there")
+    mended(place, "certificates", "problem", says="does not exist")
 
 
 def test_a_file_that_holds_no_certificate(place: Shell | Notebook) -> None:
     (place.home / "ca.pem").write_text("<html>")
     place.set({"SSL_CERT_FILE": str(place.home / "ca.pem")})
-    mended(place, "certificates", "problem", says="holds no certificate")
+    mended(place, "certificates", "problem", says="contains no certificate")
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [(None, "cannot be read"), ("{}", "no key file"), ("nothing", "no key file")]
+    ("text", "says"), [(None, "cannot be read"), ("{}", "not a key file"), ("nothing", "not a key file")]
 )
 def test_credentials_that_cannot_be_used(place: Shell | Notebook, text: str | None, says: str) -> None:
     path = place.home / "key.json"
@@ -331,10 +331,10 @@ def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
 @needs_root
 def test_a_cache_that_another_owns_and_shares(place: Shell | Notebook, cache: Path) -> None:
     os.chown(cache, 65534, 65534)
-    assert mended(place, "cache", "warning", says="you may write there, too").fix
+    assert mended(place, "cache", "warning", says="you can write to it, too").fix
     cache.chmod(0o1777)
     place.set({"TFHUB_CACHE_DIR": str(cache)})
-    assert "not take away what is not yours" in place.look().the("cache").found
+    assert "not remove files of others" in place.look().the("cache").found
     assert place.look().the("cache").state == "fine"
 
 
@@ -366,7 +366,7 @@ def test_a_stale_lock_and_what_it_left(place: Shell | Notebook, cache: Path) -> 
     findings = place.look()
     assert "3.0 MB in 1 leftover" in findings.the("leftovers").found
     assert findings.the("leftovers").fix == findings.the("locks").fix
-    mended(place, "locks", "problem", says=f"left by process {NOBODY}")
+    mended(place, "locks", "problem", says=f"stale: process {NOBODY} is gone")
     assert place.look().the("leftovers").state == "fine"
     assert list(cache.iterdir()) == []
 
@@ -431,7 +431,7 @@ def test_a_cleaner_that_leaves_models_half_empty(tmp_path: Path) -> None:
     rules.write_text(f"q {tmp_path}/scratch 1777 root root 10d\n")
     found = diagnose(env={"TFHUB_CACHE_DIR": f"{tmp_path}/scratch/models"}, root=tmp_path / "root")
     (lasts,) = (one for one in found.warnings if one.name == "cache location")
-    assert "loses what nobody used for 10d (/etc/tmpfiles.d/tmp.conf)" in lasts.found
+    assert f"files in {tmp_path}/scratch unused for 10d are deleted (/etc/tmpfiles.d/tmp.conf)" in lasts.found
     assert lasts.fix == f"export TFHUB_CACHE_DIR={Path.home()}/.cache/tfhub_modules"
 
 

@@ -179,7 +179,7 @@ def test_a_host_that_does_not_give_the_model(loaded: Kernel, fault: Fault, messa
     [
         ('""', "The handle is empty"),
         ("s3://bucket/model", "starts with s3://"),
-        ("https:///model", "names no host"),
+        ("https:///model", "contains no host"),
         ("http://127.0.0.1:1/google/model/1", "127.0.0.1:1"),
     ],
 )

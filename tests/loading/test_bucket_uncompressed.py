@@ -46,7 +46,7 @@ def test_uncompressed(gcs: GcsStandIn, tmp_path: Path) -> None:
         assert kernel.ok(f"hub.resolve('{host.url}/team/open/1')").text == f"'{OPEN}'"
         assert kernel.ok(f"%hub_cache --resolve {host.url}/team/open/1").text == f"'{OPEN}'"
         failures = {
-            "closed": "may not be read by this kernel",
+            "closed": "is not readable for this kernel",
             "empty": "holds nothing",
             "archive": "has no bucket folder for",
             "nobody": "has no bucket folder for",

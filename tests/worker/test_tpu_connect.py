@@ -26,7 +26,7 @@ def test_a_tensorflow_that_cannot_drive_the_tpu(tmp_path: Path) -> None:
         assert "pip install tensorflow-tpu" in kernel.ok("%hub_tpu").text.splitlines()[0]
         cell = kernel.run("%%hub_tpu\nran = True")
         assert len(cell.error.splitlines()) == 1
-        assert "cannot drive it. Run: pip " in cell.error
+        assert "cannot use it. Run: pip " in cell.error
         assert kernel.value("'ran' in dir()") is False
         assert kernel.value("'tensorflow' in __import__('sys').modules") is False
         kernel.ok("%%hub_tpu --no-init\nran = True")
@@ -58,6 +58,6 @@ def test_a_tpu_that_does_not_answer(tmp_path: Path) -> None:
         with Kernel(tmp_path / "k", TPU_NAME=address, no_proxy="localhost,127.0.0.1") as kernel:
             kernel.ok("%load_ext hub_magic")
             assert kernel.run("%%hub_tpu\npass").error == (
-                f"RouteError: The TPU at {address!r} does not answer (Connection refused). See whether the "
-                "address is right and the TPU is running; or use the CPU with %%hub_tpu --no-init."
+                f"RouteError: The TPU at {address!r} does not answer (Connection refused). Check the "
+                "address and whether the TPU is running; or use the CPU with %%hub_tpu --no-init."
             )
