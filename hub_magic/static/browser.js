@@ -11,7 +11,6 @@ const KEYS = Object.keys(COLUMNS);
 const LARGEST_FIRST = ["size", "downloaded", "used"];
 const FIELDS = [...KEYS, "id", "handle", "version", "note"];
 const STATES = { whole: "OK", damaged: "Damaged", locked: "Locked", loaded: "In use" };
-const PROBLEMS = { "partial download": "unfinished download", orphan: "leftover", "no descriptor": "unknown model" };
 const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB"];
 const AGES = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60]];
 
@@ -602,7 +601,7 @@ class View {
 		this.told = told;
 		this.problems.replaceChildren(
 			h("summary", null, plural(troubles, "other problem")),
-			lines(problems.map((one) => [`${PROBLEMS[one.kind] ?? one.kind}: ${one.where}: ${one.reason}`, one.size]), troubles, (bytes) => bytes && size(bytes)),
+			lines(problems.map((one) => [`${one.kind}: ${one.where}: ${one.reason}`, one.size]), troubles, (bytes) => bytes && size(bytes)),
 			button("Repair", () => this.ask({ do: "repair" })));
 	}
 

@@ -26,6 +26,8 @@ from .messages import Browser, Messages
 from .rows import Patch, Rows, shown
 
 _STATIC = Path(__file__).parent.parent / "static"
+# Kinds of problems that the view names in other words.
+_KINDS = {"partial download": "unfinished download", "orphan": "leftover", "no descriptor": "unknown model"}
 
 Answer = Callable[[Any], object]
 
@@ -214,7 +216,7 @@ def _lasting(scan: CacheScan) -> list[Problem]:
 
 def _problem(problem: Problem) -> dict[str, Any]:
     return {
-        "kind": problem.kind,
+        "kind": _KINDS.get(problem.kind, problem.kind),
         "where": shown(problem.handle or problem.name),
         "reason": shown(problem.reason),
         "size": problem.size,

@@ -272,7 +272,7 @@ def test_problems_beside_the_models(page: FrontEnd, cache: Path):
     (cache / f"{'0' * 40}.{'1' * 32}.tmp" / "half").write_bytes(b"x" * 70)
     page.act("refresh")
     assert page.header["troubles"] == 1
-    assert page.header["problems"][0]["kind"] == "partial download"
+    assert page.header["problems"][0]["kind"] == "unfinished download"
     assert page.header["problems"][0]["size"] == 70
 
 
