@@ -540,7 +540,7 @@ class View {
 	}
 
 	askSize() {
-		const field = h("input", { value: "5 GB", "aria-label": "Size that the cache may take" });
+		const field = h("input", { value: "5 GB", "aria-label": "Cache size" });
 		const problem = h("p.hm-danger", { role: "alert" });
 		const onsubmit = async (event) => {
 			event.preventDefault();

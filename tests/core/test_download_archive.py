@@ -133,7 +133,7 @@ HOSTILE = {
     "file where a folder is": (gzipped(tar([folder("a"), file("a", b"y")])), "occurs twice"),
     "folder where a file is": (gzipped(tar([file("a", b"y"), folder("a")])), "occurs twice"),
     "file below a file": (gzipped(tar([file("a", b"y"), file("a/b", b"y")])), "occurs twice"),
-    "no name": (gzipped(tar([file("./", b"y")])), "without a name|there twice"),
+    "no name": (gzipped(tar([file("./", b"y")])), "without a name|occurs twice"),
     "nothing in it": (gzipped(tar([])), "no files|backward links"),
     "folders only": (gzipped(tar([folder("a")])), "no files"),
     "header without end": (long_header(1 << 40), "header of"),

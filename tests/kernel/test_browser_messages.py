@@ -200,8 +200,8 @@ def test_removing_asks_first(page: FrontEnd, kernel: Kernel, cache: Path):
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
     assert kernel.value("[model.name for model in browser.scan.models]") == ["nnlm-en-dim128"]
     # A plan is carried out once, and nobody can make one up.
-    assert "out of date" in page.ask("carry out", plan=plan["number"])["error"]
-    assert "out of date" in page.ask("carry out", plan=[])["error"]
+    assert "The cache has changed" in page.ask("carry out", plan=plan["number"])["error"]
+    assert "The cache has changed" in page.ask("carry out", plan=[])["error"]
 
 
 def test_a_model_that_is_being_downloaded_stays(page: FrontEnd, cache: Path):
@@ -244,7 +244,7 @@ def test_verifying(page: FrontEnd, cache: Path):
     entry = next(path for path in cache.glob("*.descriptor.txt") if "elmo" in path.read_text()).name[:40]
     (cache / entry / "saved_model.pb").write_bytes(GRAPH[:-9])
     job = page.act("verify")
-    assert job["text"].startswith("Checked 3 models: 2 damaged.")
+    assert job["text"].startswith("Checked 3 models; 2 are damaged: ")
     assert page.row("elmo")["state"] == "damaged"
     assert "saved_model.pb" in page.row("elmo")["note"]
     (cache / entry / "saved_model.pb").write_bytes(GRAPH)

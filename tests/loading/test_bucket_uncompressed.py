@@ -47,7 +47,7 @@ def test_uncompressed(gcs: GcsStandIn, tmp_path: Path) -> None:
         assert kernel.ok(f"%hub_cache --resolve {host.url}/team/open/1").text == f"'{OPEN}'"
         failures = {
             "closed": "is not readable for this kernel",
-            "empty": "holds nothing",
+            "empty": "is empty",
             "archive": "has no bucket folder for",
             "nobody": "has no bucket folder for",
         }
