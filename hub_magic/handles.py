@@ -83,9 +83,9 @@ def parse_handle(text: str) -> Handle:
         'google'
     """
     if not text:
-        raise HandleError("The handle is empty. Give the model's URL or path, as hub.load takes it.")
+        raise HandleError("The handle is empty. Give the model's URL or path, as for hub.load.")
     if not text.isprintable() or text != text.strip():
-        raise HandleError(f"The handle {text!r} has blanks or control characters. Remove them.")
+        raise HandleError(f"The handle {text!r} contains spaces or control characters. Remove them.")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
     if scheme is None:
         return _from_parts(text, "path", "", [part for part in re.split(r"[/\\]", text) if part])
@@ -109,14 +109,16 @@ def _parse_url(text: str, scheme: str) -> SplitResult:
             "or are paths."
         )
     if " " in text:
-        raise HandleError(f"The handle {text!r} has a blank in it. Write it as %20, or remove it.")
+        raise HandleError(f"The handle {text!r} contains a space. Write it as %20, or remove it.")
     try:
         url = urlsplit(text)
         _ = url.port
     except ValueError as error:
         raise HandleError(f"The handle {text!r} is not a URL: {error}. Check its spelling.") from error
     if not url.hostname:
-        raise HandleError(f"The handle {text!r} names no host. Write https://HOST/PUBLISHER/MODEL/VERSION.")
+        raise HandleError(
+            f"The handle {text!r} contains no host. Write https://HOST/PUBLISHER/MODEL/VERSION."
+        )
     return url
 
 

@@ -31,7 +31,7 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
     """
     if not text.strip() or "\0" in text:
         raise SettingError(
-            f"The cache location {text!r} is empty or holds a NUL. Give a directory or gs://bucket/path."
+            f"The cache location {text!r} is empty or contains a NUL character. Give a directory or gs://bucket/path."
         )
     expanded = re.sub(
         r"\$(?:\{(\w+)\}|(\w+))", lambda found: _variable(found[1] or found[2], text, env), text
@@ -49,7 +49,8 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
     if expanded.startswith("~"):
         home = os.path.expanduser(expanded)  # noqa: PTH111 - Path raises where there is no such user
         if home.startswith("~"):
-            raise SettingError(f"There is no home folder for {expanded.split('/')[0]!r}. Write the path out.")
+            user = expanded.split("/")[0]
+            raise SettingError(f"There is no home folder for {user!r}. Write the full path.")
         expanded = home
     return os.path.abspath(expanded)  # noqa: PTH100 - Path.resolve would follow links the user chose
 
@@ -107,7 +108,7 @@ def prepare_directory(location: str) -> None:
 
 def _variable(name: str, text: str, env: Mapping[str, str]) -> str:
     if not env.get(name):
-        raise SettingError(f"{text!r} uses ${name}, which is not set. Set it first, or write the path out.")
+        raise SettingError(f"{text!r} uses ${name}, which is not set. Set it first, or write the full path.")
     return env[name]
 
 
@@ -118,10 +119,10 @@ def _why_unusable(path: Path, error: OSError) -> str:
         return f"The cache cannot be at {path}: {existing} {what}. Choose another directory."
     owner = ""
     if hasattr(os, "getuid") and existing.stat().st_uid != os.getuid():
-        owner = f", which belongs to {_owner(existing)}"
+        owner = f", owned by {_owner(existing)},"
     return (
-        f"The cache cannot be at {path}: writing to {existing}{owner} fails ({error.strerror}). "
-        "Choose a directory of your own, such as ~/.cache/tfhub_modules."
+        f"The cache cannot be at {path}: cannot write to {existing}{owner} ({error.strerror}). "
+        "Use your own directory: %hub_cache ~/.cache/tfhub_modules"
     )
 
 

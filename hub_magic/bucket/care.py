@@ -139,7 +139,7 @@ def _remove(
 def _why_not(location: str, planned: CachedModel, entry: BucketEntry | None) -> str:
     """Why an entry stays, or ""."""
     if entry is None or not entry.exists:
-        return "it is gone already"
+        return "it had already been deleted"
     if entry.lock:
         return "it is locked"
     now = model_of(location, entry)

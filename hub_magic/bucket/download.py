@@ -41,12 +41,12 @@ def from_bucket(
     if entry is None or not entry.is_whole:
         return "it has changed since the plan was made"
     if not all(is_plain(name) for name in entry.files):
-        return "it holds an object whose name is none for a file"
+        return "it contains an object whose name is not a valid file name"
     path = os.path.join(target, model.folder)  # noqa: PTH118 - strings, as everywhere in a cache
     try:
         lock = _take_lock(path, f"{source.location}/{model.folder}")
         if lock is None:
-            return "somebody else is downloading it there"
+            return "another process is downloading it there"
         with lock:
             if is_intact(path):
                 progress(entry.size)
@@ -99,7 +99,7 @@ def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: 
     with suppress(FileExistsError):
         scratch.mkdir()
     if not _is_free_or_ours(lock.scratch):
-        raise PermissionError(errno.EPERM, f"{scratch.name} belongs to somebody else")
+        raise PermissionError(errno.EPERM, f"{scratch.name} is owned by another user")
     for left in [left for left in scratch.rglob("*") if not left.is_dir() or left.is_symlink()]:
         if left.is_symlink() or left.relative_to(scratch).as_posix() not in entry.files:
             left.unlink()

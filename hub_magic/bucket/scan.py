@@ -80,7 +80,7 @@ class BucketEntry:
         if wanted:
             count, size = wanted.get("files", "?"), wanted.get("bytes", "?")
             if (count, size) != (str(len(self.files)), str(self.size)):
-                return f"{len(self.files)} of {count} files are there, {self.size} of {size} bytes"
+                return f"{len(self.files)} of {count} files are present, {self.size} of {size} bytes"
             return ""
         sizes = {name: file.size for name, file in self.files.items()}
         return damage_in(sizes, self.folders)
@@ -294,7 +294,7 @@ def _problems(entry: BucketEntry) -> list[Problem]:
         found.append(_nameless(entry))
     if not entry.exists and entry.lock is None:
         found += [
-            Problem("orphan", file.name, "the model it describes is gone", file.size)
+            Problem("orphan", file.name, "the model it describes no longer exists", file.size)
             for file in (entry.descriptor, entry.record)
             if file
         ]
@@ -303,19 +303,16 @@ def _problems(entry: BucketEntry) -> list[Problem]:
     for uid, files in entry.scratch.items():
         size = sum(file.size for file in files.values())
         is_held = entry.lock is not None and (entry.holder is None or entry.holder.uid == uid)
-        reason = "a download that may be under way" if is_held else "a download that was never finished"
-        found.append(Problem("half download", f"{entry.folder}.{uid}.tmp", reason, size, handle))
-    found += [
-        Problem("leftover", file.name, "a write that was never finished", file.size)
-        for file in entry.leftovers
-    ]
+        reason = "a download that may be in progress" if is_held else "an unfinished download"
+        found.append(Problem("partial download", f"{entry.folder}.{uid}.tmp", reason, size, handle))
+    found += [Problem("leftover", file.name, "an unfinished write", file.size) for file in entry.leftovers]
     return found
 
 
 def _nameless(entry: BucketEntry) -> Problem:
     if entry.descriptor is None:
-        return Problem("no descriptor", entry.folder, "nothing says which model it is")
-    reason = "only its descriptor says which model it is; %hub_cache --verify --repair reads it once for all"
+        return Problem("no descriptor", entry.folder, "its handle is unknown (no descriptor file)")
+    reason = "its handle has not been read from its descriptor file; run %hub_cache --verify --repair"
     return Problem("no descriptor", entry.folder, reason)
 
 
@@ -323,9 +320,9 @@ def _who_holds(entry: BucketEntry) -> str:
     holder = entry.holder
     if holder is None:
         since = _local(entry.lock.created) if entry.lock else None
-        return f"held since {since:%Y-%m-%d %H:%M}" if since else "held by somebody"
+        return f"held since {since:%Y-%m-%d %H:%M}" if since else "held by an unknown process"
     if holder_state(holder) == "dead":
-        return f"left by process {holder.pid}, which is gone"
+        return f"stale: process {holder.pid} is gone"
     return f"held by process {holder.pid} on {holder.host}"
 
 

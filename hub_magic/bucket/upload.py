@@ -104,7 +104,7 @@ def put_entry(lock: BucketLock, before: BucketEntry, entry: NewEntry, progress: 
     _describe(folder, lock.entry, entry)
     if lock.lost.is_set():
         raise DownloadError(
-            f"The lock of {folder.location}/{lock.entry} was taken by somebody else. Run it again."
+            f"Another process took over the lock of {folder.location}/{lock.entry}. Try again."
         )
     if _publish(folder, copies):
         here = look_at(folder, lock.entry).files.values()
@@ -112,7 +112,7 @@ def put_entry(lock: BucketLock, before: BucketEntry, entry: NewEntry, progress: 
             (one.name, one.size) for one in entry.files
         ):
             raise DownloadError(
-                f"{folder.location}/{lock.entry} was written by somebody else meanwhile. Run it again."
+                f"Another process changed {folder.location}/{lock.entry} at the same time. Try again."
             )
     lock.stop()
     folder.delete([*brought, *before.scratch_files(), *before.leftovers, lock.file])
@@ -275,7 +275,7 @@ def new_entry(target: BucketFolder, path: str) -> NewEntry:
                 elif item.is_file():
                     files.append((name, item.stat().st_size, item.path))
                 else:
-                    raise OSError(0, f"{name} is no plain file")
+                    raise OSError(0, f"{name} is not a regular file (socket, device or pipe)")
     return NewEntry(
         tuple(
             NewFile(

@@ -30,7 +30,7 @@ def open_plain(path: str, flags: int) -> int:
         number = os.open(path, flags | _AT_ONCE)
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
-        raise OSError(errno.EINVAL, "it is no plain file", path)
+        raise OSError(errno.EINVAL, "it is not a regular file (socket, device or pipe)", path)
     return number
 
 

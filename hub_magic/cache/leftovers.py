@@ -24,7 +24,7 @@ from .locks import (
 from .quarantine import delete_quarantined
 from .scan import Problem, ProblemKind, list_directory
 
-SWEPT: tuple[ProblemKind, ...] = ("lock", "half download", "leftover", "orphan")
+SWEPT: tuple[ProblemKind, ...] = ("lock", "partial download", "leftover", "orphan")
 
 _ROUNDS = 3  # taking a lock away may show what it covered
 _POLL = 0.2  # seconds

@@ -104,14 +104,14 @@ def copy(model: CachedModel, place: str, lock: EntryLock, progress: Progress) ->
     digests = {file.path: file.sha256 for file in record.files} if record else {}
     files = regular_files(model.path)
     if len(files) != model.files:
-        raise StaysError("it holds what is neither a file nor a folder")
+        raise StaysError("it contains something that is neither a file nor a folder")
     try:
         for name, facts in files.items():
             copied = Path(lock.scratch, name)
             copied.parent.mkdir(parents=True, exist_ok=True)
             digest = _copy_file(f"{model.path}/{name}", copied, progress)
             if digest != digests.get(name, digest):
-                raise StaysError(f"it is damaged: {name} is not as it was downloaded")
+                raise StaysError(f"it is damaged: {name} does not match its checksum")
             os.utime(copied, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         for folder in model.folders:
             Path(lock.scratch, folder).mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ def quarantine(
         StaysError: it is no entry, is locked, has changed since, or cannot be deleted to the end.
     """
     if not _is_entry(location, planned):
-        raise StaysError("it is no entry of this cache")
+        raise StaysError("it is not an entry of this cache")
     try:
         lock = take_lock(planned.path)
         if lock is None:
@@ -57,7 +57,7 @@ def quarantine(
             for suffix in beside:
                 remove_file(planned.path + suffix)
     except FileNotFoundError:
-        raise StaysError("it is gone already") from None
+        raise StaysError("it had already been deleted") from None
     except OSError as error:
         raise StaysError(f"it cannot be removed: {error.strerror}") from None
     return lock.scratch
@@ -111,7 +111,7 @@ def check_unchanged(planned: CachedModel, *, by_use: bool = False) -> None:
     for folder in ("", *now.folders):
         path = Path(planned.path) / folder
         if not os.access(path, os.W_OK | os.X_OK):
-            raise StaysError(f"it cannot be removed: {path} may not be written by you")
+            raise StaysError(f"it cannot be removed: you have no write permission for {path}")
 
 
 def _locked(entry: str) -> str:

@@ -79,7 +79,7 @@ def with_last_use(model: CachedModel) -> CachedModel:
 
 def _is_settled(scan: CacheScan) -> bool:
     """Whether nothing in the cache can change without its folder changing, as a download does."""
-    return not any(problem.kind in {"lock", "half download", "no descriptor"} for problem in scan.problems)
+    return not any(problem.kind in {"lock", "partial download", "no descriptor"} for problem in scan.problems)
 
 
 def _has_changed(path: str, folders: tuple[str, ...], since: float) -> bool:

@@ -56,7 +56,7 @@ class Walk:
         while position < span.end:
             self._fields_left -= 1
             if self._fields_left < 0:
-                raise NotReadableError("it holds more parts than any model")
+                raise NotReadableError("it has too many parts for a model")
             self._file.seek(position)
             key = self._varint()
             number, wire = key >> 3, key & 7
@@ -70,9 +70,9 @@ class Walk:
                 position = start + length
                 value = Span(start, position)
             else:
-                raise NotReadableError("it is no protocol buffer")
+                raise NotReadableError("it is not a protocol buffer")
             if number == 0 or position > span.end:
-                raise NotReadableError("it ends too early, or is no protocol buffer")
+                raise NotReadableError("it is truncated, or not a protocol buffer")
             yield number, value
 
     def messages(self, span: Span, wanted: int) -> Iterator[Span]:
@@ -86,7 +86,7 @@ class Walk:
         length = min(span.end - span.start, _LONGEST_TEXT)
         self._text_left -= length
         if self._text_left < 0:
-            raise NotReadableError("it holds more names than any model")
+            raise NotReadableError("it has too many names for a model")
         self._file.seek(span.start)
         return self._file.read(length).decode(errors="replace")
 
@@ -102,11 +102,11 @@ class Walk:
         for shift in range(0, 64, 7):
             byte = self._file.read(1)
             if not byte:
-                raise NotReadableError("it ends too early")
+                raise NotReadableError("it is truncated")
             value |= (byte[0] & 0x7F) << shift
             if byte[0] < 0x80:
                 return value & 0xFFFF_FFFF_FFFF_FFFF
-        raise NotReadableError("it is no protocol buffer")
+        raise NotReadableError("it is not a protocol buffer")
 
 
 # `DataType` in types.proto, from 1 on.
@@ -205,7 +205,7 @@ def read_saved_model(path: str | os.PathLike[str]) -> SavedModelFacts:
     try:
         return read_graphs(str(file_path))
     except NotReadableError as error:
-        raise DamagedEntryError(f"{file_path} is no readable SavedModel: {error}.") from None
+        raise DamagedEntryError(f"{file_path} is not a readable SavedModel: {error}.") from None
 
 
 def read_graphs(path: str) -> SavedModelFacts:
@@ -219,7 +219,7 @@ def read_graphs(path: str) -> SavedModelFacts:
         walk = Walk(file)
         graphs = [_graph(walk, span) for span in walk.messages(walk.whole, _META_GRAPHS)]
     if not graphs:
-        raise NotReadableError("there is no graph in it")
+        raise NotReadableError("it contains no graph")
     # tensorflow_hub takes the graph without tags of a model in the TF1 Hub format, and "serve" of any other.
     served = next((g for tags in ((), ("serve",)) for g in graphs if g.tags == tags), graphs[0])
     return SavedModelFacts(

@@ -45,7 +45,7 @@ def without_collector(act: Callable[Given, Got]) -> Callable[Given, Got]:
 
 
 ProblemKind = Literal[
-    "no descriptor", "orphan", "half download", "lock", "leftover", "damaged", "unreadable", "link"
+    "no descriptor", "orphan", "partial download", "lock", "leftover", "damaged", "unreadable", "link"
 ]
 
 
@@ -129,13 +129,10 @@ def listed(
     problems = [
         *found,
         *(Problem("link", name, "is a link, which is not followed") for name in names.links),
-        *(Problem("unreadable", name, "is not what its name says") for name in names.impostors),
+        *(Problem("unreadable", name, "has the wrong type for its name") for name in names.impostors),
+        *(Problem("leftover", name, "an unfinished write", size) for name, size in names.leftovers.items()),
         *(
-            Problem("leftover", name, "a write that was never finished", size)
-            for name, size in names.leftovers.items()
-        ),
-        *(
-            Problem("no descriptor", model.folder, "nothing says which model it is")
+            Problem("no descriptor", model.folder, "its handle is unknown (no descriptor file)")
             for model in models
             if not model.handle
         ),
@@ -207,16 +204,16 @@ def _orphans(names: Names) -> Iterator[Problem]:
     for found in (names.descriptors, names.records):
         for folder in found.keys() - present:
             size = len(read_small(f"{names.location}/{found[folder]}"))
-            yield Problem("orphan", found[folder], "the model it describes is gone", size)
+            yield Problem("orphan", found[folder], "the model it describes no longer exists", size)
 
 
 def _lock_problems(names: Names, holders: dict[str, Holder | None]) -> Iterator[Problem]:
     for folder, holder in holders.items():
         name = names.locks[folder]
         if holder is None:
-            yield Problem("lock", name, "a lock that names no holder")
+            yield Problem("lock", name, "a lock that names no owner")
         elif holder_state(holder) == "dead":
-            yield Problem("lock", name, f"left by process {holder.pid}, which is gone")
+            yield Problem("lock", name, f"stale: process {holder.pid} is gone")
         else:
             yield Problem("lock", name, f"held by process {holder.pid} on {holder.host}")
 
@@ -227,8 +224,8 @@ def _half_downloads(names: Names, holders: dict[str, Holder | None]) -> Iterator
         if holder and holder.uid == part.uid and holder_state(holder) != "dead":
             reason = f"being downloaded by process {holder.pid} on {holder.host}"
         else:
-            reason = "a download that was never finished"
-        yield Problem("half download", name, reason, folder_size(f"{names.location}{os.sep}{name}"))
+            reason = "an unfinished download"
+        yield Problem("partial download", name, reason, folder_size(f"{names.location}{os.sep}{name}"))
 
 
 def free_space(location: str) -> int:

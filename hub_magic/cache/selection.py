@@ -102,7 +102,7 @@ def select(scan: CacheScan, words: Iterable[str], *, several: bool = False) -> t
             raise NotCachedError(_unknown(scan, word))
         if len(found) > 1 and not several:
             raise NotCachedError(
-                f"{word!r} fits {len(found)} cached models: {_listed(found)}. Give one of them in full."
+                f"{word!r} matches {len(found)} cached models: {_listed(found)}. Use the full handle."
             )
         chosen.update((model.folder, model) for model in found)
     return tuple(chosen.values())
@@ -151,8 +151,8 @@ def _unknown(scan: CacheScan, word: str) -> str:
     near = set(get_close_matches(word.lower(), {name for names in named.values() for name in names}, 9))
     close = [model for model in scan.models if near.intersection(named.get(model.folder, ()))]
     if close:
-        return f"{word!r} is not cached at {scan.location}. Close to it: {_listed(close)}."
-    return f"{word!r} is not cached at {scan.location}. Cached are: {_listed(scan.models)}."
+        return f"{word!r} is not cached at {scan.location}. Similar: {_listed(close)}."
+    return f"{word!r} is not cached at {scan.location}. Cached models: {_listed(scan.models)}."
 
 
 def _listed(models: Sequence[CachedModel]) -> str:

@@ -192,8 +192,8 @@ _BROKEN = {
     "file is too short to be an sstable": "the index of its variables is empty",
     "not an sstable": "the index of its variables is damaged",
     "block checksum mismatch": "the index of its variables is damaged",
-    "Read less bytes than requested": "its variables end too early",
-    "Checksum does not match": "its variables are not as they were written",
+    "Read less bytes than requested": "its variables are truncated",
+    "Checksum does not match": "its variables do not match their checksum",
 }
 
 
@@ -220,7 +220,7 @@ def read_tensors(entry: str, prefix: str, tick: Callable[[], object]) -> tuple[i
     name = Path(prefix).relative_to(entry).as_posix()
     for path in sorted(Path(prefix).parent.iterdir()):
         if not path.is_file() and not path.is_dir():  # a pipe would be waited for
-            return 0, f"{path.relative_to(entry).as_posix()} is no plain file"
+            return 0, f"{path.relative_to(entry).as_posix()} is not a regular file (socket, device or pipe)"
     # IndexError and RuntimeError are what the reader's C++ part raises for a shard that ends too early.
     failures = (tf.errors.OpError, IndexError, RuntimeError)
     try:
@@ -312,5 +312,5 @@ def _unlike_digests(entry: str, tally: Tally) -> str:
         return ""
     for file in record.files:
         if digest(f"{entry}/{file.path}", tally.add) != file.sha256:
-            damage = damage or f"{file.path} is not as it was downloaded"
+            damage = damage or f"{file.path} does not match its checksum"
     return damage

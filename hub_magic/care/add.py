@@ -104,7 +104,7 @@ def staged(location: str, *, is_list: bool = False, send: ShowCopy = _copy) -> I
         staging.cached = frozenset(model.folder for model in added.models if model.folder not in going)
         if staging.cached and not is_list:
             raise SettingError(
-                f"{location} holds that model already. Remove it first: %hub_cache --remove HANDLE"
+                f"{location} already contains that model. Remove it first: %hub_cache --remove HANDLE"
             )
         send(plan)
 
@@ -156,13 +156,13 @@ def _add_here(handle: str, source: str, location: str, progress: Progress) -> Ad
     try:
         files = _add(parsed, path, entry, progress)
     except NoSpaceError as error:
-        raise SettingError(f"{path} does not fit at {location}: {error}. Free some space there.") from error
+        raise SettingError(
+            f"Not enough disk space at {location} for {path}: {error}. Free some space there."
+        ) from error
     except (ArchiveRefusedError, ArchiveDamagedError) as error:
         raise SettingError(f"{path} cannot be added: {error}.") from error
     except NotAnArchiveError as error:
-        raise SettingError(
-            f"{path} is neither a folder nor a .tar or .tar.gz archive; it starts with {error.head[:8]!r}."
-        ) from error
+        raise SettingError(f"{path} is neither a folder nor a .tar or .tar.gz archive.") from error
     except OSError as error:
         raise SettingError(explain_disk(location, error)) from error
     return Added(handle, entry, str(path), len(files), sum(file.size for file in files))
@@ -181,15 +181,15 @@ def _check_handle(handle: str) -> Handle:
     parsed = parse_handle(handle)
     if parsed.kind == "path":
         raise HandleError(
-            f"{handle!r} is a path, which is loaded where it is and never cached. "
-            "Give the URL that code loads."
+            f"{handle!r} is a path; hub.load reads paths directly and never caches them. "
+            "Give the URL that your code loads."
         )
     return parsed
 
 
 def _add(handle: Handle, source: Path, entry: str, progress: Progress) -> tuple[FileRecord, ...]:
     if not source.exists():
-        raise SettingError(f"There is no {source}. Give the folder or archive that holds the model.")
+        raise SettingError(f"{source} does not exist. Give the folder or archive that holds the model.")
     Path(entry).parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):  # a lock that cannot be removed is still a lock
         take_over(entry)
@@ -206,7 +206,7 @@ def _add(handle: Handle, source: Path, entry: str, progress: Progress) -> tuple[
                 files = _lift(parts.folder, unpack(decompress(_blocks(source, progress)), parts.folder))
             damage = check_quickly(CachedModel(handle.folder, parts.folder)).damage
             if damage:
-                raise SettingError(f"{source} is no whole model: {damage}.")
+                raise SettingError(f"{source} is incomplete: {damage}.")
             put_in_place(parts, handle.text, "", files)
         finally:
             parts.remove()
@@ -254,7 +254,9 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
         elif stat.S_ISREG(path.stat().st_mode):
             yield name, path
         else:
-            raise SettingError(f"{path} is no plain file. Remove it from the model.")
+            raise SettingError(
+                f"{path} is not a regular file (socket, device or pipe). Remove it from the model."
+            )
 
 
 def _check_root(source: Path, names: list[str]) -> None:
@@ -329,7 +331,7 @@ def listed_in(directory: str) -> tuple[Listed, ...]:
     root = Path(directory).expanduser()
     listed = tuple(read_list(root).values())
     if not listed:
-        raise SettingError(f"There is no {root / LIST}. Give the directory that --export --all wrote.")
+        raise SettingError(f"{root / LIST} does not exist. Give the directory that --export --all wrote.")
     return listed
 
 
@@ -400,4 +402,4 @@ def _check_digest(one: Listed, archive: str) -> None:
     except OSError as error:
         raise SettingError(f"{archive} cannot be read: {error.strerror}.") from error
     if found != one.sha256:
-        raise SettingError(f"{archive} is not as it was exported. Copy it again.")
+        raise SettingError(f"{archive} does not match its checksum. Copy it again.")

@@ -121,7 +121,7 @@ def plan_copy(target: str | os.PathLike[str] | CacheScan, scan: CacheScan | None
         raise SettingError(f"{source.location} is the cache itself. Name another place to copy it to.")
     if not any(open_store(scan.location).is_remote for scan in (source, target)):
         raise SettingError(
-            f"{source.location} and {target.location} are directories. Copy with cp -r, or name a bucket."
+            "--copy-to needs a bucket on one side. To copy between directories use cp -r or --export --all."
         )
     whole = {model.folder for model in target.models if not model.damage}
     going, kept = [], []
@@ -129,7 +129,7 @@ def plan_copy(target: str | os.PathLike[str] | CacheScan, scan: CacheScan | None
         if model.folder in whole:
             continue
         if model.damage:
-            kept.append(Choice(model, f"it is damaged here: {model.damage}"))
+            kept.append(Choice(model, f"it is damaged: {model.damage}"))
         else:
             going.append(model)
     there = sum(model.folder in whole for model in source.models)

@@ -99,9 +99,9 @@ def export_model(model: CachedModel, file: str, progress: Progress = no_progress
     """
     path = Path(file).expanduser()
     if not path.name.endswith(_SUFFIXES):
-        raise SettingError(f"{path} is no archive's name. Give one that ends in .tar.gz, .tgz or .tar.")
+        raise SettingError(f"{path} must end in .tar.gz, .tgz or .tar.")
     if os.path.lexists(path):
-        raise SettingError(f"{path} is there already. Remove it, or give another name.")
+        raise SettingError(f"{path} already exists. Remove it, or give another name.")
     _check_whole(model)
     try:
         size, sha256 = _write(model.path, path, progress)
@@ -118,7 +118,7 @@ def _check_whole(model: CachedModel) -> None:
         damage = f"it cannot be read: {error.strerror}"
     if damage:
         raise DamagedEntryError(
-            f"{label(model)} is damaged ({damage}). Mend it first: %hub_cache --repair {label(model)}"
+            f"{label(model)} is damaged ({damage}). Repair it first: %hub_cache --repair {label(model)}"
         )
 
 
@@ -135,7 +135,7 @@ def _write(entry: str, path: Path, progress: Progress) -> tuple[int, str]:
                 with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=sink, mtime=0) as zipped:
                     _pack(entry, zipped, progress)
         if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, "it has been made meanwhile")
+            raise FileExistsError(errno.EEXIST, "it was created in the meantime")
         written.replace(path)
     return sink.size, sink.sha256
 
@@ -309,12 +309,12 @@ def read_list(root: Path) -> dict[str, Listed]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SettingError(
-            f"{root / LIST} is no list of exported models ({error!r}). Move it away."
-        ) from error
+        raise SettingError(f"{root / LIST} exists but is not an export list. Move or rename it.") from error
     for one in listed:
         if not _is_below(one.file):
-            raise SettingError(f"{root / LIST} names {one.file!r}, which leads out of its folder. Mend it.")
+            raise SettingError(
+                f"{root / LIST} refers to a file outside its folder ({one.file!r}). Fix or re-export it."
+            )
     return {one.handle: one for one in listed}
 
 
@@ -326,7 +326,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingError(f"{folder} cannot be made: {error.strerror}. Name another directory.") from error
+        raise SettingError(
+            f"{folder} cannot be created: {error.strerror}. Name another directory."
+        ) from error
 
 
 def _write_list(root: Path, listed: Iterable[Listed]) -> None:
@@ -343,7 +345,7 @@ def _archive_name(model: CachedModel, taken: set[str]) -> str:
         SettingError: its handle is not known.
     """
     if not model.handle:
-        raise SettingError("nothing says which model it is")
+        raise SettingError("its handle is unknown (no descriptor file)")
     url = urlsplit(parse_handle(model.handle).canonical)
     parts = [url.netloc, *url.path.strip("/").split("/")]
     name = "/".join(parts) + ".tar.gz"

@@ -22,6 +22,7 @@ from ..errors import SettingError
 from ..facts import Fact
 from ..locations import prepare_location
 from ..progress import Progress, no_progress
+from ..quantities import size
 from ..store import open_store, scan_cache
 from .remove import Choice, Loaded, by_folder, is_loaded, nothing_loaded, protections
 
@@ -160,8 +161,8 @@ def plan_move(
     )
     if 0 <= target.free < needed:
         raise SettingError(
-            f"{target.location} has {target.free:,} bytes free, and the models take {needed:,}. "
-            "Prune the cache first, or name a larger disk."
+            f"Not enough disk space at {target.location}: needs {size(needed)}, {size(target.free)} free. "
+            "Prune the cache first, or choose a larger disk."
         )
     kept = tuple(Choice(model, locked[model.folder]) for model in scan.models if model.folder in locked)
     return Move(scan.location, target.location, going, kept, needed, loaded)
@@ -184,7 +185,7 @@ def _move(move: Move, model: CachedModel, progress: Progress) -> None:
     place = f"{move.target}{os.sep}{model.folder}"
     lock = take_lock(place)
     if lock is None:
-        raise StaysError(f"somebody else is at work on it at {move.target}")
+        raise StaysError(f"another process is writing it at {move.target}")
     with lock:
         if os.path.isdir(place) and not find_damage(place):  # noqa: PTH112
             _check_same(model, place)
@@ -195,7 +196,7 @@ def _move(move: Move, model: CachedModel, progress: Progress) -> None:
         else:
             copy(model, place, lock, progress)
     if in_use:
-        raise StaysError("loaded in this kernel: it is copied, and the old copy left for the kernel")
+        raise StaysError("loaded in this kernel: it was copied, and the old copy stays")
     delete_quarantined(quarantine(move.location, model))
 
 

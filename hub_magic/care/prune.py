@@ -61,7 +61,7 @@ def plan_prune(
     by_version = keep_newest is not None and max_size is None and older_than is None and groups is False
     _check(max_size, older_than, keep_newest, has_rule=by_version or groups is not False)
     locked = protections(scan, loaded)
-    wanted = {model.folder: "to be kept" for model in select(scan, keep, several=True)}
+    wanted = {model.folder: "protected by --keep" for model in select(scan, keep, several=True)}
     ranks = _ranks(scan.models) if keep_newest is not None else {}
     newest = {folder for folder, rank in ranks.items() if rank < (keep_newest or 0)}
     going: dict[str, str] = {}
@@ -100,8 +100,7 @@ def _check(
 ) -> None:
     if max_size is None and older_than is None and not has_rule:
         raise SettingError(
-            "--prune needs to know what may go: "
-            "--max-size 5GB, --older-than 30d, --keep-newest 1 or --duplicates."
+            "Say what to prune: --max-size 5GB, --older-than 30d, --keep-newest 1 or --duplicates."
         )
     if keep_newest is not None and keep_newest < 1:
         raise SettingError(f"--keep-newest {keep_newest} keeps nothing. Give 1 or more.")
@@ -141,7 +140,7 @@ def _make_fit(
         if model.folder in locked:
             kept[model.folder] = locked[model.folder]
         elif model.folder not in stays and model.folder not in going:
-            going[model.folder] = "last used longest ago"
+            going[model.folder] = "least recently used"
             left -= model.size
     return kept
 

@@ -144,7 +144,7 @@ def plan_removal(
     scan = scan_cache() if scan is None else scan
     reasons = protections(scan, loaded)
     asked = select(scan, words)
-    going = tuple(Choice(model, "asked for") for model in asked if model.folder not in reasons)
+    going = tuple(Choice(model, "requested") for model in asked if model.folder not in reasons)
     kept = tuple(Choice(model, reasons[model.folder]) for model in asked if model.folder in reasons)
     gone = {choice.model.folder for choice in going}
     left = sum(model.size for model in scan.models if model.is_measured and model.folder not in gone)

@@ -125,9 +125,9 @@ def _why_unfetchable(one: Checked) -> str:
     try:
         handle = parse_handle(one.model.handle)
     except HandleError:
-        return "nothing says where it came from; remove it"
+        return "its handle is unknown (no descriptor file); remove it"
     if handle.kind == "path" or handle.folder != one.model.folder:
-        return "its descriptor does not say where it came from; remove it"
+        return "its descriptor file contains no handle; remove it"
     return ""
 
 

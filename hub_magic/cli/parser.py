@@ -40,7 +40,7 @@ class Command:
 
 
 JSON = option("--json", action="store_true", help="print the result as JSON")
-CACHE = option("--cache", metavar="LOCATION", help="use this cache instead of the one in force")
+CACHE = option("--cache", metavar="LOCATION", help="use this cache instead of the configured one")
 # What `hub_magic.host` takes is described there.
 SERVE = option(
     "serve", nargs="...", metavar="DIRECTORY ...", help="serve a folder of models; see serve --help"
@@ -48,7 +48,7 @@ SERVE = option(
 DOCTOR = option(
     "doctor",
     action="store_true",
-    help="check everything that commonly goes wrong here, and say what mends it",
+    help="check for common problems, and print a fix for each",
 )
 
 COMMANDS = (
@@ -83,8 +83,8 @@ def make_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="hub-magic",
         description="Take care of the models that TensorFlow Hub has cached.",
-        epilog="Exit status: 0 done; 1 done in part, or something is wrong, and the output says what; "
-        "2 not done, and one line says why.",
+        epilog="Exit status: 0 success; 1 partial success, or problems found (see the output); "
+        "2 failure, explained in one line.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
@@ -93,7 +93,7 @@ def make_parser() -> ArgumentParser:
         _take(inner, (*command.arguments, CACHE, JSON))
     serve = commands.add_parser("serve", help=SERVE.settings["help"], add_help=False)
     _take(serve, (SERVE,))
-    completion = commands.add_parser("completion", help="print what makes this shell complete hub-magic")
+    completion = commands.add_parser("completion", help="print the completion script for this shell")
     completion.add_argument("shell", choices=("bash", "zsh"))
     return parser
 

@@ -13,7 +13,7 @@ from .options import Option
 from .verbs import location
 
 _MODE, _ROUTE, _HANDLE = "mode", "ROUTE", "HANDLE"
-_PATHS = frozenset({"LOCATION", "PATH", "FILE", "DIRECTORY", "WORD", "location"})
+_PATHS = frozenset({"LOCATION", "PATH", "FILE", "DIRECTORY", "HANDLE PATH", "HANDLE FILE", "location"})
 
 
 def candidates(options: Sequence[Option], before: Sequence[str], word: str) -> tuple[list[str], bool]:
@@ -70,7 +70,7 @@ def _takes(option: Option, count: int) -> bool:
 
 def _sorts(option: Option, count: int) -> set[str]:
     sort = str(option.settings.get("metavar") or option.names[0])
-    if sort != "WORD":
+    if sort not in {"HANDLE PATH", "HANDLE FILE"}:
         return {sort}
     # `--add HANDLE PATH`, `--export HANDLE FILE`, or a directory with --all.
     return {_HANDLE, "PATH"} if count == 0 else {"PATH"}

@@ -39,31 +39,31 @@ MODE = option(
     "mode",
     nargs="?",
     type=unquoted,
-    help="compressed, uncompressed, auto or offline; without it, what is in force",
+    help="compressed, uncompressed, auto or offline; without it, show the current mode",
 )
-PERSIST = option("--persist", action="store_true", help="save the setting in this IPython profile too")
+PERSIST = option("--persist", action="store_true", help="also save the setting in this IPython profile")
 AUTOLOAD = option(
-    "--autoload", action="store_true", help="with --persist: load hub_magic at every start as well"
+    "--autoload", action="store_true", help="with --persist: also load hub_magic at every start"
 )
-FORGET = option("--forget", action="store_true", help="save the setting no longer")
+FORGET = option("--forget", action="store_true", help="remove the saved setting")
 LEGACY_KERAS = option(
     "--legacy-keras",
     action="store_true",
-    help="make tf.keras Keras 2, whose models take hub.KerasLayer; before TensorFlow is imported",
+    help="make tf.keras Keras 2, which accepts hub.KerasLayer; run it before TensorFlow is imported",
 )
 
 LOCATION = option(
     "location",
     nargs="?",
     type=unquoted,
-    help="cache models there: a directory, gs://bucket/path, or `default`",
+    help="cache models in this location: a directory, gs://bucket/path, or `default`",
 )
 LIST = option(
-    "--list", action="store_true", help="the cached models as a table; .models, .problems, .to_json()"
+    "--list", action="store_true", help="list the cached models as a table; .models, .problems, .to_json()"
 )
 FETCH = option("--fetch", nargs="+", metavar="HANDLE", type=unquoted, help="download these models now")
 RESOLVE = option(
-    "--resolve", metavar="HANDLE", type=unquoted, help="the model's directory, as hub.resolve gives it"
+    "--resolve", metavar="HANDLE", type=unquoted, help="print the model's directory, like hub.resolve"
 )
 
 REMOVE = option(
@@ -73,18 +73,18 @@ REMOVE = option(
     type=unquoted,
     help="remove these models: by handle, name, a part of either, or folder name",
 )
-PRUNE = option("--prune", action="store_true", help="remove the models that the following rules name")
+PRUNE = option("--prune", action="store_true", help="remove the models that match the rules below")
 MAX_SIZE = option(
     "--max-size",
     metavar="SIZE",
     type=unquoted,
-    help="prune what was used longest ago until the models take no more than this: 5GB, 500MB",
+    help="prune the least recently used models until the rest takes at most this: 5GB, 500MB",
 )
 OLDER_THAN = option(
     "--older-than",
     metavar="PERIOD",
     type=unquoted,
-    help="prune what was last used longer ago than this: 12h, 30d, 4w, 1y",
+    help="prune models last used longer ago than this: 12h, 30d, 4w, 1y",
 )
 DUPLICATES = option(
     "--duplicates", action="store_true", help="prune all but one copy of a model cached under several handles"
@@ -94,7 +94,7 @@ KEEP = option(
     nargs="+",
     metavar="HANDLE",
     type=unquoted,
-    help="prune, but keep the models that these words fit",
+    help="prune, but keep the models that match these words",
 )
 KEEP_NEWEST = option(
     "--keep-newest",
@@ -107,14 +107,14 @@ VERIFY = option(
     nargs="*",
     metavar="HANDLE",
     type=unquoted,
-    help="check by names and sizes that these models, or all of them, are whole",
+    help="check these models, or all of them, for damage by file names and sizes",
 )
 REPAIR = option(
     "--repair",
     nargs="*",
     metavar="HANDLE",
     type=unquoted,
-    help="check these models, or all of them, take away what the dead left, and download damaged ones again",
+    help="remove stale locks and interrupted downloads, and re-download damaged models (these, or all)",
 )
 DEEP = option(
     "--deep",
@@ -125,34 +125,34 @@ COPY_TO = option(
     "--copy-to",
     metavar="LOCATION",
     type=unquoted,
-    help="copy the models that are not there yet to gs://bucket/path; or from a bucket, to a directory",
+    help="copy the missing models to gs://bucket/path, or from a bucket to a directory",
 )
 ADD = option(
     "--add",
     nargs="*",
-    metavar="WORD",
+    metavar="HANDLE PATH",
     type=unquoted,
-    help="put a model into the cache: HANDLE PATH, a directory, .tar or .tar.gz; with --all, every model "
-    "that --export --all wrote: DIRECTORY",
+    help="add a model to the cache from a directory, .tar or .tar.gz. With --all DIRECTORY: add every model "
+    "that --export --all wrote",
 )
 EXPORT = option(
     "--export",
     nargs="*",
-    metavar="WORD",
+    metavar="HANDLE FILE",
     type=unquoted,
-    help="write a model to an archive: HANDLE FILE, a .tar.gz or .tar; with --all, every model, for a "
-    "machine without a network: DIRECTORY",
+    help="write a model to an archive, .tar.gz or .tar. With --all DIRECTORY: write every model, for a "
+    "computer without a network",
 )
 MOVE_TO = option(
     "--move-to",
     metavar="LOCATION",
     type=unquoted,
-    help="move the whole cache to another directory, and cache there from now on",
+    help="move all models to another directory, and use it as the cache from now on",
 )
 ALL = option(
     "--all",
     action="store_true",
-    help="with --list: what other caches on this machine hold, too; with --add or --export: every model",
+    help="with --list: also show other caches on this computer; with --add or --export: every model",
 )
 DRY_RUN = option(
     "--dry-run",
@@ -199,17 +199,17 @@ BUCKET = option(
     "--bucket", metavar="LOCATION", type=unquoted, help="a gs:// location to cache in while the cell runs"
 )
 STRATEGY = option(
-    "--strategy", metavar="NAME", help="run the cell in the scope of this tf.distribute strategy of yours"
+    "--strategy", metavar="NAME", help="run the cell in the scope of this tf.distribute strategy, a variable"
 )
-NO_INIT = option("--no-init", action="store_true", help="neither connect to the TPU nor initialise it")
+NO_INIT = option("--no-init", action="store_true", help="do not connect to the TPU or initialise it")
 
 ONLINE = option(
-    "--online", action="store_true", help="ask the hosts of the cached models, and the bucket, as well"
+    "--online", action="store_true", help="also ask the hosts of the cached models, and the bucket"
 )
 REPORT = option(
     "--report",
     action="store_true",
-    help="as text to paste into an issue, without home folders, tokens and account names",
+    help="print text to paste into an issue, without home folders, tokens and account names",
 )
 
 # What each magic takes.

@@ -79,7 +79,7 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
     source = _directory("--move-to")
     target = read_location(arguments.move_to, os.environ)
     if open_store(target).is_remote:
-        raise SettingError(f"A cache is moved to a directory. Copy it to {target} with --copy-to.")
+        raise SettingError(f"--move-to takes a directory. For a bucket use --copy-to {target}")
     plan = plan_move(
         scan_with_bar(target),
         scan_with_bar(source),
@@ -97,7 +97,10 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
 
 def _words(words: list[str], usage: str, count: int) -> list[str]:
     if len(words) != count:
-        raise SettingError(f"{usage} takes {count} word{'s' * (count > 1)}, not {len(words)}. Quote blanks.")
+        raise SettingError(
+            f"{usage} takes {count} argument{'s' * (count > 1)}, got {len(words)}. "
+            "Quote arguments that contain spaces."
+        )
     return words
 
 
@@ -105,5 +108,7 @@ def _directory(verb: str) -> str:
     """Where the cache is, which must be on disk."""
     found = location()
     if open_store(found).is_remote:
-        raise SettingError(f"{verb} works on a cache on disk, not on {found}. Copy it here with --copy-to.")
+        raise SettingError(
+            f"{verb} needs a cache on disk, not {found}. Copy it to a directory with --copy-to."
+        )
     return found

@@ -148,7 +148,9 @@ def _check_path(text: str) -> None:
         HandleError: it does not, or the handle is not well-formed.
     """
     if parse_handle(text).kind == "path" and not Path(text).exists():
-        raise HandleError(f"There is no {text!r}: a handle without https:// is a path. Write the whole URL.")
+        raise HandleError(
+            f"{text!r} is not a local path. Use the full URL, e.g. https://tfhub.dev/google/yamnet/1."
+        )
 
 
 def _scan() -> CacheScan:

@@ -41,9 +41,10 @@ def _models(fixes: Fixes, checked: Verification) -> Finding:
     count = f"{plural(len(checked.checked), 'model')}, {size(total)}"
     damaged = checked.damaged
     if not damaged:
-        return Finding("models", "fine", f"{count}; by names and sizes all are whole")
+        found = f"{count}; all OK by file names and sizes" if checked.checked else "empty"
+        return Finding("models", "fine", found)
     named = [f"{one.model.handle or one.model.folder} ({one.damage})" for one in damaged]
-    found = f"{count}; {len(damaged)} damaged, and trusted by tensorflow_hub for ever: {_some(named)}"
+    found = f"{count}; {len(damaged)} damaged, and tensorflow_hub would keep loading them: {_some(named)}"
     nameless = [one.model.folder for one in damaged if not one.model.handle]
     fix = fixes.care("repair") if len(nameless) < len(damaged) else fixes.care("remove", *nameless)
     return Finding("models", "problem", found, fix)
@@ -58,7 +59,7 @@ def _locks(fixes: Fixes, stale: Sequence[Problem], left: Sequence[Problem]) -> F
         )
     held = [one.reason for one in left if one.kind == "lock"]
     if held:
-        return Finding("locks", "fine", f"{plural(len(held), 'download')} going on: {_some(held)}")
+        return Finding("locks", "fine", f"{plural(len(held), 'download')} in progress: {_some(held)}")
     return Finding("locks", "fine", "none")
 
 
@@ -66,7 +67,7 @@ def _leftovers(fixes: Fixes, left: Sequence[Problem]) -> Finding:
     if not left:
         return Finding("leftovers", "fine", "none")
     count = plural(len(left), "leftover")
-    found = f"{size(sum(one.size for one in left))} in {count} of downloads that ended too early"
+    found = f"{size(sum(one.size for one in left))} in {count} of interrupted downloads"
     return Finding(
         "leftovers", "warning", f"{found}: {_some([one.name for one in left])}", fixes.care("repair")
     )
@@ -82,11 +83,11 @@ def _duplicates(fixes: Fixes, scan: CacheScan, checked: Verification) -> Finding
     """By the spellings of handles alone: whether two hosts' models are the same, their files would tell."""
     groups = find_duplicates(scan)
     if not groups:
-        return Finding("duplicates", "fine", "none by the spelling of handles")
+        return Finding("duplicates", "fine", "none, comparing handles")
     sizes = {one.model.folder: one.size for one in checked.checked}
     extra = sum(sum(sorted(sizes.get(model.folder, 0) for model in group)[:-1]) for group in groups)
     named = [" = ".join(model.handle for model in group) for group in groups]
-    found = f"{plural(len(groups), 'model')} more than once, {size(extra)} too much: {_some(named)}"
+    found = f"{plural(len(groups), 'model')} cached more than once, {size(extra)} extra: {_some(named)}"
     return Finding("duplicates", "warning", found, fixes.care("prune --duplicates"))
 
 

@@ -143,24 +143,24 @@ def _place(here: Surroundings) -> Finding:
         what = "is a file" if os.path.exists(existing) else "is a link that leads nowhere"  # noqa: PTH110
         return Finding(name, "problem", f"{location} cannot be the cache: {existing} {what}", elsewhere)
     owner = owner_of(str(existing))
-    whose = f" belongs to {owner} and" if owner else ""
+    whose = f" (owned by {owner})" if owner else ""
     if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
         if str(existing) == location and os.access(existing, os.R_OK | os.X_OK):
-            found = f"{location}{whose} may not be written: what it holds loads, and nothing can be added"
+            found = f"{location}{whose} is not writable: cached models load, but none can be added"
         else:
-            found = f"{location} cannot be the cache: {existing}{whose} may not be used by you"
+            found = f"{location} cannot be the cache: you cannot read and write {existing}{whose}"
         fix = elsewhere if owner or _is_read_only(existing) else _open_up(here, existing)
         return Finding(name, "problem", found, fix)
     if str(existing) != location:
-        return Finding(name, "fine", f"{location}, which the first download will make")
+        return Finding(name, "fine", f"{location}, which the first download will create")
     if owner:
-        found = f"{location} belongs to {owner}; you may write there, too"
+        found = f"{location} is owned by {owner}; you can write to it, too"
         if not _is_shared(existing):
             return Finding(name, "warning", found, elsewhere)
         if existing.stat().st_mode & stat.S_ISVTX:
-            found += ", but not take away what is not yours"
+            found += ", but not remove files of others"
         return Finding(name, "fine", found)
-    return Finding(name, "fine", f"{location}, which is yours")
+    return Finding(name, "fine", f"{location}, owned by you")
 
 
 def _is_read_only(folder: Path) -> bool:
@@ -177,22 +177,22 @@ def _open_up(here: Surroundings, folder: Path) -> str:
 
 
 def _lasting(here: Surroundings, cached: int) -> Finding:
-    name, location = "cache lasts", here.cache
+    name, location = "cache location", here.cache
     fix = here.fixes.cache_at(better_place(location), moving=cached > 0)
     if file_system(location, here.root) in _IN_MEMORY:
         return Finding(
-            name, "warning", f"{location} is in memory (tmpfs): models take RAM, and go with it", fix
+            name, "warning", f"{location} is in memory (tmpfs): models use RAM and are lost at reboot", fix
         )
     cleaner = cleaner_of(location, here.root)
     if cleaner is None:
-        return Finding(name, "fine", "nobody is known to clean it")
+        return Finding(name, "fine", "no cleaner is known to delete files from it")
     if cleaner.age:
-        found = f"{cleaner.path} loses what nobody used for {cleaner.age} ({cleaner.said_by})"
-        return Finding(name, "warning", f"{found}, which leaves models half empty", fix)
+        found = f"files in {cleaner.path} unused for {cleaner.age} are deleted ({cleaner.said_by})"
+        return Finding(name, "warning", f"{found}, which damages models", fix)
     if here.runtime.host in _THROWN_AWAY:
         return Finding(name, "fine", f"it lasts as long as this {here.runtime.host.capitalize()} session")
     by = f" ({cleaner.said_by})" if cleaner.said_by else ""
-    found = f"{cleaner.path} is for temporary files{by}: a restart or a cleaner takes the models away"
+    found = f"{cleaner.path} may be emptied at reboot or by a cleaner{by}"
     return Finding(name, "warning", found, fix)
 
 

@@ -43,7 +43,7 @@ def _proxies(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
     given = [name for low in _PROXIES for name in (low, low.upper()) if env.get(name)]
     faults = [(name, fault) for name in given if (fault := _fault_of_proxy(env[name]))]
     for name, fault in faults:
-        yield Finding("proxy", "problem", f"{name} is no proxy's address: {fault}", fixes.unset(name))
+        yield Finding("proxy", "problem", f"{name} is not a valid proxy address: {fault}", fixes.unset(name))
     if not faults:
         shown = [f"{name}={without_login(env[name])}" for name in given]
         yield Finding("proxy", "fine", ", ".join(shown) or "none is set")
@@ -60,7 +60,7 @@ def _fault_of_proxy(value: str) -> str:
     """What is wrong with a proxy's address, without its login; "" for a usable one."""
     shown = without_login(value)
     if value != value.strip() or any(letter in value for letter in " \"'"):
-        return f"there are blanks or quotation marks in {shown!r}"
+        return f"{shown!r} contains spaces or quotation marks"
     # Without a scheme, all who read it take http.
     try:
         url = urlsplit(value if "://" in value else f"http://{value}")
@@ -69,7 +69,7 @@ def _fault_of_proxy(value: str) -> str:
         return f"{shown!r}: {error}"
     if url.scheme not in _SCHEMES:
         return f"{shown!r} starts with {url.scheme}://"
-    return "" if url.hostname else f"{shown!r} names no host"
+    return "" if url.hostname else f"{shown!r} contains no host"
 
 
 def _certificates(env: Mapping[str, str], fixes: Fixes, *, is_late: bool) -> Iterator[Finding]:
@@ -79,26 +79,26 @@ def _certificates(env: Mapping[str, str], fixes: Fixes, *, is_late: bool) -> Ite
         reader = _FILES.get(name) or _FOLDERS[name]
         found = f"{name}={env[name]!r}, which {reader} reads, {fault}"
         if is_late and reader == "tensorflow_hub":
-            found += "; it was read at the import: restart the kernel after the fix"
+            found += "; it was read at import time: restart the kernel after the fix"
         yield Finding("certificates", "problem", found, fixes.unset(name))
     if not faults:
         shown = [f"{name}={env[name]}" for name in given]
-        yield Finding("certificates", "fine", ", ".join(shown) or "the usual ones")
+        yield Finding("certificates", "fine", ", ".join(shown) or "the default certificates")
 
 
 def _fault_of_trust(name: str, value: str) -> str:
     path = Path(value)
     if not os.path.lexists(path):
-        return "is not there"
+        return "does not exist"
     is_folder = os.path.isdir(path)  # noqa: PTH112 - Path raises where it may not look
     if name in _FOLDERS or is_folder:
         # requests takes a folder, too; OpenSSL and curl want a file here.
         if name not in {*_FOLDERS, "REQUESTS_CA_BUNDLE"}:
             return "is a folder, not a file"
-        return "" if is_folder and os.access(path, os.R_OK | os.X_OK) else "is no folder that can be read"
+        return "" if is_folder and os.access(path, os.R_OK | os.X_OK) else "is not a readable folder"
     try:
         with path.open("rb") as file:
-            return "" if _BEGINNING in file.read(_LONGEST) else "holds no certificate"
+            return "" if _BEGINNING in file.read(_LONGEST) else "contains no certificate"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 
@@ -124,16 +124,14 @@ def _credentials(here: Surroundings, *, needed: bool) -> Finding:
         return _named_file(here, named, needed=needed)
     path = _well_known(here.env)
     if os.path.isfile(path):  # noqa: PTH113 - Path raises where it may not look
-        return Finding(_NAME, "fine", f"a login of gcloud's in {path}")
+        return Finding(_NAME, "fine", f"a gcloud login in {path}")
     if not needed:
-        return Finding(_NAME, "fine", "none, and none is needed: the cache is no bucket")
+        return Finding(_NAME, "fine", "none, and none is needed: the cache is not in a bucket")
     if here.runtime.host in _GIVEN_OUT_HERE and here.fixes.in_notebook:
         fix = "from google.colab import auth; auth.authenticate_user()"
-        return Finding(
-            _NAME, "warning", "none in a file; this machine may give some out, or a login does", fix
-        )
+        return Finding(_NAME, "warning", "none in a file; this computer may provide them, or log in", fix)
     fix = here.fixes.run("gcloud auth application-default login")
-    return Finding(_NAME, "warning", "none in a file, and only machines of Google's give some out", fix)
+    return Finding(_NAME, "warning", "none in a file, and only Google Cloud's computers provide them", fix)
 
 
 def _named_file(here: Surroundings, path: str, *, needed: bool) -> Finding:
@@ -144,9 +142,9 @@ def _named_file(here: Surroundings, path: str, *, needed: bool) -> Finding:
         found = f"{_FILE_VARIABLE} names {path}, which cannot be read ({error.strerror})"
         return Finding(_NAME, "problem", found, without)
     except (ValueError, KeyError, TypeError):  # no JSON, or not of this kind
-        return Finding(_NAME, "problem", f"{_FILE_VARIABLE} names {path}, which is no key file", without)
+        return Finding(_NAME, "problem", f"{_FILE_VARIABLE} names {path}, which is not a key file", without)
     if needed and kind not in _FOR_TENSORFLOW:
-        found = f"{path} is of the kind {kind}, which TensorFlow does not read"
+        found = f"{path} is of type {kind}, which TensorFlow cannot read"
         return Finding(_NAME, "problem", found, without)
     return Finding(_NAME, "fine", f"{kind.replace('_', ' ')} in {path}")
 
@@ -163,7 +161,7 @@ def _well_known(env: Mapping[str, str]) -> Path:
 def _bucket(here: Surroundings) -> Finding:
     name, location = "bucket", here.cache
     if not here.is_online:
-        found = f"{location} has not been asked; --online does"
+        found = f"{location} was not checked; --online checks it"
         return Finding(name, "unknown", found, here.fixes.ask_others())
     from ..gcs import check_bucket
 

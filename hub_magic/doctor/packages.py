@@ -40,7 +40,7 @@ def _tensorflow(here: Surroundings) -> Finding:
         return Finding("TensorFlow", "problem", "TensorFlow is not installed", fix)
     version = f"{build.package} {build.version}" if build.version else "a TensorFlow without metadata"
     if () < _minor(build.version) < _OLDEST:
-        found = f"{version} is older than tensorflow_hub takes"
+        found = f"{version} is too old for tensorflow_hub"
         return Finding("TensorFlow", "problem", found, here.fixes.install("--upgrade", "tensorflow"))
     return Finding("TensorFlow", "fine", version)
 
@@ -68,7 +68,7 @@ def _pkg_resources(here: Surroundings) -> Finding:
     missing = f"setuptools {setuptools} has no pkg_resources" if setuptools else "setuptools is not installed"
     fix = here.fixes.install("setuptools<82")
     if any(isinstance(one, ImportHook) and one.name == "tensorflow_hub" for one in sys.meta_path):
-        found = f"{missing}; hub_magic lends tensorflow_hub what it needs in this session"
+        found = f"{missing}; hub_magic provides what tensorflow_hub needs in this session"
         return Finding(name, "fine", f"{found}, and programs without it need setuptools<82")
     return Finding(name, "problem", f"{missing}, which `import tensorflow_hub` needs", fix)
 
@@ -97,19 +97,19 @@ def _keras_layer(here: Surroundings, minor: tuple[int, ...]) -> Finding:
     """A model of Keras 3 takes no layer of Keras 2 (tensorflow/hub#920)."""
     keras = imported_keras(here.modules)
     if minor < _KERAS_3 or keras == 2:
-        return Finding(_LAYER, "fine", "tf.keras is Keras 2, whose models take hub.KerasLayer")
+        return Finding(_LAYER, "fine", "tf.keras is Keras 2, which accepts hub.KerasLayer")
     if wants_keras_2(here.env):
         if keras == 3:
-            found = f"{KERAS_VARIABLE} was set after TensorFlow was imported, so tf.keras is Keras 3 still"
+            found = f"{KERAS_VARIABLE} was set after TensorFlow was imported, so tf.keras is still Keras 3"
             return Finding(_LAYER, "warning", f"{found}; restart the kernel and set it first")
         if not is_installed("tf_keras"):
-            found = f"{KERAS_VARIABLE} asks for tf_keras, which is not installed"
+            found = f"{KERAS_VARIABLE} requires tf_keras, which is not installed"
             return Finding(_LAYER, "problem", found, here.fixes.install("--no-deps", "tf-keras"))
-        return Finding(_LAYER, "fine", "tf.keras will be Keras 2, whose models take hub.KerasLayer")
+        return Finding(_LAYER, "fine", "tf.keras will be Keras 2, which accepts hub.KerasLayer")
     version = here.version_of("keras") or "3"
-    found = f"tf.keras is Keras {version}, whose models refuse hub.KerasLayer; hub.load works"
+    found = f"tf.keras is Keras {version}, which does not accept hub.KerasLayer; hub.load works"
     if here.env.get(KERAS_VARIABLE):
-        found += f" ({KERAS_VARIABLE}={here.env[KERAS_VARIABLE]!r} is not a word that TensorFlow takes)"
+        found += f" ({KERAS_VARIABLE}={here.env[KERAS_VARIABLE]!r} is not a value that TensorFlow accepts)"
     if keras == 3:
         return Finding(_LAYER, "warning", f"{found}. Restart the kernel first", here.fixes.legacy_keras())
     return Finding(_LAYER, "warning", found, here.fixes.legacy_keras())
@@ -130,7 +130,7 @@ _EXTENSIONS = {
 }
 _FETCHING = {
     "colab": "Colab's page fetches the browser's part from the internet",
-    "vscode": "VS Code fetches the browser's part from the internet, or from this machine",
+    "vscode": "VS Code fetches the browser's part from the internet, or from this computer",
     "kaggle": "Kaggle's editor fetches the browser's part from the internet",
 }
 
@@ -212,13 +212,13 @@ def _runtime(here: Surroundings) -> Finding:
         return Finding(
             "runtime",
             "problem",
-            f"{found}; {build} cannot drive it",
+            f"{found}; {build} cannot use it",
             here.fixes.run(runtime.tensorflow.remedy),
         )
     if runtime.accelerator.kind == "tpu" and not runtime.is_remote and not runtime.accelerator.visible:
-        return Finding("runtime", "warning", f"{found}, which is expected here and cannot be seen")
+        return Finding("runtime", "warning", f"{found}, which this runtime should have, but is not visible")
     if runtime.is_remote:
-        found += "; its worker reads no file of this machine: %%hub_tpu takes models there"
+        found += "; its worker cannot read this computer's files: %%hub_tpu sends models to it"
     return Finding("runtime", "fine", found)
 
 

@@ -64,10 +64,10 @@ def _names(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
     found = [(name, known) for name in sorted(env) if (known := meant(name))]
     for name, known in found:
         if known in env:
-            words = f"{name} is read by nobody; {known} is set as well"
+            words = f"{name} is not a known variable; {known} is set as well"
             yield Finding("variables", "warning", words, fixes.unset(name))
         else:
-            words = f"{name} is read by nobody; {known} is the name"
+            words = f"{name} is not a known variable; the name is {known}"
             yield Finding("variables", "problem", words, fixes.rename(name, known))
     if not found:
         given = [name for name in KNOWN if name in env]
@@ -84,7 +84,7 @@ def _mode(env: Mapping[str, str], fixes: Fixes) -> Finding:
         return Finding("mode", "fine", f"{setting.value}, {where}")
     word = raw.strip().strip("\"'").lower()
     close = get_close_matches(word, MODES, 1) or ["compressed"]
-    found = f"{MODE_VARIABLE}={raw!r} is no mode: tensorflow_hub would take every URL for a path"
+    found = f"{MODE_VARIABLE}={raw!r} is not a valid mode; tensorflow_hub would treat URLs as file paths"
     return Finding("mode", "problem", found, fixes.mode(close[0]))
 
 
@@ -105,11 +105,11 @@ def _cache(env: Mapping[str, str], fixes: Fixes) -> Finding:
         unlike = any(sign in raw for sign in "$\"'") or raw != raw.strip()
         if not unlike:
             return Finding(name, "fine", raw)
-        found = f"{raw!r} is taken as it stands, and not for {location}"
+        found = f"{raw!r} is not expanded to {location}"
     elif raw[0] in "~$\"' ":
-        found = f"{raw!r} is taken as it stands: a folder of that name in the working directory"
+        found = f"{raw[0]!r} is not expanded: TensorFlow Hub would use ./{raw}"
     else:
-        found = f"{raw!r} is relative, so it is another cache in every working directory"
+        found = f"{raw!r} is relative, so each working directory has a different cache"
         return Finding(name, "warning", found, fixes.cache_at(location))
     return Finding(name, "problem", found, fixes.cache_at(location))
 
@@ -117,16 +117,16 @@ def _cache(env: Mapping[str, str], fixes: Fixes) -> Finding:
 def _others(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
     certificates = env.get(_CERTIFICATES, "")
     if certificates == "true":
-        found = "certificates are not checked, so anybody on the way can give you another model"
+        found = "certificates are not checked, so an attacker on the network can replace models"
         yield Finding(_CERTIFICATES, "warning", found, fixes.unset(_CERTIFICATES))
     elif certificates not in _NO:
-        found = f"{certificates!r} does nothing: tensorflow_hub takes the word true only"
+        found = f"{certificates!r} has no effect: tensorflow_hub accepts only true"
         yield Finding(_CERTIFICATES, "warning", found, fixes.unset(_CERTIFICATES))
     offline = env.get(OFFLINE_VARIABLE, "")
     if offline.lower() not in (*_NO, "no", "off") and not is_offline(env):
-        found = f"{offline!r} is neither yes nor no, so models are downloaded"
+        found = f"{offline!r} is not a yes/no value, so models are downloaded"
         yield Finding(OFFLINE_VARIABLE, "warning", found, fixes.mode("offline"))
     keras = env.get(KERAS_VARIABLE, "")
     if keras not in (*_NO, *KERAS_2_WORDS):
-        found = f"{keras!r} does nothing: TensorFlow takes 1, true or True only"
+        found = f"{keras!r} has no effect: TensorFlow accepts only 1, true or True"
         yield Finding(KERAS_VARIABLE, "warning", found, fixes.set(KERAS_VARIABLE, "1"))

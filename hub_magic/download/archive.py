@@ -13,6 +13,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from .. import quantities
 from ..cache.record import FileRecord
 from ..errors import DownloadError
 from .decode import ArchiveDamagedError
@@ -71,7 +72,7 @@ def unpack(
         ) as tar:
             for count, member in enumerate(iter(tar.next, None)):
                 if count >= _MOST_MEMBERS:
-                    raise ArchiveRefusedError(f"it holds more than {_MOST_MEMBERS:,} files and folders")
+                    raise ArchiveRefusedError(f"it contains more than {_MOST_MEMBERS:,} files and folders")
                 tar.members.clear()  # type: ignore[attr-defined]  # tarfile keeps every member for random access
                 name = _checked_name(member)
                 if member.isdir():
@@ -80,7 +81,7 @@ def unpack(
                 check_space(member.size, free(directory))
                 files.append(_write(_content(tar, stream, member), directory, name, member.size, free))
     except (tarfile.TarError, RecursionError, ValueError, OverflowError) as error:
-        raise ArchiveDamagedError(f"it is no tar file that can be read ({error})") from error
+        raise ArchiveDamagedError(f"it is not a readable tar file ({error})") from error
     _check_end(stream)
     if not files:
         raise ArchiveRefusedError("it holds no files")
@@ -91,15 +92,15 @@ def _checked_name(member: tarfile.TarInfo) -> str:
     """The member's path below the directory, `/` between parts; "" for the directory itself."""
     name = member.name
     if not member.isreg() and not member.isdir():
-        what = _KINDS.get(member.type, f"of an unknown kind ({member.type!r})")
+        what = _KINDS.get(member.type, "of an unknown type")
         raise ArchiveRefusedError(f"{name!r} is {what}")
     if name.startswith("/"):
-        raise ArchiveRefusedError(f"{name!r} is an absolute name")
+        raise ArchiveRefusedError(f"{name!r} is an absolute path")
     parts = [part for part in name.split("/") if part not in {"", "."}]
     if ".." in parts:
-        raise ArchiveRefusedError(f"{name!r} leads out of its folder")
+        raise ArchiveRefusedError(f"{name!r} is outside its folder")
     if "\0" in name or (os.sep != "/" and (os.sep in name or ":" in name)):
-        raise ArchiveRefusedError(f"{name!r} is no name for a file")
+        raise ArchiveRefusedError(f"{name!r} is not a valid file name")
     if not parts and not member.isdir():
         raise ArchiveRefusedError(f"{name!r} is a file without a name")
     if member.size < 0:
@@ -111,7 +112,7 @@ def _make_folder(directory: str, name: str) -> None:
     try:
         os.makedirs(f"{directory}/{name}", exist_ok=True)  # noqa: PTH103 - one call for each of many members
     except (FileExistsError, NotADirectoryError) as error:
-        raise ArchiveRefusedError(f"{name!r} is there twice") from error
+        raise ArchiveRefusedError(f"{name!r} occurs twice") from error
 
 
 def _write(
@@ -126,7 +127,7 @@ def _write(
     try:
         number = os.open(f"{directory}/{name}", flags, 0o666)
     except FileExistsError as error:
-        raise ArchiveRefusedError(f"{name!r} is there twice") from error
+        raise ArchiveRefusedError(f"{name!r} occurs twice") from error
     digest = hashlib.sha256()
     written = 0
     with os.fdopen(number, "wb") as file:
@@ -137,7 +138,7 @@ def _write(
             file.write(part)
             written += len(part)
     if written != size:
-        raise ArchiveDamagedError(f"it ends too soon, in {name!r}")
+        raise ArchiveDamagedError(f"it is truncated, in {name!r}")
     return FileRecord(name, size, digest.hexdigest())
 
 
@@ -148,7 +149,7 @@ def check_space(needed: int, free: int) -> None:
         NoSpaceError: it does not.
     """
     if needed > free - _RESERVE:
-        raise NoSpaceError(f"it needs {needed:,} bytes more, and {free:,} are free")
+        raise NoSpaceError(f"needs {quantities.size(needed)}, {quantities.size(max(free, 0))} free")
 
 
 def _content(tar: tarfile.TarFile, stream: _Stream, member: tarfile.TarInfo) -> Iterator[bytes | memoryview]:
@@ -168,7 +169,7 @@ def _check_end(stream: _Stream) -> None:
     if any(stream.last):
         raise ArchiveDamagedError("a header in it cannot be read")
     if sum(len(part) for part in stream.pieces(_LONGEST_TAIL + 1)) > _LONGEST_TAIL:
-        raise ArchiveRefusedError("it goes on after its end")
+        raise ArchiveRefusedError("it has data after its end")
 
 
 class _Stream:
@@ -185,7 +186,7 @@ class _Stream:
 
     def seek(self, position: int) -> int:
         if position < self._position:
-            raise tarfile.ReadError("it refers back to what was read before")
+            raise tarfile.ReadError("it contains backward links")
         for _ in self.pieces(position - self._position):
             pass
         return self._position
@@ -193,7 +194,7 @@ class _Stream:
     def read(self, size: int) -> bytes:
         """A header, or a part of one."""
         if not 0 <= size <= _LONGEST_HEADER:
-            raise ArchiveRefusedError(f"it has a header of {size:,} bytes")
+            raise ArchiveRefusedError(f"it has a header of {quantities.size(size)}")
         self.last = b"".join(self.pieces(size))
         return self.last
 

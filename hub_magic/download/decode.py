@@ -41,7 +41,7 @@ class NotAnArchiveError(DownloadError):
     """
 
     def __init__(self, head: bytes) -> None:
-        super().__init__(f"no archive, it starts with {head[:20]!r}")
+        super().__init__("it is not an archive")
         self.head = head
 
 
@@ -76,7 +76,7 @@ def _pass_tar(block: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         tail = (tail + block)[-_HEAD:]
         block = next(chunks, b"")
     if tail.strip(b"\0"):
-        raise ArchiveDamagedError("it ends too soon")
+        raise ArchiveDamagedError("it is truncated")
 
 
 def _take_head(chunks: Iterator[bytes]) -> bytes:
@@ -98,7 +98,7 @@ def _decompress_members(
         while not decoder.eof:
             data = next(chunks, b"")
             if not data:
-                raise ArchiveDamagedError("it ends too soon")
+                raise ArchiveDamagedError("it is truncated")
             yield from _blocks(decoder, data)
         data = decoder.unused_data
         while len(data) < len(magic) and (more := next(chunks, b"")):
@@ -108,7 +108,7 @@ def _decompress_members(
     # Tapes and disk images fill up with zeros; gzip passes them by, too.
     while data:
         if data.strip(b"\0"):
-            raise ArchiveDamagedError("there are bytes after its end")
+            raise ArchiveDamagedError("it has data after its end")
         data = next(chunks, b"")
 
 
@@ -117,7 +117,7 @@ def _blocks(decoder: Any, data: bytes) -> Iterator[bytes]:
         try:
             block = decoder.decompress(data, _BLOCK)
         except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:  # bz2 knows no error of its own
-            raise ArchiveDamagedError(f"its bytes are not as they were written ({error})") from error
+            raise ArchiveDamagedError(f"its checksum does not match ({error})") from error
         if block:
             yield block
         data = getattr(decoder, "unconsumed_tail", b"")  # only zlib gives back what it did not take
@@ -164,7 +164,7 @@ class Digests:
         """
         for name, value, digest in self._running:
             if digest is not None and digest.digest() != value:
-                raise ArchiveDamagedError(f"its {name} is not the one that the host gives")
+                raise ArchiveDamagedError(f"its {name} does not match the one of the host")
 
 
 def _new(name: str) -> Any:

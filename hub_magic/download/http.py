@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DownloadError
+from ..quantities import size
 from .decode import read_digests
 from .messages import explain_answer, explain_silence, is_about_certificate
 
@@ -309,12 +310,12 @@ class Source:
         if status == 416:
             answer.close()
             raise RestartError(
-                f"it is shorter than the {facts.size:,} bytes announced" if facts.size else _CHANGED
+                f"it is shorter than the {size(facts.size)} announced" if facts.size else _CHANGED
             )
         try:
             self._check_status(answer)
         except DownloadError as error:  # as with an address that is good for one request
-            raise RestartError(f"the host does not go on with it ({status})") from error
+            raise RestartError(f"the host does not resume it ({status})") from error
         now = _read_facts(answer)
         if facts.etag != now.etag or (not facts.etag and facts.modified != now.modified):
             answer.close()
@@ -325,7 +326,7 @@ class Source:
                 raise RestartError(_CHANGED)
             if end is not None:  # another connection may have all of it on its way
                 answer.close()
-                raise passing_error(self._handle, ConnectionError("the host gives no parts"))
+                raise passing_error(self._handle, ConnectionError("the host does not send parts"))
             # The host knows no ranges: what is there already goes by once more.
             body = Body(self._handle, answer, 0)
             body.skip(start)
@@ -333,7 +334,7 @@ class Source:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != start or found[2] not in {"*", str(facts.size or found[2])}:
             answer.close()
-            raise RestartError(f"its part from byte {start:,} is answered with another")
+            raise RestartError(f"the host sent a different part than requested (from byte {start:,})")
         return Body(self._handle, answer, start, end)
 
 

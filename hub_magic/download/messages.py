@@ -24,7 +24,7 @@ _WITHDRAWN = (
     "svampeatlas/vision/embedder/fungi_V2",
 )
 _HUB_HOSTS = frozenset({"tfhub.dev", "www.tfhub.dev", "kaggle.com", "www.kaggle.com"})
-_LATER = "Try again in a while; models that are cached load without the host."
+_LATER = "Try again later; cached models load without the host."
 _PAGE = re.compile(rb"\s*(<!doctype html|<html|<head|<!--)", re.IGNORECASE)
 
 
@@ -45,11 +45,11 @@ def explain_answer(url: str, final_url: str, status: int, body: bytes) -> str:
     if status in {401, 403}:
         return f"{host} refuses {url} ({status}{words}). {_why_refused(said)}"
     if status == 407:
-        return f"The proxy wants a name and a password ({status}). Set HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
+        return f"The proxy requires a username and password ({status}). Set HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
     if status == 429:
-        return f"{host} had too many requests from this address ({status}). {_LATER}"
+        return f"{host} received too many requests from this address ({status}). {_LATER}"
     if status >= 500:
-        return f"{host} is out of order ({status}{words}). {_LATER}"
+        return f"{host} has a server error ({status}{words}). {_LATER}"
     return f"{host} answers {url} with status {status}{words}. Open the handle in a browser and check it."
 
 
@@ -65,7 +65,7 @@ _SILENCES = (
     (
         "ProxyError",
         (
-            "The proxy gives no way to {host} ({reason}). "
+            "The proxy could not connect to {host} ({reason}). "
             "Check HTTPS_PROXY and HTTP_PROXY, or add the host to NO_PROXY."
         ),
     ),
@@ -78,14 +78,14 @@ _SILENCES = (
     ),
     (
         "ConnectionRefusedError",
-        "{host} accepts no connection. Check the handle's host and port, or try again in a while.",
+        "{host} refused the connection. Check the handle's host and port, or try again later.",
     ),
     (
         "TooManyRedirects|InvalidSchema|InvalidURL|MissingSchema",
-        "{host} sends {url} to where nothing can be fetched ({reason}). Check the handle.",
+        "{url} redirects to an address that cannot be downloaded ({reason}). Check the handle.",
     ),
-    ("Timeout", "{host} fell silent, {times}. Check the network, or try again in a while."),
-    ("", "The connection to {host} broke off, {times} ({reason}). Try again in a while."),
+    ("Timeout", "{host} stopped responding ({times}). Check the network, or try again later."),
+    ("", "The connection to {host} was lost ({times}; {reason}). Try again later."),
 )
 
 
@@ -106,7 +106,7 @@ def explain_silence(url: str, error: BaseException, tries: int) -> str:
         host=_host(getattr(getattr(error, "request", None), "url", None) or url),  # redirects lead elsewhere
         url=url,
         reason=getattr(causes[-1], "verify_message", "") or _short(causes[-1]),
-        times=f"{tries} times in a row" if tries > 1 else "at the first try",
+        times=f"{tries} attempts" if tries > 1 else "1 attempt",
     )
 
 
@@ -125,16 +125,16 @@ def explain_content(url: str, final_url: str, head: bytes) -> str:
     """
     host = _host(final_url)
     if "tfhub-redirect=true" in final_url:
-        return f"{url} was never moved to Kaggle, so it is gone. {_FIND}"
+        return f"{url} was never moved to Kaggle and no longer exists. {_FIND}"
     if _PAGE.match(head):
-        where = host if host == _host(url) else f"{_host(url)} sends you to {host}, which"
+        where = host if host == _host(url) else f"{_host(url)} redirects to {host}, which"
         return (
-            f"{where} gives a web page instead of the model's archive. If it is the login page of a network "
+            f"{where} returned a web page instead of the model's archive. If it is a login page of a network "
             f"or proxy, log in with a browser; else check the handle {url}."
         )
     if not head:
-        return f"{host} gives an empty answer to {url}. {_LATER}"
-    return f"What {host} gives for {url} is no tar archive (it starts with {head[:16]!r}). Check the handle."
+        return f"{host} returned an empty response for {url}. {_LATER}"
+    return f"{host} returned something that is not a tar archive for {url}. Check the handle."
 
 
 def explain_disk(path: str, error: OSError) -> str:
@@ -148,21 +148,19 @@ def explain_disk(path: str, error: OSError) -> str:
         return no_space(path, error.strerror or "no space left")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         owner = owner_of(path)
-        whose = f", which belongs to {owner}" if owner else ""
+        whose = f", owned by {owner}" if owner else ""
         at = f" ({error.filename})" if error.filename else ""
         return (
-            f"{error.strerror}{at} in the cache {path}{whose}. "
-            "Choose a directory of your own: %hub_cache ~/.cache/tfhub_modules"
+            f"Cannot write to {path}{at}: {error.strerror}{whose}. "
+            "Use your own directory: %hub_cache ~/.cache/tfhub_modules"
         )
-    where = f" at {error.filename}" if error.filename else ""
-    return (
-        f"The cache {path} fails{where}: {error.strerror or error}. Choose another with %hub_cache LOCATION."
-    )
+    where = f"{error.filename} in the cache {path}" if error.filename else f"the cache {path}"
+    return f"Cannot use {where}: {error.strerror or error}. Choose another with %hub_cache LOCATION."
 
 
 def no_space(path: str, why: str) -> str:
     """Words for a disk that cannot take the model."""
-    return f"The disk of {path} is too full for the model ({why}). Free space, or set another cache."
+    return f"Not enough disk space at {path}: {why}. Free space, or set another cache."
 
 
 def owner_of(path: str) -> str:
@@ -184,7 +182,7 @@ _FIND = "Look for its successor at https://www.kaggle.com/models."
 def _why_missing(url: str) -> str:
     path = urlsplit(url).path.strip("/")
     if any(path == name or path.startswith(f"{name}/") for name in _WITHDRAWN):
-        return f"It was withdrawn from tfhub.dev in March 2024 and cannot be had any more. {_FIND}"
+        return f"It was withdrawn from tfhub.dev in March 2024 and is no longer available. {_FIND}"
     if _host(url) in _HUB_HOSTS:
         return f"Check publisher, name and version, or whether its publisher has withdrawn it. {_FIND}"
     return "Check publisher, name and version."
@@ -192,10 +190,13 @@ def _why_missing(url: str) -> str:
 
 def _why_refused(said: str) -> str:
     if "Signature" in said or "Expired" in said:
-        return f"The address that the host itself signed is not valid, which is the host's fault. {_LATER}"
+        return (
+            "The host's signed download link is invalid or expired; "
+            f"this is a problem on the host's side. {_LATER}"
+        )
     return (
-        "A gated model wants consent on its page, a private one wants an account; "
-        "a refusal of a public model passes after a while."
+        "Gated models need you to accept the terms on the model's page, private ones an account. "
+        "For a public model, try again later."
     )
 
 
@@ -251,7 +252,7 @@ def offline_error(handle: Handle, cache: str, damage: str | None) -> HubMagicErr
     if alike:
         cached = f"Cached under similar names: {', '.join(alike)}"
     else:
-        cached = f"None of its {len(models)} models has a similar name" if models else "It is empty"
+        cached = f"None of its {len(models)} models has a similar name" if models else "The cache is empty"
     return NotCachedError(
         f"{handle} is not in the cache {cache}, and offline mode is on. {cached}. {_REMEDY}."
     )

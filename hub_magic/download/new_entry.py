@@ -149,13 +149,13 @@ def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions)
         except (ArchiveDamagedError, RestartError) as error:
             if attempt == _ATTEMPTS:
                 raise DownloadError(
-                    f"The archive of {handle} arrived damaged {attempt} times: {error}. "
-                    "Try another network, or tell whoever runs the host."
+                    f"The download of {handle} failed {attempt} times: {error}. "
+                    "Try another network, or report it to the host."
                 ) from error
-            options.notice(f"The archive of {handle} did not arrive whole: {error}. Downloading it again.")
+            options.notice(f"The download of {handle} failed: {error}. Downloading it again.")
         except ArchiveRefusedError as error:
             raise DownloadError(
-                f"The archive of {handle} is refused: {error}. Tell whoever runs the host."
+                f"The archive of {handle} is unsafe ({error}) and was not unpacked. Report it to the host."
             ) from error
         else:
             return received
@@ -260,7 +260,7 @@ def have_in_bucket(
             folder = stack.enter_context(open_folder(cache))
             return folder, look_at(folder, handle.folder)
 
-        with options.bar(f"Asking for {cache}", None) as bar:
+        with options.bar(f"Checking {cache}", None) as bar:
             folder, found = run_aside(look, adding(bar, quiet=1))
         if found.is_whole:
             return path, 0
@@ -285,7 +285,7 @@ def have_in_bucket(
 
 def _show_other(bar: DownloadBar, handle: Handle, entry: BucketEntry) -> None:
     holder = entry.holder
-    who = f"process {holder.pid} on {holder.host}" if holder else "another machine"
+    who = f"process {holder.pid} on {holder.host}" if holder else "another computer"
     sent = sum(file.size for file in entry.scratch_files())
     bar.show(sent, title=f"{who} is fetching {title_of(handle)}")
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import DownloadError
+from ..quantities import size
 from .decode import Digests
 from .http import Body, Facts, PassingError, RetryPolicy, Source, Web
 from .pieces import Piece, Pieces, StoppedError
@@ -203,7 +204,7 @@ class Transfer:
                 self._pieces.end_with(piece)
             else:
                 missing = self._pieces.total - piece.position
-                raise hand.body.broken_off(f"it ended {missing:,} bytes before its end")
+                raise hand.body.broken_off(f"it ended with {size(missing)} missing")
 
     def _keep(self, body: Body) -> None:
         with self._lock:

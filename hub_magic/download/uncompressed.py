@@ -59,7 +59,7 @@ def named_folder(handle: Handle, retries: RetryPolicy | None = None) -> str:
         web.close()
     if answer.status_code == 404:
         raise DownloadError(
-            f"{url.netloc} has no bucket folder of {handle} (404). {_INSTEAD}, or check its name."
+            f"{url.netloc} has no bucket folder for {handle} (404). {_INSTEAD}, or check its name."
         )
     if answer.status_code >= 400:
         raise DownloadError(explain_answer(handle.text, handle.text, answer.status_code, body))
@@ -81,7 +81,7 @@ def _check_readable(handle: Handle, folder: str) -> None:
         is_there = any(gfile.exists(f"{folder}/{name}") for name in _GRAPHS) or gfile.isdir(folder)
     except (tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError) as error:
         raise DownloadError(
-            f"The bucket folder {folder} of {handle} may not be read by this kernel. {_INSTEAD}, or log in."
+            f"The bucket folder {folder} of {handle} is not readable for this kernel. {_INSTEAD}, or log in."
         ) from error
     except tf.errors.OpError as error:
         why = str(error).strip().partition("\n")[0][:200]
@@ -89,4 +89,4 @@ def _check_readable(handle: Handle, folder: str) -> None:
             f"The bucket folder {folder} of {handle} cannot be read: {why}. {_INSTEAD}."
         ) from error
     if not is_there:
-        raise DownloadError(f"The bucket folder {folder} of {handle} holds nothing. {_INSTEAD}.")
+        raise DownloadError(f"The bucket folder {folder} of {handle} is empty. {_INSTEAD}.")

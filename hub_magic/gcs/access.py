@@ -231,7 +231,7 @@ def _why_not_tensorflow(location: str) -> str:
     except (tf.errors.UnauthenticatedError, tf.errors.PermissionDeniedError):
         # It keeps an empty token as long as the process lives once it has found no credentials.
         return (
-            "TensorFlow opened gs:// before there were credentials, and does not look again. "
+            "TensorFlow opened gs:// before there were credentials, and does not check again. "
             f"Restart the kernel and run %hub_cache {location} before the first load."
         )
     except tf.errors.UnimplementedError:

@@ -42,7 +42,7 @@ class Identity(Fact):
     source: str = ""
 
     def __str__(self) -> str:
-        return self.account or f"the {self.kind} credentials of {self.source or 'this machine'}"
+        return self.account or f"the {self.kind} credentials of {self.source or 'this computer'}"
 
     @property
     def suits_tensorflow(self) -> bool:
@@ -140,7 +140,9 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(". ") if lines else type(error).__name__
 
 
-ASK_OWNER = "Ask the bucket's owner for the role roles/storage.objectUser on it, or log in as somebody else."
+ASK_OWNER = (
+    "Ask the bucket's owner for the role roles/storage.objectUser on it, or log in with another account."
+)
 
 
 class BucketError(SettingError):
@@ -187,35 +189,39 @@ def refusals_in_words(location: str, act: str, who: str = "") -> Iterator[None]:
         status = int(error.response.status_code)
         raise BucketError(_words(location, act, who, status, error), status) from error
     except DataCorruption as error:
-        raise BucketError(f"What {location} gave is damaged: {first_line(error)}. Try again.") from error
+        raise BucketError(
+            f"The data received from {location} is damaged: {first_line(error)}. Try again."
+        ) from error
     except (requests.RequestException, TransportError) as error:
         raise BucketError(_silence(location, error)) from error
     except GoogleAuthError as error:
         raise BucketError(
-            f"Google Cloud does not take the credentials found here: {first_line(error)[:200]}. "
-            f"{login_remedy()}."
+            f"Google Cloud does not accept the credentials: {first_line(error)[:200]}. {login_remedy()}."
         ) from error
 
 
 def _words(location: str, act: str, who: str, status: int, error: BaseException) -> str:
     whom = f" by {who}" if who else ""
     if status >= 500:
-        return f"{location} cannot be {act}: the storage is out of order ({status}). Try again in a while."
+        why = f"Google Cloud Storage has a server error ({status})"
+        return f"{location} cannot be {act}: {why}. Try again later."
     known = {
         401: f"cannot be {act}{whom}: the credentials are not accepted. {login_remedy()}.",
         403: f"may not be {act}{whom}. {ASK_OWNER}",
-        404: f"cannot be {act}: it is not there. Check the bucket's name.",
-        412: "was changed by somebody else at the same moment. Run it again.",
-        429: f"cannot be {act}: the storage had too many requests. Try again in a minute.",
+        404: f"cannot be {act}: it does not exist. Check the bucket's name.",
+        412: "was changed by another process at the same time. Try again.",
+        429: f"cannot be {act}: Google Cloud Storage received too many requests. Try again in a minute.",
     }
-    other = f"cannot be {act}: {first_line(error)[:200]}. See whether the console opens it."
+    other = (
+        f"cannot be {act}: {first_line(error)[:200]}. Check that you can open it in the Google Cloud console."
+    )
     return f"{location} {known.get(status, other)}"
 
 
 def _silence(location: str, error: BaseException) -> str:
     text = repr(error)
     if "ProxyError" in text or "Tunnel connection failed" in text:
-        why, remedy = "the proxy gives no way to it", "Check https_proxy"
+        why, remedy = "the proxy could not connect to it", "Check https_proxy"
     elif "CERTIFICATE_VERIFY_FAILED" in text:
         why, remedy = (
             "its certificate is not trusted",
@@ -225,4 +231,4 @@ def _silence(location: str, error: BaseException) -> str:
         why, remedy = "it does not answer", "Check the network"
     else:
         why, remedy = "it cannot be reached", "Check the network; in a Kaggle notebook, turn Internet on"
-    return f"Google Cloud Storage was asked for {location}, but {why}. {remedy}."
+    return f"Cannot reach Google Cloud Storage for {location}: {why}. {remedy}."

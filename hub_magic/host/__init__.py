@@ -123,7 +123,7 @@ class ModelHost:
             bind, port = self._address
             raise HostError(
                 f"Cannot listen on {bind} port {port}: {error.strerror}. "
-                "Give another port (0 takes a free one) or an address of this machine."
+                "Give another port (0 picks a free one) or an address of this computer."
             ) from error
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         self._server = server

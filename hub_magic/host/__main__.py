@@ -56,12 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "directory", help="holds models as PUBLISHER/NAME/VERSION/ folders or PUBLISHER/NAME/VERSION.tar.gz"
     )
-    parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 takes a free one")
+    parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 picks a free one")
     parser.add_argument(
         "--bind",
         metavar="ADDRESS",
         default="127.0.0.1",
-        help="listen on this address; default: 127.0.0.1, for this machine only; 0.0.0.0 is for every other",
+        help="listen on this address; default: 127.0.0.1, for this computer only; 0.0.0.0 for all others",
     )
     parser.add_argument(
         "--gcs",

@@ -136,7 +136,7 @@ class Catalog:
             inner = prefix + path.name
             real = Path(os.path.realpath(path))
             if not real.is_relative_to(self.root):
-                raise PermissionError(errno.EACCES, "A link leads out of the served folder", inner)
+                raise PermissionError(errno.EACCES, "A link leads outside the served folder", inner)
             if str(real) in above:
                 raise OSError(errno.ELOOP, "A link leads to a folder above itself", inner)
             try:

@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
         if target.format:
             some = ", ".join(repr(model.handle) for model in models[:5]) or "nothing yet"
             text = (
-                f"{target.handle!r} is no model: a handle goes down to the version. Served below it: {some}."
+                f"{target.handle!r} is not a model: a handle ends with a version. Available below it: {some}."
             )
             self._send_text(HTTPStatus.NOT_FOUND, text + "\n")
         else:
@@ -122,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
             # No Location: tensorflow_hub reads the body only, and other clients cannot follow gs://.
             self._send_text(HTTPStatus.SEE_OTHER, model.bucket)
         else:
-            text = f"{model.handle!r} has no gs:// folder here. Load it compressed.\n"
+            text = f"{model.handle!r} has no gs:// folder on this host. Load it compressed.\n"
             self._send_text(HTTPStatus.NOT_FOUND, text)
 
     def _send_model_page(self, model: Model) -> None:

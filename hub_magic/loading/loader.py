@@ -131,12 +131,10 @@ class ModelLoader:
         route = self._plan.route
         if route == "localhost" and problem and device_in_scope():
             raise RouteError(
-                f"--via localhost cannot load {handle}: {problem}. Take --via relay, or leave it out."
+                f"--via localhost cannot load {handle}: {problem}. Use --via relay, or omit --via."
             )
         if route in {"bucket", "uncompressed"}:
-            raise RouteError(
-                f"--via {route} cannot load {handle}: it lies on this machine. Take --via relay."
-            )
+            raise RouteError(f"--via {route} cannot load {handle}: it is on this computer. Use --via relay.")
         return route
 
 

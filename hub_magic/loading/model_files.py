@@ -59,7 +59,7 @@ class ModelFiles(Fact):
     def needs_more_than_localhost(self) -> str:
         """Why the worker cannot do with variables read by this machine; "" where it can."""
         if not self.is_tf2:
-            return "it is in TF1 format, of which the worker reads every file itself"
+            return "it is in TF1 format, and the worker reads all of its files itself"
         if self.assets:
             return f"the worker reads its file {self.assets[0].name} itself"
         return ""
@@ -78,7 +78,7 @@ def find_model_files(directory: str | os.PathLike[str]) -> ModelFiles:
     except OSError as error:
         raise RouteError(f"The model in {root} cannot be read: {error}. Check its permissions.") from error
     if not files:
-        raise RouteError(f"{root} holds no files. Look for damage with %hub_cache --verify.")
+        raise RouteError(f"{root} holds no files. Check for damage with %hub_cache --verify.")
     return ModelFiles(str(root), is_tf2, files)
 
 

@@ -13,6 +13,7 @@ from ..errors import SettingError
 from ..facts import Fact
 from ..handles import Handle
 from ..locations import read_bucket
+from ..quantities import size
 from ..runtime import Runtime, detect_runtime
 from ..settings import CacheSetting, ModeSetting, read_cache, read_mode
 from ..store import open_store
@@ -129,17 +130,17 @@ def _judge(
         (
             "local",
             not remote,
-            "the worker cannot read this machine's disk" if remote else _why_local(runtime),
+            "the worker cannot read this computer's disk" if remote else _why_local(runtime),
         ),
         (
             "bucket",
             in_bucket and kind != "path",
-            "the worker reads the cache in the bucket" if in_bucket else "no bucket is set as the cache",
+            "the worker reads the cache in the bucket" if in_bucket else "the cache is not in a bucket",
         ),
         (
             "uncompressed",
             kind == "http" and not offline,
-            "the mode is offline" if offline else "the worker reads the host's bucket, where it has one",
+            "the mode is offline" if offline else "the worker reads the host's bucket, if it has one",
         ),
         (
             "relay",
@@ -149,15 +150,15 @@ def _judge(
         (
             "localhost",
             kind != "gs",
-            "this machine reads TF2 variables for the worker; for models without assets",
+            "this computer reads TF2 variables for the worker; only for models without assets",
         ),
     ]
 
 
 def _why_local(runtime: Runtime) -> str:
     if runtime.accelerator.kind == "none":
-        return "there is no accelerator here"
-    return f"the {runtime.accelerator.kind.upper()} is in this machine and reads its disk"
+        return "there is no accelerator"
+    return f"the {runtime.accelerator.kind.upper()} is in this computer and reads its disk"
 
 
 def _forced(via: str, possible: tuple[RouteReason, ...], excluded: tuple[RouteReason, ...]) -> RouteReason:
@@ -170,9 +171,9 @@ def _forced(via: str, possible: tuple[RouteReason, ...], excluded: tuple[RouteRe
     hint = (
         "Give one with --bucket gs://BUCKET/PATH."
         if via == "bucket"
-        else f"Leave --via out, or take {possible[0].route}."
+        else f"Omit --via, or use --via {possible[0].route}."
     )
-    raise SettingError(f"--via {via} cannot work here: {reason}. {hint}")
+    raise SettingError(f"--via {via} cannot be used: {reason}. {hint}")
 
 
 def _better(runtime: Runtime, location: str) -> str:
@@ -188,7 +189,7 @@ def _warnings(runtime: Runtime) -> tuple[str, ...]:
     if not build.remedy:
         return ()
     here = f"{build.package} {build.version}" if build.package else "no TensorFlow"
-    return (f"This machine has a TPU, but {here} cannot drive it. Run: {build.remedy}",)
+    return (f"This computer has a TPU, but {here} cannot use it. Run: {build.remedy}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +248,8 @@ def choose_mode(runtime: Runtime, location: str, free: int) -> tuple[str, str]:
     if runtime.is_remote:
         return (
             "uncompressed",
-            f"the worker at {', '.join(runtime.worker.endpoints)} cannot read this machine's disk",
+            f"the worker at {', '.join(runtime.worker.endpoints)} cannot read this computer's disk",
         )
     if 0 <= free < _LITTLE_SPACE:
-        return "uncompressed", f"only {free / 1e9:.1f} GB are free at {location}"
-    return "auto", f"models are read from this machine's disk, and {free / 1e9:.0f} GB are free at {location}"
+        return "uncompressed", f"only {size(free)} free at {location}"
+    return "auto", f"models are read from this computer's disk, with {size(free)} free at {location}"

@@ -124,7 +124,9 @@ def relay(
         RouteError: a worker is gone, can keep no files, or has others than were sent.
     """
     if not tasks:
-        raise RouteError("There is no remote worker to send to. Leave --via out: models load from this disk.")
+        raise RouteError(
+            "There is no remote worker to send models to. Omit --via: models load from this computer's disk."
+        )
     started = time.perf_counter()
     workers = tuple(WorkerFiles(task) for task in tasks)
     with worker_ops_at_once():
@@ -135,8 +137,8 @@ def relay(
             missing = copies.missing()
             if not copies.can_be_sent(missing):
                 raise RouteError(
-                    f"The workers can keep no files, neither at {plan.directory} nor in memory. "
-                    "Take --via bucket --bucket gs://BUCKET/PATH."
+                    f"The workers have no writable storage ({plan.directory}, memory). "
+                    "Use --via bucket --bucket gs://BUCKET/PATH."
                 )
             _copy_here(plan, copies.folder)
         sizes = [file.size for files in missing.values() for file in files]

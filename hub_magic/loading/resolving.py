@@ -88,14 +88,14 @@ class RouteResolver:
                     if self._plan.forced and route in {"bucket", "uncompressed"}:
                         raise RouteError(
                             f"--via {route} cannot load {handle}: {first_line(error)}. "
-                            "Leave --via out, or take relay."
+                            "Omit --via, or use --via relay."
                         ) from error
                     raise
                 self._tell(RouteLeft(handle, route, following, first_line(error)))
             else:
                 self._origins[path] = (handle, route)
                 return path
-        raise RouteError(f"No route is left for {handle}.")
+        raise RouteError(f"No route works for {handle}.")
 
     def _resolve_by(self, route: Route, handle: str) -> str:
         cache = self._plan.cache

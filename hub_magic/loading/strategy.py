@@ -16,19 +16,19 @@ from ..runtime import Runtime
 _MEANINGS = (
     (
         ("ConfigureDistributedTPU", "TPUs not found in the cluster", "No TPU platform found"),
-        "this TensorFlow cannot drive it",
+        "this TensorFlow cannot use it",
     ),
     (
         ("libtpu_lockfile", "already in use"),
-        "another process holds it; stop the other kernel, or restart this one",
+        "another process uses it; stop the other kernel, or restart this one",
     ),
     (
         ("Please provide a TPU Name",),
-        "no address of it is known; set TPU_NAME to grpc://ADDRESS:PORT",
+        "its address is unknown; set TPU_NAME to grpc://ADDRESS:PORT",
     ),
     (
         ("failed to connect", "connection refused", "deadline", "DNS resolution failed"),
-        "its worker does not answer; see whether the address is right and the TPU is running",
+        "its worker does not answer; check the address and whether the TPU is running",
     ),
 )
 
@@ -46,7 +46,7 @@ def connect_tpu(runtime: Runtime) -> Any:
     if runtime.tensorflow.remedy:
         build = " ".join(filter(None, (runtime.tensorflow.package, runtime.tensorflow.version)))
         raise RouteError(
-            f"This machine has a TPU, but {build or 'no TensorFlow'} cannot drive it. "
+            f"This computer has a TPU, but {build or 'no TensorFlow'} cannot use it. "
             f"Run: {runtime.tensorflow.remedy} and restart; or use the CPU with %%hub_tpu --no-init."
         )
     import tensorflow as tf
@@ -76,7 +76,7 @@ def _check_answers(address: str) -> None:
     except OSError as error:
         raise RouteError(
             f"The TPU at {address!r} does not answer ({error.strerror or error}). "
-            "See whether the address is right and the TPU is running; "
+            "Check the address and whether the TPU is running; "
             "or use the CPU with %%hub_tpu --no-init."
         ) from error
 
@@ -96,9 +96,7 @@ def named_strategy(name: str, names: dict[str, Any]) -> Any:
     import tensorflow as tf
 
     if name not in names:
-        raise SettingError(
-            f"--strategy {name}: there is no such name here. Make the strategy in an earlier cell."
-        )
+        raise SettingError(f"No variable {name!r} in the notebook. Create the strategy in an earlier cell.")
     strategy = names[name]
     if not isinstance(strategy, tf.distribute.Strategy):
         kind = type(strategy).__name__

@@ -141,8 +141,8 @@ class WorkerFiles:
                 yield
         except tf.errors.OpError as error:
             raise WorkerRefusedError(
-                f"The worker {self.task} cannot keep {path}: {_reason(error)}. "
-                "Take --via bucket --bucket gs://BUCKET/PATH."
+                f"The worker {self.task} cannot store {path}: {_reason(error)}. "
+                "Use --via bucket --bucket gs://BUCKET/PATH."
             ) from error
 
 
@@ -291,7 +291,7 @@ class WorkerCopies:
                     yield at, len(data), tensor_here(data)
         except OSError as error:
             raise RouteError(
-                f"{path} cannot be read: {error.strerror}. Look for damage with %hub_cache --verify."
+                f"{path} cannot be read: {error.strerror}. Check for damage with %hub_cache --verify."
             ) from error
 
     def _path(self, name: str) -> str:

@@ -111,7 +111,7 @@ class HubMagics(Magics):
                     use_legacy_keras()
             except HubMagicError as error:
                 # A disk that is not mounted today must not keep the magics away.
-                print(f"hub_magic: what was saved could not be set. {error}", file=sys.stderr)  # noqa: T201
+                print(f"hub_magic: the saved settings could not be applied. {error}", file=sys.stderr)  # noqa: T201
 
     def _set_mode(self, text: str) -> ModeSetting:
         """Set the mode; for `auto`, the one that suits this runtime."""
@@ -132,7 +132,7 @@ class HubMagics(Magics):
     @line_magic
     @takes(*options.MAGICS["hub_mode"])
     def hub_mode(self, line: str) -> ModeSetting | KerasSetting | None:
-        """How models are fetched: what is in force, or a new mode for every load from now on."""
+        """Show how models are fetched, or set a mode for every load from now on."""
         arguments = parse(self.hub_mode, line)
         check_keeping(arguments)
         if arguments.legacy_keras:
@@ -151,7 +151,7 @@ class HubMagics(Magics):
     @line_magic
     @takes(*options.MAGICS["hub_cache"])
     def hub_cache(self, line: str) -> Any:
-        """What is cached, and where: browse it, fetch models, cache elsewhere, and take care of it."""
+        """Show, fetch, remove, repair and move cached models, and choose where they are cached."""
         from .verbs import run_verb
 
         arguments = parse(self.hub_cache, line)
@@ -161,9 +161,9 @@ class HubMagics(Magics):
     @line_cell_magic
     @takes(*options.MAGICS["hub_tpu"])
     def hub_tpu(self, line: str, cell: str | None = None) -> LoadPlan | None:
-        """Run this cell with models loading so that the worker can read them.
+        """Run this cell with models loaded so that the worker can read them.
 
-        As a line, `%hub_tpu` tells what was detected, which route would be taken, and why; it runs nothing.
+        As a line, `%hub_tpu` shows what was detected, which route would be used, and why; it runs nothing.
         """
         from ..runtime import detect_runtime
         from .tpu import make_plan, tpu_cell
@@ -186,7 +186,7 @@ class HubMagics(Magics):
     @line_magic
     @takes(*options.MAGICS["hub_doctor"])
     def hub_doctor(self, line: str) -> Diagnosis | Report:
-        """Everything that commonly goes wrong here, each with its fix; .problems, .to_json(), .report()."""
+        """Check for common problems, and give a fix for each; .problems, .to_json(), .report()."""
         from .tpu import examine
 
         return examine(parse(self.hub_doctor, line), self.shell)

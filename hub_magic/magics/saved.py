@@ -36,9 +36,9 @@ def check_keeping(arguments: Namespace) -> None:
         SettingError: it is to be kept and forgotten, or to be loaded at every start and not kept.
     """
     if arguments.forget and arguments.persist:
-        raise SettingError("--persist and --forget are two things. Do one after the other.")
+        raise SettingError("--persist and --forget cannot be combined. Run them one after the other.")
     if arguments.autoload and not arguments.persist:
-        raise SettingError("--autoload says how to --persist. Give that as well.")
+        raise SettingError("--autoload only works with --persist. Add --persist.")
 
 
 class SavedSettings:
@@ -117,9 +117,9 @@ class SavedSettings:
         try:
             config = BaseJSONConfigManager(config_dir=str(self.path.parent)).get(_FILE)
         except (OSError, ValueError) as error:
-            raise SettingError(f"{self.path} cannot be read: {error}. Mend or remove that file.") from error
+            raise SettingError(f"{self.path} cannot be read: {error}. Fix or remove that file.") from error
         if not isinstance(config, dict):
-            raise SettingError(f"{self.path} holds no JSON object. Mend or remove that file.")
+            raise SettingError(f"{self.path} contains no JSON object. Fix or remove that file.")
         return config
 
     def _write(self, config: dict[str, Any]) -> None:

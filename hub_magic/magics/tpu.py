@@ -110,7 +110,7 @@ def choose_keras(
         SettingError: it comes too late for this session, or the line asks for two things.
     """
     if arguments.mode:
-        raise SettingError("A mode and --legacy-keras are two things. Do one after the other.")
+        raise SettingError("A mode and --legacy-keras cannot be combined. Run them one after the other.")
     if arguments.forget:
         saved.forget("legacy_keras")
         return None

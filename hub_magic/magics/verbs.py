@@ -37,11 +37,14 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
             chosen.remove("location")
     if len(chosen) > 1:
         words = " and ".join(name if name == "location" else f"--{name.replace('_', '-')}" for name in chosen)
-        raise SettingError(f"{words} are two things. Do one after the other.")
+        raise SettingError(f"{words} cannot be combined. Run them separately.")
     _check_belonging(arguments, chosen)
     check_keeping(arguments)
     if arguments.persist and not {*chosen} <= {"location", "move_to"}:
-        raise SettingError("--persist keeps a location. Give it without other options, or after them.")
+        raise SettingError(
+            "--persist saves a cache location: %hub_cache LOCATION --persist. "
+            f"It cannot be combined with --{chosen[0].replace('_', '-')}."
+        )
     if arguments.forget:
         saved.forget("cache")
     if chosen:
@@ -101,7 +104,8 @@ def _check_belonging(arguments: Namespace, chosen: list[str]) -> None:
     for name, owners in BELONGING.items():
         if getattr(arguments, name) not in (None, False) and not {*chosen}.intersection(owners):
             words = " or ".join(f"--{owner.replace('_', '-')}" for owner in owners)
-            raise SettingError(f"--{name.replace('_', '-')} says how to {words}. Give that as well.")
+            remedy = words if len(owners) == 1 else "one of them"
+            raise SettingError(f"--{name.replace('_', '-')} only works with {words}. Add {remedy}.")
 
 
 VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
@@ -145,7 +149,7 @@ def check_location(text: str) -> None:
     from ..runtime import detect_runtime
 
     runtime = detect_runtime()
-    access = with_bar(f"Asking for {location}", lambda _count: require_bucket(location, runtime=runtime))
+    access = with_bar(f"Checking {location}", lambda _count: require_bucket(location, runtime=runtime))
     if access.reader:
         print(f"The worker reads {location} as {access.reader}. {access.reader_remedy}")  # noqa: T201
 
@@ -157,7 +161,7 @@ def keep_bucket(text: str | None, saved: SavedSettings) -> str:
         SettingError: none was given, or it cannot be used.
     """
     if not text:
-        raise SettingError("--persist saves the bucket. Give it as well: --bucket gs://BUCKET/PATH.")
+        raise SettingError("--persist saves a bucket. Add the bucket: --bucket gs://BUCKET/PATH.")
     location = read_bucket(text, "--bucket", os.environ)
     check_location(location)
     saved.save("bucket", location)

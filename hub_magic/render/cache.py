@@ -50,9 +50,9 @@ def model_state(model: CachedModel) -> str:
     if model.damage:
         return f"damaged: {model.damage}"
     if model.holder:
-        word = "lock left" if holder_state(model.holder) == "dead" else "locked"
-        return f"{word} by process {model.holder.pid} on {model.holder.host}"
-    return "whole" if model.is_measured else ""
+        holder = f"process {model.holder.pid} on {model.holder.host}"
+        return f"stale lock ({holder})" if holder_state(model.holder) == "dead" else f"locked by {holder}"
+    return "OK" if model.is_measured else ""
 
 
 def _headline(scan: CacheScan) -> str:
@@ -92,7 +92,7 @@ _OTHERS = (
     Column("Size", is_number=True),
     Column("Files", is_number=True),
     Column("State"),
-    Column("Also cached here as"),
+    Column("Also in this cache as"),
 )
 
 
@@ -108,18 +108,18 @@ def machine_html(machine: MachineScan) -> str:
 
 def _machine_lines(machine: MachineScan) -> tuple[str, ...]:
     if not machine.others:
-        return ("Other caches on this machine hold no TensorFlow models.",)
-    twice = f"; {size(machine.twice)} of that is cached here as well" if machine.twice else ""
+        return ("Other caches on this computer contain no TensorFlow models.",)
+    twice = f"; {size(machine.twice)} of that is also in this cache" if machine.twice else ""
     total = size(sum(other.size for other in machine.others))
-    return (f"Other caches on this machine hold {plural(len(machine.others), 'model')}, {total}{twice}.",)
+    return (f"Other caches on this computer contain {plural(len(machine.others), 'model')}, {total}{twice}.",)
 
 
 def _machine_tables(machine: MachineScan) -> list[Table]:
-    return [("Elsewhere", _OTHERS, [_other_row(other) for other in machine.others])]
+    return [("Other caches", _OTHERS, [_other_row(other) for other in machine.others])]
 
 
 def _other_row(other: OtherModel) -> tuple[str, ...]:
-    state = "mounted" if other.kind == "mount" else "whole" if other.is_complete else "incomplete"
+    state = "mounted" if other.kind == "mount" else "OK" if other.is_complete else "incomplete"
     return (other.path, size(other.size), str(other.files), state, ", ".join(other.same_as))
 
 
@@ -185,7 +185,7 @@ def _saved_lines(scan: CacheScan) -> list[str]:
     if all(model.is_measured for model in scan.models):
         lines[0] += f", {size(scan.size)}"
     if len(scan.models) > _MOST:
-        lines.append(f"The first {_MOST} of them; %hub_cache --list gives all.")
+        lines.append(f"The first {_MOST} of them; %hub_cache --list shows all.")
     return lines
 
 

@@ -48,12 +48,13 @@ def _plan_lines(plan: Removal) -> tuple[str, ...]:
     if plan.going:
         first = (
             f"{plan.location}: {plural(len(plan.going), 'model')} to remove, which frees {size(plan.size)}; "
-            f"{size(plan.left)} would be left."
+            f"{size(plan.left)} of models stay."
         )
     else:
         first = f"{plan.location}: nothing to remove; the models take {size(plan.left)}."
     if 0 <= plan.goal < plan.left:
-        return first, f"That is more than {size(plan.goal)}: what is left is to be kept, or in use."
+        why = "the remaining models are protected by --keep or in use"
+        return first, f"Cannot get below {size(plan.goal)}: {why}."
     return (first,)
 
 
@@ -64,7 +65,9 @@ def _plan_tables(plan: Removal) -> list[Table]:
 def _done_lines(done: Removed) -> tuple[str, ...]:
     if not done.removed:
         return (f"{done.location}: nothing was removed.",)
-    freed = f"{size(done.freed)} freed, {size(done.expected)} expected"
+    freed = f"{size(done.freed)} freed"
+    if size(done.freed) != size(done.expected):
+        freed += f", {size(done.expected)} expected"
     return (f"{done.location}: {plural(len(done.removed), 'model')} removed; {freed}.",)
 
 
@@ -100,7 +103,7 @@ def copy_html(fact: CopyPlan | Copied) -> str:
 
 
 def _copy_headline(fact: CopyPlan | Copied) -> str:
-    there = f"; {plural(fact.there, 'model')} there already" if fact.there else ""
+    there = f"; {plural(fact.there, 'model')} already present" if fact.there else ""
     if isinstance(fact, Copied):
         count = plural(len(fact.copied), "model")
         return f"{fact.source} to {fact.target}: {count} copied, {size(fact.size)}{there}."
@@ -151,7 +154,7 @@ def _rows(models: FetchedModels) -> list[tuple[str, ...]]:
     return [
         (
             model.handle,
-            "was cached" if model.was_cached else size(model.bytes) if model.bytes else "",
+            "already cached" if model.was_cached else size(model.bytes) if model.bytes else "",
             "" if model.was_cached else f"{model.seconds:.1f} s",
             model.path,
         )
@@ -198,26 +201,26 @@ def _moving_lines(report: Move | Moved) -> tuple[str, ...]:
         return (f"{plural(len(report.going), 'model')} ({size(report.size)}) to move {where}.",)
     first = f"{plural(len(report.moved), 'model')} ({size(report.size)}) moved {where}."
     if report.failed:
-        return first, f"Not all could be moved, so the cache in force is still {report.location}."
+        return first, f"Not all could be moved, so the cache is still {report.location}."
     here = f"Models are cached at {report.target} from now on"
     if report.is_kept:
         setting = CacheSetting(report.target, "saved", CACHE_VARIABLE)
-        return first, f"{here}, which is saved in this IPython profile.", export_line(setting)
-    return first, f"{here}; %hub_cache --persist keeps that."
+        return first, f"{here}, saved in this IPython profile.", export_line(setting)
+    return first, f"{here}; %hub_cache --persist saves this."
 
 
 def _there(count: int) -> str:
-    return f", {count} had been there" if count else ""
+    return f", {count} already present" if count else ""
 
 
 def _tables(report: Report) -> list[Table]:
     if isinstance(report, AddedList):
         added = [(one.handle, size(one.size), one.source) for one in report.added]
         left = [(one.handle, one.file, one.reason) for one in report.left]
-        return [("Added", _ADDED, added), ("Left out", _REFUSED, left)]
+        return [("Added", _ADDED, added), ("Skipped", _REFUSED, left)]
     if isinstance(report, Export):
         exported = [(one.handle, one.file, size(one.size)) for one in report.exported]
-        return [("Exported", _ARCHIVES, exported), *choice_tables(("Left out", report.left))]
+        return [("Exported", _ARCHIVES, exported), *choice_tables(("Skipped", report.left))]
     if isinstance(report, Move):
         going = [(model.handle or model.folder, size(model.size)) for model in report.going]
         return [("To move", _MODELS, going), *choice_tables(("Kept", report.kept))]

@@ -52,13 +52,13 @@ def repaired_html(done: Repaired) -> str:
 
 
 def _verification_lines(found: Verification) -> tuple[str, ...]:
-    how = "read to the end" if found.is_deep else "checked by names and sizes"
+    how = "checked byte by byte" if found.is_deep else "checked by names and sizes"
     count = plural(len(found.checked), "model")
     damaged = f"{len(found.damaged)} damaged" if found.damaged else "none damaged"
     others = f", {plural(len(found.problems), 'other problem')}" if found.problems else ""
     first = f"{found.location}: {count} {how}, {damaged}{others}."
     if found.damaged or found.problems:
-        return first, "%hub_cache --repair takes away what the dead left, and downloads damaged models again."
+        return first, "Fix with: %hub_cache --repair"
     return (first,)
 
 
@@ -73,19 +73,19 @@ def _verification_tables(found: Verification) -> list[Table]:
 
 def _repair_lines(plan: Repair) -> tuple[str, ...]:
     fetching = f"{plural(len(plan.fetching), 'damaged model')} to download again"
-    return (f"{plan.location}: {fetching}, {plural(len(plan.sweeping), 'leftover')} to take away.",)
+    return (f"{plan.location}: {fetching}, {plural(len(plan.sweeping), 'leftover')} to clean up.",)
 
 
 def _repair_tables(plan: Repair) -> list[Table]:
     return [
         ("To download again", _DAMAGED, _damaged_rows(plan.fetching)),
-        ("To take away", _PROBLEMS, _problem_rows(plan.sweeping)),
-        ("Cannot be mended here", _PROBLEMS, _problem_rows(plan.left)),
+        ("To clean up", _PROBLEMS, _problem_rows(plan.sweeping)),
+        ("Cannot be repaired", _PROBLEMS, _problem_rows(plan.left)),
     ]
 
 
 def _repaired_lines(done: Repaired) -> tuple[str, ...]:
-    swept = f"{plural(len(done.swept), 'leftover')} taken away ({size(done.freed)} freed)"
+    swept = f"{plural(len(done.swept), 'leftover')} cleaned up ({size(done.freed)} freed)"
     checked = f"{plural(done.checked, 'model')} checked, {len(done.fetched)} downloaded again"
     return (f"{done.location}: {checked}, {swept}.",)
 
@@ -93,15 +93,15 @@ def _repaired_lines(done: Repaired) -> tuple[str, ...]:
 def _repaired_tables(done: Repaired) -> list[Table]:
     return [
         ("Downloaded again", _DAMAGED, _damaged_rows(done.fetched)),
-        ("Taken away", _PROBLEMS, _problem_rows(done.swept)),
-        ("Still wrong", _PROBLEMS, _problem_rows(done.left)),
+        ("Cleaned up", _PROBLEMS, _problem_rows(done.swept)),
+        ("Not repaired", _PROBLEMS, _problem_rows(done.left)),
     ]
 
 
 def _checked_row(one: Checked) -> tuple[str, ...]:
     recorded = f"record of {plural(one.recorded, 'file')}" if one.recorded else "no record of its download"
     tensors = one.unread or (str(one.tensors) if one.tensors else "")
-    return (_name(one), size(one.size), recorded, tensors, one.damage or "whole")
+    return (_name(one), size(one.size), recorded, tensors, one.damage or "OK")
 
 
 def _damaged_rows(damaged: Sequence[Checked]) -> list[tuple[str, ...]]:

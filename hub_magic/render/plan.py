@@ -19,7 +19,7 @@ _HOSTS = {
     "terminal": "a terminal",
     "script": "a script",
 }
-_COLUMNS = (Column("Route"), Column("Taken"), Column("Why"))
+_COLUMNS = (Column("Route"), Column("Order"), Column("Why"))
 
 
 def plan_text(plan: LoadPlan) -> str:
@@ -39,27 +39,26 @@ def cell_line(plan: LoadPlan) -> str:
     if first.route == "local":
         return plain(f"%%hub_tpu: {first.reason}, so the cell runs as it is.")
     if plan.forced:
-        return plain(f"%%hub_tpu: models load by the route {first.route}, as told: {first.reason}.")
+        return plain(f"%%hub_tpu: models load using the route you chose ({first.route}): {first.reason}.")
     others = ", ".join(one.route for one in plan.routes[1:])
     return plain(
-        f"%%hub_tpu: models load by the route {first.route}: {first.reason}; where that fails, {others}."
+        f"%%hub_tpu: models load using the route {first.route}: {first.reason}; if that fails, {others}."
     )
 
 
 def left_line(event: RouteLeft) -> str:
     """What is said when a route gives way to the next."""
-    return plain(
-        f"{event.handle}: {event.route} did not work ({event.reason}), so {event.next_route} is tried."
-    )
+    reason = event.reason.partition(". ")[0]
+    return plain(f"{event.handle}: {event.route} did not work, using {event.next_route} ({reason}).")
 
 
 def loads_line(loads: Sequence[ModelLoaded]) -> str:
     """What is said at the end of a cell: how many models were loaded where, and by which routes."""
-    places = ", ".join(dict.fromkeys(load.worker or "this machine" for load in loads))
+    places = ", ".join(dict.fromkeys(load.worker or "this computer" for load in loads))
     routes = dict.fromkeys(load.route for load in loads)
     ways = "; ".join(_way(route, [load for load in loads if load.route == route]) for route in routes)
     memory = sum(load.memory for load in loads)
-    kept = f"; their files take {size(memory)} of memory here and on each worker" if memory else ""
+    kept = f"; their files use {size(memory)} of memory on this computer and each worker" if memory else ""
     return plain(f"{plural(len(loads), 'model')} loaded on {places} ({ways}){kept}")
 
 
@@ -78,18 +77,13 @@ def runtime_line(runtime: Runtime) -> str:
 
 
 def _lines(plan: LoadPlan) -> tuple[str, ...]:
-    seen = f"Seen: {', '.join(plan.runtime.signals)}." if plan.runtime.signals else ""
-    lines = (*plan.warnings, runtime_line(plan.runtime), seen, plan.better and f"Better: {plan.better}")
+    lines = (*plan.warnings, runtime_line(plan.runtime), plan.better and f"Better: {plan.better}")
     return tuple(line for line in lines if line)
 
 
 def _rows(plan: LoadPlan) -> list[tuple[str, str, str]]:
-    taken = [
-        (one.route, "if needed" if index else "first", one.reason) for index, one in enumerate(plan.routes)
-    ]
-    if plan.forced:
-        taken[0] = (plan.routes[0].route, "as told", plan.routes[0].reason)
-    return [*taken, *((one.route, "no", one.reason) for one in plan.excluded)]
+    taken = [(one.route, str(index), one.reason) for index, one in enumerate(plan.routes, 1)]
+    return [*taken, *((one.route, "-", one.reason) for one in plan.excluded)]
 
 
 def _accelerator(runtime: Runtime) -> str:
@@ -98,7 +92,7 @@ def _accelerator(runtime: Runtime) -> str:
         return "no accelerator"
     name = f"a {found.generation + ' ' if found.generation else ''}{found.kind.upper()}"
     chips = f" of {plural(found.chips, 'chip')}" if found.kind == "tpu" and found.chips else ""
-    return name + chips + ("" if found.visible or runtime.is_remote else " that cannot be seen")
+    return name + chips + ("" if found.visible or runtime.is_remote else " that is not visible")
 
 
 def _worker(runtime: Runtime) -> str:
@@ -106,5 +100,5 @@ def _worker(runtime: Runtime) -> str:
     if worker.kind == "remote":
         return f"its worker is remote ({', '.join(worker.endpoints) or worker.job})"
     if worker.kind == "multi-host":
-        return f"its workers are several machines ({', '.join(worker.endpoints)})"
-    return "models are read from this machine's disk"
+        return f"its workers are several computers ({', '.join(worker.endpoints)})"
+    return "models are read from this computer's disk"

@@ -32,7 +32,7 @@ def mode_lines(setting: ModeSetting) -> tuple[str, ...]:
     """What the mode is, and who set it."""
     if not setting.is_known:
         return (
-            f"{setting.value}: tensorflow_hub knows no such mode and would take every URL for a file path.",
+            f"{setting.value} is not a valid mode; tensorflow_hub would treat URLs as file paths.",
             f"{_origin(setting)} Set one of {', '.join(MODES)} with %hub_mode.",
         )
     lines = (f"{setting.value}: {_MEANINGS[setting.value]}.", _origin(setting))
@@ -42,9 +42,9 @@ def mode_lines(setting: ModeSetting) -> tuple[str, ...]:
 def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
     """Where the cache is, and who set it."""
     if open_store(setting.value).is_remote:
-        meaning = "Models are cached in this bucket, where every machine with access to it finds them."
+        meaning = "Models are cached in this bucket, where every computer with access to it finds them."
     elif setting.source == "default":
-        meaning = "Temporary files may be cleaned away; %hub_cache ~/.cache/tfhub_modules keeps them."
+        meaning = "Temporary files may be deleted; %hub_cache ~/.cache/tfhub_modules keeps them."
     else:
         meaning = "Models are cached in this directory."
     return (setting.value, f"{_origin(setting)} {meaning}")
@@ -52,8 +52,8 @@ def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
 
 def keras_lines(setting: KerasSetting) -> tuple[str, ...]:
     """Which Keras tf.keras is, and who asked for it."""
-    meaning = "Models of tf.keras take hub.KerasLayer; `import keras` is Keras 3 still."
-    return ("tf.keras is Keras 2, as tf_keras has it.", f"{_origin(setting)} {meaning}")
+    meaning = "Models of tf.keras accept hub.KerasLayer; `import keras` is still Keras 3."
+    return ("tf.keras is Keras 2, from tf_keras.", f"{_origin(setting)} {meaning}")
 
 
 def export_line(setting: Setting) -> str:
@@ -88,7 +88,7 @@ def _lines(setting: Shown) -> tuple[str, ...]:
 def _origin(setting: Setting) -> str:
     return {
         "default": "This is the library's default.",
-        "variable": f"Set by the variable {setting.name}.",
+        "variable": f"Set for this session ({setting.name}).",
         "flag": f"Set by the flag {setting.name}.",
         "saved": f"Saved in this IPython profile with --persist ({setting.name}).",
     }[setting.source]

@@ -10,7 +10,7 @@ const COLUMNS = {
 const KEYS = Object.keys(COLUMNS);
 const LARGEST_FIRST = ["size", "downloaded", "used"];
 const FIELDS = [...KEYS, "id", "handle", "version", "note"];
-const STATES = { whole: "Whole", damaged: "Damaged", locked: "Locked", loaded: "In use" };
+const STATES = { whole: "OK", damaged: "Damaged", locked: "Locked", loaded: "In use" };
 const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB"];
 const AGES = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60]];
 
@@ -115,7 +115,7 @@ class Store {
 	// A promise of the kernel's answer.
 	ask(message) {
 		const ask = ++this.count;
-		const late = () => this.tell("say", "The kernel does not answer yet: it is busy, or not running.");
+		const late = () => this.tell("say", "Waiting for the kernel…");
 		return new Promise((resolve, reject) => {
 			this.asked.set(ask, { resolve, reject, timer: setTimeout(late, 1500) });
 			this.model.send({ ...message, ask });
@@ -259,7 +259,7 @@ class View {
 		this.count = muted("");
 		const field = (label, properties) => h("input", { type: "text", spellcheck: false, placeholder: label, "aria-label": label, ...properties });
 		this.filter = field("Filter by name or handle", { type: "search", oninput: () => this.search() });
-		this.handle = field("Handle of a model to fetch");
+		this.handle = field("Model URL, e.g. https://tfhub.dev/google/yamnet/1");
 		this.picked = h("div.hm-picked", { role: "group", "aria-label": "Selected models" });
 		this.details = h("section", { "aria-label": "Details" });
 		this.problems = h("details.hm-problems");
@@ -292,7 +292,7 @@ class View {
 
 	copier(label, what) {
 		const copy = async () => navigator.clipboard.writeText(what());
-		const sorry = () => this.say("This page may not copy. Select the text and copy it by hand.");
+		const sorry = () => this.say("The browser blocked copying. Select the text and press Ctrl+C.");
 		return button("Copy", () => copy().then(() => this.say("Copied."), sorry), { "aria-label": label });
 	}
 
@@ -326,7 +326,7 @@ class View {
 		KEYS.forEach((key, i) => this.heads[i].setAttribute("aria-sort", key !== this.column ? "none" : this.isUp ? "ascending" : "descending"));
 		text(this.count, this.words.length ? `${number(this.list.length)} of ${number(all)}` : "");
 		this.empty.hidden = this.list.length > 0;
-		text(this.empty, all ? "No model's name or handle has that." : "Nothing is cached here yet. What hub.load downloads, or Fetch, appears in this table.");
+		text(this.empty, all ? `No models match "${this.filter.value}".` : "No models cached yet. Models you load with hub.load or fetch above appear here.");
 		this.draw();
 	}
 
@@ -493,7 +493,7 @@ class View {
 			this.picked.append(
 				h("span", null, this.label, this.amount),
 				button("Verify", act("verify")),
-				button("Verify deeply", act("verify", { deep: true }), { title: "Read every file to its end" }),
+				button("Verify contents", act("verify", { deep: true }), { title: "Reads every byte; takes a while" }),
 				this.repair,
 				button("Remove…", () => this.askRemoval(), null, ".hm-danger"));
 		}
@@ -540,7 +540,7 @@ class View {
 	}
 
 	askSize() {
-		const field = h("input", { value: "5 GB", "aria-label": "Size that the models may take" });
+		const field = h("input", { value: "5 GB", "aria-label": "Cache size" });
 		const problem = h("p.hm-danger", { role: "alert" });
 		const onsubmit = async (event) => {
 			event.preventDefault();
@@ -548,11 +548,11 @@ class View {
 			if (reply) this.confirm(reply.plan);
 			else text(problem, this.status.textContent);
 		};
-		this.open("Prune to a size",
+		this.open("Free up space",
 			h("form", { onsubmit },
-				h("p", null, "The models used last longest ago go, until the others take at most ", field),
+				h("p", null, "Remove the least recently used models until the cache takes at most ", field),
 				problem,
-				this.answers(h("button.hm-button", { type: "submit" }, "Show what would go"))));
+				this.answers(h("button.hm-button", { type: "submit" }, "Preview"))));
 	}
 
 	confirm(plan) {
@@ -561,10 +561,10 @@ class View {
 			this.ask({ do: "carry out", plan: plan.number });
 		};
 		const { count, kept_count: stay } = plan;
-		this.open(count ? `Remove ${plural(count, "model")}?` : "Nothing to remove",
+		this.open(count ? `Remove ${plural(count, "model")}?` : `Nothing to remove: the models take ${size(plan.left)}.`,
 			count && lines(plan.going, count, size),
-			count && h("p", null, `This frees ${size(plan.size)}; ${size(plan.left)} are left.`),
-			stay && h("p", null, "What stays, and why:"),
+			count && h("p", null, `Frees ${size(plan.size)}; ${size(plan.left)} of models stay. This cannot be undone; hub.load downloads them again.`),
+			stay && h("p", null, "Kept:"),
 			stay && lines(plan.kept, stay, String),
 			this.answers(count && button("Remove", act, null, ".hm-danger.hm-main")));
 	}
@@ -586,21 +586,21 @@ class View {
 		const { location, mode, count, looked, free, disk, problems, troubles } = data.header;
 		const bytes = rows.size.reduce((sum, one) => sum + Math.max(one, 0), 0);
 		const damaged = rows.state.filter((state) => state === "damaged").length;
-		const rest = looked < count ? `${number(looked)} looked at so far` : damaged && `${number(damaged)} damaged`;
+		const rest = looked < count ? "measuring sizes…" : damaged && `${number(damaged)} damaged`;
 		text(this.path, location);
-		text(this.facts, [plural(count, "model"), size(bytes), `${mode} mode`, rest].filter(Boolean).join(" · "));
+		text(this.facts, [plural(count, "model"), looked >= count && size(bytes), `downloads: ${mode}`, rest].filter(Boolean).join(" · "));
 		text(this.free, free < 0 ? "" : `${size(free)} free`);
 		this.disk.hidden = disk <= 0 || free < 0;
 		const [models, others] = this.disk.children;
 		models.style.width = `${(100 * bytes) / disk}%`;
 		others.style.width = `${(100 * Math.max(disk - free - bytes, 0)) / disk}%`;
-		this.disk.title = `Of ${size(disk)} on the disk, the models take ${size(bytes)}, and ${size(free)} are free.`;
+		this.disk.title = `Disk: ${size(disk)}; models: ${size(bytes)}; free: ${size(free)}.`;
 		this.problems.hidden = !troubles;
 		const told = JSON.stringify(problems);
 		if (told === this.told) return; // or the focus would be lost
 		this.told = told;
 		this.problems.replaceChildren(
-			h("summary", null, `${plural(troubles, "problem")} beside the models`),
+			h("summary", null, plural(troubles, "other problem")),
 			lines(problems.map((one) => [`${one.kind}: ${one.where}: ${one.reason}`, one.size]), troubles, (bytes) => bytes && size(bytes)),
 			button("Repair", () => this.ask({ do: "repair" })));
 	}

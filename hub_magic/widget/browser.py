@@ -251,7 +251,7 @@ class CacheBrowser:
         """The models meant, as they were at the last look."""
         if not which:
             if not self.selection:
-                raise NotCachedError("No model is selected. Select one in the view, or name it.")
+                raise NotCachedError("No model is selected. Select one in the table, or give its name.")
             return self.selection
         words = [one if isinstance(one, str) else one.folder for one in which]
         known = {model.folder: model for model in self._survey.scan().models}

@@ -26,6 +26,8 @@ from .messages import Browser, Messages
 from .rows import Patch, Rows, shown
 
 _STATIC = Path(__file__).parent.parent / "static"
+# Kinds of problems that the view names in other words.
+_KINDS = {"partial download": "unfinished download", "orphan": "leftover", "no descriptor": "unknown model"}
 
 Answer = Callable[[Any], object]
 
@@ -43,7 +45,7 @@ class CacheView(anywidget.AnyWidget):
 
     _esm = _STATIC / "browser.js"
     _css = _STATIC / "browser.css"
-    data = traitlets.Dict(help="what is shown; made when it is asked for").tag(
+    data = traitlets.Dict(help="what is shown; made when it is first read").tag(
         sync=True, to_json=lambda _value, view: view.snapshot()
     )
 
@@ -214,7 +216,7 @@ def _lasting(scan: CacheScan) -> list[Problem]:
 
 def _problem(problem: Problem) -> dict[str, Any]:
     return {
-        "kind": problem.kind,
+        "kind": _KINDS.get(problem.kind, problem.kind),
         "where": shown(problem.handle or problem.name),
         "reason": shown(problem.reason),
         "size": problem.size,

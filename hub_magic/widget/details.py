@@ -90,7 +90,7 @@ def load_line(model: CachedModel) -> str:
 def _look(model: CachedModel) -> tuple[dict[str, int], SavedModelFacts, str]:
     """Sizes of its files, what it says of itself, and why that is not known, or ""."""
     if open_store(model.path).is_remote:
-        return {}, SavedModelFacts(), "It is in a bucket, where its files are not read."
+        return {}, SavedModelFacts(), "Files in a bucket are not read."
     sizes = {name: facts.st_size for name, facts in regular_files(model.path).items()}
     if "saved_model.pb" not in sizes:
         return sizes, SavedModelFacts(), ""
@@ -163,13 +163,16 @@ def removed_line(done: Removed) -> str:
 
 def verified_line(found: Verification) -> str:
     """What a check found, to be announced."""
-    first = f"Checked {plural(len(found.checked), 'model')}: "
+    first = f"Checked {plural(len(found.checked), 'model')}"
+    if not found.checked:
+        return "There are no models to check."
     if not found.damaged:
-        return f"{first}nothing speaks against {'it' if len(found.checked) == 1 else 'them'}."
+        return f"{first}: no damage found."
     one = found.damaged[0]
     name = shown(one.model.name)
-    more = f", and {len(found.damaged) - 1} more" if len(found.damaged) > 1 else ""
-    return f"{first}{len(found.damaged)} damaged. {name}: {shown(one.damage)}{more}."
+    more = f" and {len(found.damaged) - 1} more" if len(found.damaged) > 1 else ""
+    verb = "is" if len(found.damaged) == 1 else "are"
+    return f"{first}; {len(found.damaged)} {verb} damaged: {name} ({shown(one.damage)}){more}."
 
 
 def repaired_line(done: Repaired) -> str:
@@ -178,16 +181,19 @@ def repaired_line(done: Repaired) -> str:
     if done.fetched:
         parts.append(f"{plural(len(done.fetched), 'model')} downloaded again")
     if done.swept:
-        parts.append(f"{plural(len(done.swept), 'leftover')} taken away, which freed {size(done.freed)}")
+        parts.append(f"{plural(len(done.swept), 'leftover')} cleaned up, which freed {size(done.freed)}")
+    told = [f"Repaired: {'; '.join(parts)}."] if parts else []
     if done.left:
         one = done.left[0]
         more = f" (and {len(done.left) - 1} more)" if len(done.left) > 1 else ""
-        parts.append(f"not mended: {shown(one.handle or one.name)}: {shown(one.reason, 400)}{more}")
-    return f"Repaired: {'; '.join(parts)}." if parts else "There was nothing to repair."
+        told.append(f"Could not repair {shown(one.handle or one.name)}: {shown(one.reason, 400)}{more}.")
+    return " ".join(told) or "There was nothing to repair."
 
 
 def _stayed(kept: Iterable[Choice]) -> str:
-    first, *others = [f"{shown(choice.model.name)} stays: {shown(choice.reason)}" for choice in kept]
+    first, *others = [
+        f"{shown(choice.model.name)} was not removed: {shown(choice.reason)}" for choice in kept
+    ]
     return f"{first}{f' (and {len(others)} more)' if others else ''}."
 
 

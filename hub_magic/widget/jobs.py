@@ -18,6 +18,7 @@ State = Literal["running", "done", "failed", "cancelled"]
 
 # Seconds between two reports, which is as often as a bar need move.
 _PACE = 0.1
+INTERNAL_ERROR = "Internal error in hub_magic; details are in the kernel log. Please report it."
 
 
 class CancelledError(BaseException):
@@ -115,7 +116,7 @@ class Job:
     def run(self, act: Callable[[Job], str]) -> None:
         """Carry the act out; what it returns is announced."""
         state: State = "failed"
-        text = f"{self.title}: stopped by a fault of hub_magic's own."
+        text = f"{self.title}: {INTERNAL_ERROR}"
         try:
             text = act(self)
             state = "done"

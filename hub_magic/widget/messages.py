@@ -17,7 +17,7 @@ from ..handles import parse_handle
 from ..progress import Progress, no_progress
 from ..quantities import plural
 from .details import details_data, removal_data, removed_line, repaired_line, verified_line
-from .jobs import Job, Jobs
+from .jobs import INTERNAL_ERROR, Job, Jobs
 from .rows import Rows, shown
 
 if TYPE_CHECKING:
@@ -129,14 +129,14 @@ class Messages:
             return
         act = self._acts.get(str(message.get("do")))
         if act is None:
-            self._reply(message, {"error": "This page asks for something that this kernel does not know."})
+            self._reply(message, {"error": "This view is out of date. Run the cell again."})
         elif message["do"] in _SLOW:
             threading.Thread(target=self._do, args=(act, message), name="hub_magic: ask", daemon=True).start()
         else:
             self._do(act, message)
 
     def _do(self, act: Act, message: Message) -> None:
-        reply: Reply = {"error": "A fault of hub_magic's own; the kernel's log has it."}
+        reply: Reply = {"error": INTERNAL_ERROR}
         try:
             reply = act(message)
         except (HubMagicError, OSError) as error:
@@ -174,7 +174,7 @@ class Messages:
     def _carry_out(self, message: Message) -> Reply:
         plan = self._plans.pop(message.get("plan", 0), None)
         if plan is None:
-            raise NotCachedError("This plan is out of date. Ask for it again.")
+            raise NotCachedError("The cache has changed. Make the plan again.")
 
         def act(job: Job) -> str:
             job.total = plan.size
@@ -200,9 +200,7 @@ class Messages:
 
         def act(job: Job) -> str:
             was_cached = self._browser.fetch(handle.text, bar=job.bar).was_cached
-            return (
-                f"{shown(handle.text)} was in the cache." if was_cached else f"Fetched {shown(handle.text)}."
-            )
+            return f"Already cached: {shown(handle.text)}" if was_cached else f"Fetched {shown(handle.text)}."
 
         return self._start(f"Fetching {shown(handle.text)}", act, unit="bytes", subject=shown(handle.name))
 
@@ -217,9 +215,9 @@ class Messages:
 
     def _refresh(self, _message: Message) -> Reply:
         def act(_job: Job) -> str:
-            return f"Looked again: {plural(len(self._browser.refresh().models), 'model')}."
+            return f"Refreshed: {plural(len(self._browser.refresh().models), 'model')}."
 
-        return self._start("Looking again", act)
+        return self._start("Refreshing", act)
 
     def _cancel(self, message: Message) -> Reply:
         self._jobs.cancel(message.get("job"))
@@ -237,5 +235,5 @@ class Messages:
     def _chosen(self, message: Message) -> tuple[str, ...]:
         folders = self._folders(message)
         if not folders:
-            raise NotCachedError("What was chosen is no longer in the cache.")
+            raise NotCachedError("The selected models are no longer in the cache.")
         return folders

@@ -147,7 +147,7 @@ def _state(model: CachedModel, *, in_use: bool) -> tuple[str, str]:
     if model.holder:
         held = f"process {model.holder.pid} on {model.holder.host}"
         if holder_state(model.holder) == "dead":
-            return "locked", shown(f"left by {held}, which is gone")
+            return "locked", shown(f"stale lock: {held} is gone")
         return "locked", shown(f"held by {held}")
     if model.damage:
         return "damaged", shown(model.damage)

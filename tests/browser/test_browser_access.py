@@ -102,7 +102,7 @@ def test_by_keyboard_alone(page: NotebookPage):
         "Refresh",
         "Verify all",
         "Prune…",
-        "Handle of a model to fetch",
+        "Model URL, e.g. https://tfhub.dev/google/yamnet/1",
         "Fetch",
         "Cached models",
     ]
@@ -176,7 +176,7 @@ def test_names_for_screen_readers(page: NotebookPage):
         "status",
     ):
         assert words in snapshot, snapshot
-    assert page.view.get_by_role("img", name="on the disk, the models take").count() == 1
+    assert page.view.get_by_role("img", name="models:").count() == 1
 
 
 def test_hostile_text_is_text(notebook: Open, cache: Path):

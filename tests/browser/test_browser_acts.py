@@ -36,7 +36,7 @@ def test_pruning(page: NotebookPage, cache: Path):
 
 def test_cancelling_a_fetch(page: NotebookPage, cache: Path):
     with HaltingHost(files_of(3000)) as host:
-        page.view.get_by_role("textbox", name="Handle of a model to fetch").fill(f"{host.url}/google/spice/2")
+        page.view.get_by_role("textbox", name="Model URL").fill(f"{host.url}/google/spice/2")
         page.button("Fetch").click()
         host.is_halfway.wait()
         page.view.get_by_role("button", name="Cancel: Fetching").click()
@@ -48,9 +48,9 @@ def test_cancelling_a_fetch(page: NotebookPage, cache: Path):
 def test_a_handle_that_is_none(page: NotebookPage):
     page.button("Fetch").click()
     page.said("is empty")
-    page.view.get_by_role("textbox", name="Handle of a model to fetch").fill("https:///x")
+    page.view.get_by_role("textbox", name="Model URL").fill("https:///x")
     page.button("Fetch").click()
-    page.said("names no host")
+    page.said("contains no host")
 
 
 def test_repairing(notebook: Open, cache: Path):
@@ -63,7 +63,7 @@ def test_repairing(notebook: Open, cache: Path):
         page.view.locator("dl").get_by_text("saved_model.pb is missing").wait_for()
         page.button("Repair").click()
         page.said("Repaired: 1 model downloaded again.")
-    assert "Whole" in page.row("spice").inner_text()
+    assert "OK" in page.row("spice").inner_text()
     assert page.button("Repair").is_hidden()
     page.view.locator("dl").get_by_text("serving_default").wait_for()
     assert (entry / "saved_model.pb").exists()
@@ -77,7 +77,7 @@ def test_verifying(page: NotebookPage, cache: Path):
     assert "Damaged" in page.row("elmo").inner_text()
     page.row("nnlm-en-dim128").click()
     page.button("Verify").click()
-    page.said("Checked 1 model: nothing speaks against it.")
+    page.said("Checked 1 model: no damage found.")
 
 
 def test_refreshing(page: NotebookPage, cache: Path):
@@ -85,12 +85,12 @@ def test_refreshing(page: NotebookPage, cache: Path):
     (cache / f"{'0' * 40}.{'1' * 32}.tmp").mkdir()
     (cache / f"{'0' * 40}.{'1' * 32}.tmp" / "half").write_bytes(b"x" * 70)
     page.button("Refresh").click()
-    page.said("Looked again: 9 models.")
+    page.said("Refreshed: 9 models.")
     assert "new" in page.names()
-    page.view.get_by_text("1 problem beside the models").click()
-    assert "half download" in page.view.locator(".hm-problems").inner_text()
+    page.view.get_by_text("1 other problem").click()
+    assert "unfinished download" in page.view.locator(".hm-problems").inner_text()
     page.view.locator(".hm-problems").get_by_role("button", name="Repair").click()
-    page.said("1 leftover taken away, which freed 70 bytes")
+    page.said("1 leftover cleaned up, which freed 70 bytes")
     assert page.view.locator(".hm-problems").is_hidden()
     assert not list(cache.glob("*.tmp"))
 
@@ -101,7 +101,7 @@ def test_a_kernel_that_does_not_answer(page: NotebookPage):
     os.kill(process, signal.SIGSTOP)
     try:
         page.button("Refresh").click()
-        page.said("The kernel does not answer yet: it is busy, or not running.")
+        page.said("Waiting for the kernel…")
     finally:
         os.kill(process, signal.SIGCONT)
-    page.said("Looked again: 8 models.")
+    page.said("Refreshed: 8 models.")

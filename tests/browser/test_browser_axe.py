@@ -37,10 +37,10 @@ def test_axe_finds_nothing(notebook: Open, axe: str, cache: Path, theme: str, wi
         page = notebook(theme=theme, width=width)
         page.measured(len(MODELS))
         assert violations(page, axe) == []
-        page.view.get_by_role("textbox", name="Handle of a model to fetch").fill(f"{host.url}/google/spice/2")
+        page.view.get_by_role("textbox", name="Model URL").fill(f"{host.url}/google/spice/2")
         page.button("Fetch").click()
         host.is_halfway.wait()
-        page.view.get_by_text("1 problem beside the models").click()
+        page.view.get_by_text("1 other problem").click()
         page.row("elmo").click()
         page.row("yamnet").click(modifiers=["Control"])
         assert violations(page, axe) == []
@@ -52,7 +52,7 @@ def test_axe_finds_nothing(notebook: Open, axe: str, cache: Path, theme: str, wi
         assert violations(page, axe) == []
         page.page.keyboard.press("Escape")
         page.button("Prune…").click()
-        page.view.get_by_role("heading", name="Prune to a size").wait_for()
+        page.view.get_by_role("heading", name="Free up space").wait_for()
         assert violations(page, axe) == []
         page.page.keyboard.press("Escape")
         page.view.get_by_role("searchbox").fill("nothing of that name")

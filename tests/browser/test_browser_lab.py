@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def test_opening(page: NotebookPage, cache: Path):
     assert page.names() == BY_NAME
     assert page.view.locator(".hm-path").inner_text() == str(cache)
-    assert page.facts.inner_text() == "8 models · 2.6 MB · compressed mode · 1 damaged"
+    assert page.facts.inner_text() == "8 models · 2.6 MB · downloads: compressed · 1 damaged"
     assert "free" in page.view.locator(".hm-room").inner_text()
-    for word in ("3", "google", "374.8 kB", "Whole"):
+    for word in ("3", "google", "374.8 kB", "OK"):
         assert word in page.row("elmo").inner_text()
     assert (
         page.row("yamnet").locator("td").last.get_attribute("title") == "variables/variables.index is missing"
@@ -61,7 +61,10 @@ def test_removing(page: NotebookPage, cache: Path):
     page.button("Remove…").click()
     dialog.get_by_role("heading", name="Remove 2 models?").wait_for()
     assert "https://tfhub.dev/google/elmo/3" in dialog.inner_text()
-    assert "This frees 390.4 kB; 2.2 MB are left." in dialog.inner_text()
+    assert (
+        "Frees 390.4 kB; 2.2 MB of models stay. This cannot be undone; hub.load downloads them again."
+        in dialog.inner_text()
+    )
     dialog.get_by_role("button", name="Cancel").click()
     dialog.wait_for(state="hidden")
     assert entries(cache) == len(MODELS)
@@ -78,7 +81,7 @@ def test_removing(page: NotebookPage, cache: Path):
 @pytest.mark.ipywidgets7
 def test_fetching(page: NotebookPage, cache: Path):
     with HaltingHost(files_of(3000, graph=GRAPH, assets=1)) as host:
-        field = page.view.get_by_role("textbox", name="Handle of a model to fetch")
+        field = page.view.get_by_role("textbox", name="Model URL")
         field.fill(f"{host.url}/google/spice/2")
         field.press("Enter")
         host.is_halfway.wait()
@@ -91,7 +94,7 @@ def test_fetching(page: NotebookPage, cache: Path):
         host.go_on.set()
         page.said(f"Fetched {host.url}/google/spice/2.")
     assert page.view.get_by_role("progressbar").count() == 0
-    assert "Whole" in page.row("spice").inner_text()
+    assert "OK" in page.row("spice").inner_text()
     assert entries(cache) == len(MODELS) + 1
 
 
@@ -107,4 +110,4 @@ def test_a_page_loaded_anew(notebook: Open):
     page.row("elmo").and_(page.view.locator("[aria-selected=true]")).wait_for()
     assert page.names() == BY_NAME
     page.button("Refresh").click()
-    page.said("Looked again: 8 models.")
+    page.said("Refreshed: 8 models.")

@@ -67,7 +67,7 @@ def show(
     page.evaluate((REPOSITORY / "tests" / "rigs" / "vscode_page.js").read_text(), given)
     view = page.locator(".hub-magic")
     facts = view.locator(".hm-head > .hm-muted").filter(has_text=f"{count} models")
-    facts.filter(has_not_text="so far").wait_for()
+    facts.filter(has_not_text="measuring").wait_for()
     return view
 
 

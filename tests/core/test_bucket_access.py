@@ -217,7 +217,7 @@ def test_tensorflow_keeps_an_empty_token(storage: GcsStandIn, tmp_path: Path) ->
 
 def test_errors_are_ours(gcs: GcsStandIn) -> None:
     gcs.fail("permissions", status=503, times=100)
-    with pytest.raises(HubMagicError, match="out of order"):
+    with pytest.raises(HubMagicError, match="has a server error"):
         check_bucket("gs://models")
 
 

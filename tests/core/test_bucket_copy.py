@@ -102,7 +102,7 @@ def test_names_that_lead_out_of_the_folder_stay(gcs: GcsStandIn, tmp_path: Path)
     gcs.put(f"{TEAM}/{folder}/../../../evil", b"1")
     gcs.put(f"{TEAM}/{folder}/saved_model.pb", b"1")
     done = copy(TEAM, tmp_path / "back")
-    assert "none for a file" in done.kept[0].reason
+    assert "not a valid file name" in done.kept[0].reason
     assert not tree(tmp_path / "back")
 
 

@@ -68,7 +68,7 @@ def test_what_has_changed_or_is_at_work_stays(team: GcsStandIn) -> None:
     assert {choice.model.folder: choice.reason for choice in done.kept} == {
         folders[0]: "it has changed since the plan was made",
         folders[1]: "it is locked",
-        folders[2]: "it is gone already",
+        folders[2]: "it had already been deleted",
     }
 
 

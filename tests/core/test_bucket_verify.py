@@ -48,7 +48,7 @@ def test_a_quick_check_is_a_listing(gcs: GcsStandIn, handles: list[str]) -> None
     gcs.reset_counts()
     found = check(deep=False)
     assert [one.model.handle for one in found.damaged] == handles[:1]
-    assert "3 of 4 files are there" in found.damaged[0].damage
+    assert "3 of 4 files are present" in found.damaged[0].damage
     assert gcs.requests["list"] == 1
     done = plan_repair(found).execute()
     assert [one.model.handle for one in done.fetched] == handles[:1]
@@ -62,7 +62,7 @@ def test_a_deep_check_reads_every_file(gcs: GcsStandIn, handles: list[str]) -> N
     assert check(deep=False).damaged == ()
     found = check(deep=True)
     damaged = {one.model.handle: one.damage for one in found.damaged}
-    assert "variables.data-00000-of-00001 is not as it was downloaded" in damaged[handles[1]]
+    assert "variables.data-00000-of-00001 does not match its checksum" in damaged[handles[1]]
     plan_repair(found).execute()
     assert gcs.objects.get("models", name).data == content
 
@@ -77,7 +77,7 @@ def test_what_the_dead_left_is_taken_away(gcs: GcsStandIn, handles: list[str]) -
     for name in (f"{folder}.lock", f"{folder}.{holder.uid}.tmp/saved_model.pb"):
         gcs.objects.get("models", f"team/{name}").updated = "2026-01-01T00:00:00Z"
     done = plan_repair(check(deep=False)).execute()
-    assert {problem.kind for problem in done.swept} == {"lock", "half download"}
+    assert {problem.kind for problem in done.swept} == {"lock", "partial download"}
     assert not [name for name in gcs.names("models") if ".tmp" in name or name.endswith(".lock")]
     assert len(scan_cache(TEAM).models) == 2
 

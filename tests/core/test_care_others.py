@@ -32,7 +32,7 @@ def look(tmp_path: Path, env: dict[str, str]) -> MachineScan:
 def test_nothing_elsewhere(tmp_path: Path, env: dict[str, str]) -> None:
     machine = look(tmp_path, env)
     assert machine.others == ()
-    assert machine_text(machine).endswith("Other caches on this machine hold no TensorFlow models.")
+    assert machine_text(machine).endswith("Other caches on this computer contain no TensorFlow models.")
 
 
 def test_models_of_kagglehub_and_mounts_with_duplicates_marked(tmp_path: Path, env: dict[str, str]) -> None:

@@ -98,4 +98,7 @@ def test_nobody_waits_for_tensors(tmp_path: Path) -> None:
     shard.unlink()
     os.mkfifo(shard)
     (checked,) = verify(list_cache(str(tmp_path)), deep=True).checked
-    assert checked.damage == "variables/variables.data-00000-of-00001 is no plain file"
+    assert (
+        checked.damage
+        == "variables/variables.data-00000-of-00001 is not a regular file (socket, device or pipe)"
+    )

@@ -78,9 +78,9 @@ def test_the_strictest_reading_counts(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("nnlm", f"'nnlm' fits 2 cached models: {NNLM}, {NNLM[:-1]}3. Give one of them in full."),
-        ("nnlm-en-dim5", "'nnlm-en-dim5' fits 2 cached models"),
-        ("nmlm-en-dim50", f"Close to it: {NNLM}"),
+        ("nnlm", f"'nnlm' matches 2 cached models: {NNLM}, {NNLM[:-1]}3. Use the full handle."),
+        ("nnlm-en-dim5", "'nnlm-en-dim5' matches 2 cached models"),
+        ("nmlm-en-dim50", f"Similar: {NNLM}"),
         ("zzz", "'zzz' is not cached at"),
         ("", "'' is not cached at"),
         ("../cache", "'../cache' is not cached at"),
@@ -167,8 +167,8 @@ def test_locked_and_loaded_entries_are_kept_and_named(cache: Path) -> None:
     assert going(plan) == ["p/free/1"]
     assert kept(plan) == {
         "mine": f"locked (held by process {os.getpid()} on {os.uname().nodename})",
-        "dead": f"locked (left by process {NOBODY}, which is gone)",
-        "garbage": "locked (a lock that names no holder)",
+        "dead": f"locked (stale: process {NOBODY} is gone)",
+        "garbage": "locked (a lock that names no owner)",
         "loaded": "loaded in this kernel",
     }
     done = plan.execute()
@@ -209,8 +209,8 @@ def test_execute_refuses_what_has_changed_since(cache: Path) -> None:
     assert {choice.model.name: choice.reason for choice in done.kept} == {
         "grown": "it has changed since the plan was made",
         "replaced": "it has changed since the plan was made",
-        "gone": "it is gone already",
-        "linked": "it is no entry of this cache",
+        "gone": "it had already been deleted",
+        "linked": "it is not an entry of this cache",
         "locked": "locked by process 1 on far.example",
         "loaded": "loaded in this kernel",
     }
@@ -255,8 +255,8 @@ def test_what_belongs_to_somebody_else_is_kept_whole(cache: Path) -> None:
         check=False,
     )
     assert run.stdout.splitlines() == [
-        f"it cannot be removed: {entry} may not be written by you",
-        f"it cannot be removed: {inner}/variables may not be written by you",
+        f"it cannot be removed: you have no write permission for {entry}",
+        f"it cannot be removed: you have no write permission for {inner}/variables",
     ], run.stderr
     assert tree(cache) == before
 
@@ -362,7 +362,7 @@ def test_a_time_with_a_zone_in_a_descriptor_spoils_nothing(cache: Path) -> None:
 
 def test_prune_needs_a_rule(cache: Path) -> None:
     scan = scan_cache(str(cache))
-    with pytest.raises(SettingError, match="--prune needs to know what may go"):
+    with pytest.raises(SettingError, match="Say what to prune"):
         plan_prune(scan)
     with pytest.raises(SettingError, match="--keep-newest 0 keeps nothing"):
         plan_prune(scan, keep_newest=0)
@@ -422,7 +422,7 @@ def test_a_plan_made_by_hand_cannot_reach_outside(cache: Path, tmp_path: Path) -
         replace(model, folder="photos", path=f"{cache}/photos"),
     ):
         done = replace(plan, going=(replace(plan.going[0], model=bad),)).execute()
-        assert [choice.reason for choice in done.kept] == ["it is no entry of this cache"]
+        assert [choice.reason for choice in done.kept] == ["it is not an entry of this cache"]
     assert victim.exists()
     assert inside.exists()
 

@@ -126,11 +126,11 @@ def test_verify_and_repair_in_a_notebook(kernel: Kernel, host: FaultyHost) -> No
     assert "assets/vocab.txt is missing" in cell.text
     assert "<table" in cell.html
     cell = kernel.ok("%hub_cache --repair --dry-run")
-    assert cell.text.startswith(f"{cache}: 1 damaged model to download again, 1 leftover to take away.")
+    assert cell.text.startswith(f"{cache}: 1 damaged model to download again, 1 leftover to clean up.")
     assert half.exists()
     cell = kernel.ok("%hub_cache --verify --repair")
     assert cell.text.startswith(
-        f"{cache}: 1 model checked, 1 downloaded again, 1 leftover taken away (1.0 kB freed)."
+        f"{cache}: 1 model checked, 1 downloaded again, 1 leftover cleaned up (1.0 kB freed)."
     )
     assert cell.stderr == ""
     assert sorted(path.name for path in cache.iterdir()) == sorted(
@@ -140,9 +140,9 @@ def test_verify_and_repair_in_a_notebook(kernel: Kernel, host: FaultyHost) -> No
     assert "none damaged" in kernel.ok("%hub_cache --verify").text
     cell = kernel.ok(f"%hub_cache --repair {url}")
     assert "1 downloaded again" in cell.text
-    assert f"{DATA} is not as it was downloaded" in cell.text
+    assert f"{DATA} does not match its checksum" in cell.text
     assert "NotCachedError: 'nothing' is not cached" in kernel.run("%hub_cache --verify nothing").error
-    assert "--deep says how to --verify or --repair" in kernel.run("%hub_cache --list --deep").error
+    assert "--deep only works with --verify or --repair" in kernel.run("%hub_cache --list --deep").error
 
 
 @pytest.mark.kernel
@@ -166,7 +166,7 @@ def test_every_tensor_is_read_and_a_loaded_model_is_kept(tensorflow_kernel: Kern
         Path(f"{entry}.files.json").unlink()
         flip(entry)
         cell = tensorflow_kernel.ok("%hub_cache --verify --deep")
-        assert "variables/variables: its variables are not as they were written" in cell.text
+        assert "variables/variables: its variables do not match their checksum" in cell.text
         assert "no record of its download" in cell.text
         assert "1 downloaded again" in tensorflow_kernel.ok("%hub_cache --repair vocabulary").text
         tensorflow_kernel.ok(f"model = hub.load({url!r})")

@@ -58,8 +58,8 @@ def damages(found: Verification) -> dict[str, str]:
         (HUB_FORMAT, ""),
         ({"weights.h5": b"x", "labels.txt": b""}, ""),
         ({"saved_model.pbtxt": b"meta_graphs {}"}, ""),
-        ({**WHOLE, "saved_model.pb": GRAPH[:-2]}, "saved_model.pb is damaged: it ends too early"),
-        ({**WHOLE, "saved_model.pb": b"<html>"}, "saved_model.pb is damaged: it is no protocol buffer"),
+        ({**WHOLE, "saved_model.pb": GRAPH[:-2]}, "saved_model.pb is damaged: it is truncated"),
+        ({**WHOLE, "saved_model.pb": b"<html>"}, "saved_model.pb is damaged: it is not a protocol buffer"),
         ({**WHOLE, "saved_model.pb": b""}, "saved_model.pb is empty"),
         ({".DS_Store": b"x"}, "it holds no model, only hidden files"),
         ({"variables/variables.index": b"i"}, "saved_model.pb is missing"),
@@ -110,7 +110,7 @@ def test_only_a_deep_check_sees_changed_bytes(cache: Path, monkeypatch: pytest.M
     scan = scan_cache(str(cache))
     assert verify(scan).damaged == ()
     (one,) = verify(scan, deep=True).checked
-    assert one.damage == "variables/variables.data-00000-of-00001 is not as it was downloaded"
+    assert one.damage == "variables/variables.data-00000-of-00001 does not match its checksum"
     assert (one.recorded, one.size) == (3, 19)
 
 
@@ -277,8 +277,8 @@ def test_damage_without_a_known_origin_is_left_and_told(cache: Path) -> None:
     assert (plan.fetching, done.fetched, tree(cache)) == ((), (), before)
     assert sorted(problem.reason for problem in done.left) == [
         "is a link, which is not followed",
-        "saved_model.pb is empty; its descriptor does not say where it came from; remove it",
-        "saved_model.pb is empty; nothing says where it came from; remove it",
+        "saved_model.pb is empty; its descriptor file contains no handle; remove it",
+        "saved_model.pb is empty; its handle is unknown (no descriptor file); remove it",
     ]
 
 

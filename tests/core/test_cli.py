@@ -81,7 +81,7 @@ def test_fetch_list_resolve_and_remove(shell: Shell, host: FaultyHost) -> None:
     (fetched,) = shell.json("fetch", url)
     assert (fetched["handle"], fetched["was_cached"]) == (url, False)
     assert shell.run("resolve", url) == fetched["path"]
-    assert "was cached" in shell.run("fetch", url)
+    assert "already cached" in shell.run("fetch", url)
     data = shell.json("list")
     size = len(model(objects=False)) + 3
     assert [(m["handle"], m["size"], m["path"]) for m in data["models"]] == [(url, size, fetched["path"])]
@@ -113,7 +113,7 @@ def test_verify_and_repair(shell: Shell, host: FaultyHost) -> None:
     (entry / "assets/vocab.txt").write_bytes(b"hug")
     shell.run("verify")
     data = shell.json("verify", "--deep", status=1)
-    assert data["damaged"][0]["damage"] == "assets/vocab.txt is not as it was downloaded"
+    assert data["damaged"][0]["damage"] == "assets/vocab.txt does not match its checksum"
     assert "1 damaged model to download again" in shell.run("repair", "--deep", "--dry-run")
     assert "1 downloaded again" in shell.run("repair", url)
     assert shell.json("verify", "--deep", "model")["damaged"] == []
@@ -142,7 +142,7 @@ def test_list_all(shell: Shell) -> None:
     assert (other["path"], other["same_as"], other["is_complete"]) == (str(version), [NNLM], True)
     text = shell.run("list", "--all", KAGGLEHUB_CACHE=str(shell.home / "kaggle"))
     assert (
-        "Other caches on this machine hold 1 model, 19 bytes; 19 bytes of that is cached here as well."
+        "Other caches on this computer contain 1 model, 19 bytes; 19 bytes of that is also in this cache."
         in text
     )
 
@@ -157,7 +157,7 @@ def test_mode_for_eval(shell: Shell) -> None:
         == "COMPRESSED 1\n"
     )
     assert "unset HUB_MAGIC_OFFLINE" in shell.run("mode", "compressed", HUB_MAGIC_OFFLINE="1")
-    assert shell.run("mode", "auto").startswith("# auto: models are read from this machine's disk")
+    assert shell.run("mode", "auto").startswith("# auto: models are read from this computer's disk")
     assert shell.json("mode", "uncompressed")["lines"] == ["export TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED"]
 
 
@@ -165,13 +165,13 @@ def test_mode_for_eval(shell: Shell) -> None:
     ("words", "message"),
     [
         (["remove", "nnlm"], "hub-magic: 'nnlm' is not cached: the cache at {cache} is empty."),
-        (["prune"], "hub-magic: --prune needs to know what may go"),
+        (["prune"], "hub-magic: Say what to prune"),
         (["prune", "--max-size", "lots"], "hub-magic: 'lots' is not a size."),
         (["mode", "packed"], "hub-magic: There is no mode 'packed'."),
-        (["add", NNLM], "hub-magic: --add HANDLE PATH takes 2 words, not 1."),
+        (["add", NNLM], "hub-magic: --add HANDLE PATH takes 2 arguments, got 1."),
         (["list", "--cache", "s3://x"], "hub-magic: A cache cannot be at s3://."),
-        (["fetch", "nonsense"], "hub-magic: There is no 'nonsense': a handle without https:// is a path."),
-        (["resolve", "https://"], "hub-magic: The handle 'https://' names no host."),
+        (["fetch", "nonsense"], "hub-magic: 'nonsense' is not a local path. Use the full URL, e.g. https://"),
+        (["resolve", "https://"], "hub-magic: The handle 'https://' contains no host."),
     ],
 )
 def test_a_mistake_is_one_line_on_stderr(shell: Shell, words: list[str], message: str) -> None:
@@ -182,11 +182,11 @@ def test_a_mistake_is_one_line_on_stderr(shell: Shell, words: list[str], message
 
 def test_advice_is_in_the_shells_words(shell: Shell) -> None:
     (plant(shell.cache, NNLM) / "saved_model.pb").unlink()
-    assert "\nhub-magic repair takes away what the dead left" in shell.run("verify", status=1)
+    assert "\nFix with: hub-magic repair" in shell.run("verify", status=1)
     told = shell.run("resolve", "https://tfhub.dev/p/m/1", status=2, HUB_MAGIC_OFFLINE="1")
     assert 'eval "$(hub-magic mode compressed)"' in told
     told = shell.run("export", "nnlm", "it.tar", status=2)
-    assert told.endswith(f"Mend it first: hub-magic repair {NNLM}")
+    assert told.endswith(f"Repair it first: hub-magic repair {NNLM}")
     assert "Set another with --cache LOCATION." in shell.run("list", "--cache", __file__, status=2)
 
 

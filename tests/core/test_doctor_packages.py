@@ -164,7 +164,7 @@ def test_keras_3_and_the_layer(environment: Environment) -> None:
     assert found.fix == "export TF_USE_LEGACY_KERAS=1"
     environment.have(*BOTH, "keras")
     environment.set({"TF_USE_LEGACY_KERAS": "1"})
-    mended(environment, "hub.KerasLayer", "problem", says="asks for tf_keras, which is not installed")
+    mended(environment, "hub.KerasLayer", "problem", says="requires tf_keras, which is not installed")
 
 
 def test_a_tensorflow_that_cannot_drive_the_tpu(environment: Environment) -> None:
@@ -172,7 +172,7 @@ def test_a_tensorflow_that_cannot_drive_the_tpu(environment: Environment) -> Non
     environment.set({"COLAB_TPU_1VM": "1", "TPU_ACCELERATOR_TYPE": "v5e-1"})
     found = environment.look().the("runtime")
     assert found.state == "problem"
-    assert "TPU v5e, worker local; tensorflow-cpu 2.20.0 cannot drive it" in found.found
+    assert "TPU v5e, worker local; tensorflow-cpu 2.20.0 cannot use it" in found.found
     environment.do(found.fix)
     after = environment.look()
     assert after.the("runtime").state == "warning"  # no chip is seen, and no line puts one in

@@ -49,7 +49,7 @@ def test_a_hostile_environment(shell: Shell) -> None:
         assert secret not in text, secret
     assert "- **problem** models: 2 models" in text
     assert "https://<login>@models.example/team/model/1?token=<secret>" in text
-    assert "TFHUB_CACHE is read by nobody" in text
+    assert "TFHUB_CACHE is not a known variable" in text
     assert "~/models" in text
     assert "/home/<user>/" in text
 
@@ -60,7 +60,7 @@ def test_a_hostile_environment(shell: Shell) -> None:
         ("in /home/alice/models", "in ~/models"),
         ("in /home/alicent/models", "in /home/<user>/models"),
         (r"in C:\Users\Bob\models", r"in C:\Users\<user>\models"),
-        ("belongs to alice and", "belongs to <user> and"),
+        ("(owned by alice)", "(owned by <user>)"),
         ("malice and alice-springs", "malice and alice-springs"),
         ("https://alice@host/a", "https://<login>@host/a"),
         ("https://host/a@b/c", "https://host/<account>/c"),

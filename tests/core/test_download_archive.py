@@ -79,7 +79,7 @@ def test_sparse_file(tmp_path: Path) -> None:
 def test_without_the_mark_of_the_end(tmp_path: Path) -> None:
     data = tar([file("a", b"x" * 512)])[:1024]
     assert unpacked(gzipped(data), tmp_path / "model") == {"a": b"x" * 512}  # the CRC says that it is whole
-    with pytest.raises(ArchiveDamagedError, match="ends too soon"):
+    with pytest.raises(ArchiveDamagedError, match="is truncated"):
         unpacked(data, tmp_path / "plain")
 
 
@@ -116,9 +116,9 @@ WHOLE = tar([file("a", b"x")])
 
 HOSTILE = {
     "absolute name": (gzipped(tar([file("/etc/passwd", b"x")])), "absolute"),
-    "leads out": (gzipped(tar([file("../outside", b"x")])), "leads out"),
-    "leads out from within": (gzipped(tar([file("a/../../outside", b"x")])), "leads out"),
-    "folder that leads out": (gzipped(tar([folder("a/.."), file("a/x", b"x")])), "leads out"),
+    "leads out": (gzipped(tar([file("../outside", b"x")])), "is outside its folder"),
+    "leads out from within": (gzipped(tar([file("a/../../outside", b"x")])), "is outside its folder"),
+    "folder that leads out": (gzipped(tar([folder("a/.."), file("a/x", b"x")])), "is outside its folder"),
     "symbolic link": (gzipped(tar([special("a", tarfile.SYMTYPE, "/etc")])), "symbolic link"),
     "file through a link": (
         gzipped(tar([special("a", tarfile.SYMTYPE, "/tmp"), file("a/x", b"x")])),
@@ -128,25 +128,25 @@ HOSTILE = {
     "character device": (gzipped(tar([special("a", tarfile.CHRTYPE)])), "device"),
     "block device": (gzipped(tar([special("a", tarfile.BLKTYPE)])), "device"),
     "named pipe": (gzipped(tar([special("a", tarfile.FIFOTYPE)])), "pipe"),
-    "unknown kind": (gzipped(tar([special("a", b"Z")])), "unknown kind"),
-    "two of one name": (gzipped(tar([file("a", b"x"), file("./a", b"y")])), "there twice"),
-    "file where a folder is": (gzipped(tar([folder("a"), file("a", b"y")])), "there twice"),
-    "folder where a file is": (gzipped(tar([file("a", b"y"), folder("a")])), "there twice"),
-    "file below a file": (gzipped(tar([file("a", b"y"), file("a/b", b"y")])), "there twice"),
-    "no name": (gzipped(tar([file("./", b"y")])), "without a name|there twice"),
-    "nothing in it": (gzipped(tar([])), "no files|refers back"),
+    "unknown kind": (gzipped(tar([special("a", b"Z")])), "of an unknown type"),
+    "two of one name": (gzipped(tar([file("a", b"x"), file("./a", b"y")])), "occurs twice"),
+    "file where a folder is": (gzipped(tar([folder("a"), file("a", b"y")])), "occurs twice"),
+    "folder where a file is": (gzipped(tar([file("a", b"y"), folder("a")])), "occurs twice"),
+    "file below a file": (gzipped(tar([file("a", b"y"), file("a/b", b"y")])), "occurs twice"),
+    "no name": (gzipped(tar([file("./", b"y")])), "without a name|occurs twice"),
+    "nothing in it": (gzipped(tar([])), "no files|backward links"),
     "folders only": (gzipped(tar([folder("a")])), "no files"),
     "header without end": (long_header(1 << 40), "header of"),
-    "headers without end": (many_headers(5000), "cannot be read|no tar file"),
-    "negative size": (negative_size(), "negative|no tar file|cannot be read|no files"),
+    "headers without end": (many_headers(5000), "cannot be read|not a readable tar file"),
+    "negative size": (negative_size(), "negative|not a readable tar file|cannot be read|no files"),
     "broken header": (broken_header(tar([file("a", b"x"), file("b", b"y")]), 1), "header"),
-    "endless zeros": (gzipped(WHOLE + bytes(64 << 20)), "goes on after its end"),
+    "endless zeros": (gzipped(WHOLE + bytes(64 << 20)), "has data after its end"),
     "bytes after the end": (gzipped(WHOLE) + b"more", "after its end"),
-    "second archive cut short": (gzipped(WHOLE) + gzipped(WHOLE)[:20], "too soon"),
-    "wrong CRC": (gzipped(WHOLE)[:-8] + b"\0\0\0\0" + gzipped(WHOLE)[-4:], "not as they were written"),
-    "wrong length": (gzipped(WHOLE)[:-1] + b"\1", "not as they were written"),
-    "cut short": (gzipped(WHOLE)[:-1], "too soon"),
-    "tar cut short": (gzipped(tar([file("a", b"x" * 2000)])[:1500]), "too soon|no tar file"),
+    "second archive cut short": (gzipped(WHOLE) + gzipped(WHOLE)[:20], "is truncated"),
+    "wrong CRC": (gzipped(WHOLE)[:-8] + b"\0\0\0\0" + gzipped(WHOLE)[-4:], "checksum does not match"),
+    "wrong length": (gzipped(WHOLE)[:-1] + b"\1", "checksum does not match"),
+    "cut short": (gzipped(WHOLE)[:-1], "is truncated"),
+    "tar cut short": (gzipped(tar([file("a", b"x" * 2000)])[:1500]), "is truncated|not a readable tar file"),
 }
 
 
@@ -177,7 +177,7 @@ def test_bomb_is_refused_before_it_is_written(tmp_path: Path) -> None:
     member = tarfile.TarInfo("zeros")
     member.size = 1 << 40
     data = gzipped(member.tobuf() + bytes(1 << 20))
-    with pytest.raises(NoSpaceError, match="1,099,511,627,776"):
+    with pytest.raises(NoSpaceError, match=r"needs 1\.1 TB"):
         unpacked(data, tmp_path)
     assert not (tmp_path / "zeros").exists()
 

@@ -121,7 +121,7 @@ def test_proxy_with_a_login_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_proxy_that_gives_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyHost(b"") as proxy:  # it knows no CONNECT
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        with pytest.raises(DownloadError, match=r"proxy gives no way to behind\.invalid"):
+        with pytest.raises(DownloadError, match=r"proxy could not connect to behind\.invalid"):
             fetch("https://behind.invalid/a/b/1", location=str(tmp_path), retries=RETRIES)
-    with pytest.raises(DownloadError, match=r"proxy gives no way to behind\.invalid"):
+    with pytest.raises(DownloadError, match=r"proxy could not connect to behind\.invalid"):
         fetch("https://behind.invalid/a/b/1", location=str(tmp_path), retries=RETRIES)  # it is gone

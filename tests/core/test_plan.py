@@ -72,8 +72,8 @@ def test_the_users_word_wins() -> None:
     ("runtime", "via", "message"),
     [
         (LOCAL, "relay", "there is no remote worker"),
-        (REMOTE, "local", "the worker cannot read this machine's disk"),
-        (REMOTE, "bucket", "no bucket is set as the cache. Give one with --bucket"),
+        (REMOTE, "local", "the worker cannot read this computer's disk"),
+        (REMOTE, "bucket", "the cache is not in a bucket. Give one with --bucket"),
         (REMOTE, "pigeon", "There is no route 'pigeon'"),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_tensorflow_that_cannot_drive_the_tpu_is_said_first() -> None:
     plan = plan_load(KAGGLE, cache=DIRECTORY, mode=COMPRESSED)
     first = plan_text(plan).splitlines()[0]
     assert first == (
-        "This machine has a TPU, but tensorflow-cpu 2.20.0 cannot drive it. Run: pip install tensorflow-tpu==2.20.0"
+        "This computer has a TPU, but tensorflow-cpu 2.20.0 cannot use it. Run: pip install tensorflow-tpu==2.20.0"
     )
     assert "a v5e TPU of 8 chips" in plan_text(plan)
 
@@ -103,18 +103,18 @@ def test_in_words() -> None:
     plan = plan_load(REMOTE, cache=DIRECTORY, mode=COMPRESSED)
     text = plan_text(plan)
     assert "This is Colab with a TPU; its worker is remote (grpc://10.0.0.2:8470)." in text
-    assert "Seen: COLAB_TPU_ADDR=10.0.0.2:8470." in text
+    assert "Seen:" not in text
     assert "Better: %hub_cache gs://BUCKET/PATH" in text
     assert "<table" in plan_html(plan)
-    assert cell_line(plan).startswith("%%hub_tpu: models load by the route uncompressed: ")
-    assert cell_line(plan).endswith("where that fails, relay, localhost.")
+    assert cell_line(plan).startswith("%%hub_tpu: models load using the route uncompressed: ")
+    assert cell_line(plan).endswith("if that fails, relay, localhost.")
 
 
 @pytest.mark.parametrize(
     ("runtime", "location", "free", "mode", "reason"),
     [
-        (LOCAL, "/models", 80_000_000_000, "auto", "80 GB are free"),
-        (LOCAL, "/models", 500_000_000, "uncompressed", "only 0.5 GB are free"),
+        (LOCAL, "/models", 80_000_000_000, "auto", "80.0 GB free"),
+        (LOCAL, "/models", 500_000_000, "uncompressed", "only 500.0 MB free"),
         (REMOTE, "/models", 80_000_000_000, "uncompressed", "grpc://10.0.0.2:8470 cannot read"),
         (REMOTE, "gs://bucket", -1, "auto", "the cache is a bucket"),
     ],

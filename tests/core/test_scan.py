@@ -93,15 +93,15 @@ def test_problems_never_spoil_the_list(entry: Callable[..., Path], tmp_path: Pat
     assert scan.models[1].name == lone.name
     found = {(problem.name[:2], problem.kind): (problem.reason, problem.size) for problem in scan.problems}
     assert found == {
-        (lone.name[:2], "no descriptor"): ("nothing says which model it is", 0),
-        ("ab", "lock"): (f"left by process {2**22 + 1}, which is gone", 0),
-        ("ab", "half download"): ("a download that was never finished", 5),
+        (lone.name[:2], "no descriptor"): ("its handle is unknown (no descriptor file)", 0),
+        ("ab", "lock"): (f"stale: process {2**22 + 1} is gone", 0),
+        ("ab", "partial download"): ("an unfinished download", 5),
         ("01", "lock"): ("held by process 5 on far.example", 0),
-        ("02", "lock"): ("a lock that names no holder", 0),
-        ("03", "leftover"): ("a write that was never finished", 2),
-        ("04", "orphan"): ("the model it describes is gone", 12),
+        ("02", "lock"): ("a lock that names no owner", 0),
+        ("03", "leftover"): ("an unfinished write", 2),
+        ("04", "orphan"): ("the model it describes no longer exists", 12),
         ("05", "link"): ("is a link, which is not followed", 0),
-        ("06", "unreadable"): ("is not what its name says", 0),
+        ("06", "unreadable"): ("has the wrong type for its name", 0),
     }
 
 
@@ -120,7 +120,7 @@ def test_a_lock_that_a_killed_process_left(entry: Callable[..., Path], tmp_path:
     (tmp_path / f"{parse_handle(HANDLE).folder}.lock").write_text(lock_text(holder))
     entry()
     told = scan_text(scan_cache(str(tmp_path)))
-    assert f"lock left by process {holder.pid} on {holder.host}" in told
+    assert f"stale lock (process {holder.pid} on {holder.host})" in told
     assert "locked by" not in told
 
 

@@ -88,7 +88,7 @@ def test_a_directory_of_somebody_else(tmp_path: Path) -> None:
         check=True,
         timeout=60,
     )
-    assert f"writing to {theirs}, which belongs to root fails (Permission denied)" in done.stdout
+    assert f"cannot write to {theirs}, owned by root, (Permission denied)" in done.stdout
     assert "~/.cache/tfhub_modules" in done.stdout
     assert list(theirs.iterdir()) == []
 

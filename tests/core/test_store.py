@@ -187,7 +187,7 @@ def test_remove_keeps_what_is_used_changed_or_gone(filled: Store) -> None:
     assert {one.folder: reason for one, reason in kept} == {
         used.folder: "loaded in this kernel",
         changed.folder: "it has changed since the plan was made",
-        gone.folder: "it is gone already",
+        gone.folder: "it had already been deleted",
     }
     assert {one.folder for one in filled.scan().models} == {used.folder, changed.folder}
 

@@ -60,7 +60,10 @@ class TestFormats:
     def test_uncompressed_without_a_bucket(self, host):
         answer = ask(host.url, "/google/imagenet/mobilenet/2?tf-hub-format=uncompressed")
         assert answer.status == 404
-        assert answer.text == "'google/imagenet/mobilenet/2' has no gs:// folder here. Load it compressed.\n"
+        assert (
+            answer.text
+            == "'google/imagenet/mobilenet/2' has no gs:// folder on this host. Load it compressed.\n"
+        )
 
     def test_a_model_that_only_a_bucket_holds(self, host):
         assert ask(host.url, "/big/only/1?tf-hub-format=uncompressed").text == "gs://bucket/big"

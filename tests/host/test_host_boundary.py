@@ -81,7 +81,7 @@ def test_a_model_with_a_link_that_leads_out_is_refused_whole(open_folder):
             answer = ask(host.url, path)
             assert answer.status == 403
             assert answer.text == (
-                "'inner/1' cannot be served. A link leads out of the served folder (variables/key).\n"
+                "'inner/1' cannot be served. A link leads outside the served folder (variables/key).\n"
             )
 
 

@@ -101,7 +101,7 @@ def test_a_port_in_use(folder):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"hub_magic.host: Cannot listen on 127.0.0.1 port {port}: Address already in use. "
-        "Give another port (0 takes a free one) or an address of this machine.\n"
+        "Give another port (0 picks a free one) or an address of this computer.\n"
     )
 
 

@@ -156,8 +156,8 @@ def test_only_numbers_that_were_given_out_mean_anything(page: FrontEnd, kernel: 
 
 
 def test_what_is_no_request_is_answered(page: FrontEnd):
-    assert "does not know" in page.ask("__class__")["error"]
-    assert "does not know" in page.ask("answer")["error"]
+    assert "out of date. Run the cell again" in page.ask("__class__")["error"]
+    assert "out of date. Run the cell again" in page.ask("answer")["error"]
     page.post({"method": "custom", "content": "do: remove"})
     page.post({"method": "custom", "content": [1]})
     assert "re" in page.ask("hello")
@@ -200,8 +200,8 @@ def test_removing_asks_first(page: FrontEnd, kernel: Kernel, cache: Path):
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
     assert kernel.value("[model.name for model in browser.scan.models]") == ["nnlm-en-dim128"]
     # A plan is carried out once, and nobody can make one up.
-    assert "out of date" in page.ask("carry out", plan=plan["number"])["error"]
-    assert "out of date" in page.ask("carry out", plan=[])["error"]
+    assert "The cache has changed" in page.ask("carry out", plan=plan["number"])["error"]
+    assert "The cache has changed" in page.ask("carry out", plan=[])["error"]
 
 
 def test_a_model_that_is_being_downloaded_stays(page: FrontEnd, cache: Path):
@@ -244,11 +244,11 @@ def test_verifying(page: FrontEnd, cache: Path):
     entry = next(path for path in cache.glob("*.descriptor.txt") if "elmo" in path.read_text()).name[:40]
     (cache / entry / "saved_model.pb").write_bytes(GRAPH[:-9])
     job = page.act("verify")
-    assert job["text"].startswith("Checked 3 models: 2 damaged.")
+    assert job["text"].startswith("Checked 3 models; 2 are damaged: ")
     assert page.row("elmo")["state"] == "damaged"
     assert "saved_model.pb" in page.row("elmo")["note"]
     (cache / entry / "saved_model.pb").write_bytes(GRAPH)
-    assert "nothing speaks against it" in page.act("verify", rows=[page.number("elmo")])["text"]
+    assert page.act("verify", rows=[page.number("elmo")])["text"] == "Checked 1 model: no damage found."
     assert page.row("elmo")["state"] == "whole"
 
 
@@ -272,7 +272,7 @@ def test_problems_beside_the_models(page: FrontEnd, cache: Path):
     (cache / f"{'0' * 40}.{'1' * 32}.tmp" / "half").write_bytes(b"x" * 70)
     page.act("refresh")
     assert page.header["troubles"] == 1
-    assert page.header["problems"][0]["kind"] == "half download"
+    assert page.header["problems"][0]["kind"] == "unfinished download"
     assert page.header["problems"][0]["size"] == 70
 
 

@@ -128,7 +128,7 @@ def run_until_shown(kernel: Kernel, storage: GcsStandIn, code: str, words: str) 
 def test_whatever_lasts_shows_a_bar(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "kernel" / "work" / "here", range(2))
     storage.stall("permissions")
-    run_until_shown(bucket_kernel, storage, "%hub_cache gs://models/team", "Asking for gs://models/team")
+    run_until_shown(bucket_kernel, storage, "%hub_cache gs://models/team", "Checking gs://models/team")
     bucket_kernel.ok("%hub_cache here")
     for kind, code, words in (
         ("list", "%hub_cache --copy-to gs://models/team --dry-run", "Listing gs://models/team"),
@@ -137,7 +137,7 @@ def test_whatever_lasts_shows_a_bar(bucket_kernel: Kernel, storage: GcsStandIn, 
         ("list", "%hub_cache --list", "Listing gs://models/team"),
         ("list", "%hub_cache --verify", "Listing gs://models/team"),
         ("get", "%hub_cache --verify --deep", "Verifying"),
-        ("list", f"%hub_cache --resolve {handle_of(0)}", "Asking for gs://models/team"),
+        ("list", f"%hub_cache --resolve {handle_of(0)}", "Checking gs://models/team"),
         ("delete", f"%hub_cache --remove {handle_of(0)}", "Removing"),
     ):
         storage.stall(kind)

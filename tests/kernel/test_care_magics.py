@@ -26,14 +26,14 @@ def test_remove(kernel: Kernel, cache: Path) -> None:
     plant(cache, NNLM, size=2_000_000)
     plant(cache, f"{NNLM[:-1]}1", size=1_000_000)
     cell = kernel.ok("%hub_cache --remove dim50/2 --dry-run")
-    assert cell.text.startswith(f"{cache}: 1 model to remove, which frees 2.0 MB; 1.0 MB would be left.")
+    assert cell.text.startswith(f"{cache}: 1 model to remove, which frees 2.0 MB; 1.0 MB of models stay.")
     assert NNLM in cell.text
     assert "<table" in cell.html
     assert len(list(cache.iterdir())) == 4
     cell = kernel.ok("%hub_cache --remove dim50/2")
     (shown,) = [m["content"]["data"] for m in cell.messages if m["msg_type"] == "display_data"]
     assert "1 model to remove" in shown["text/plain"]
-    assert cell.text == f"{cache}: 1 model removed; 2.0 MB freed, 2.0 MB expected."
+    assert cell.text == f"{cache}: 1 model removed; 2.0 MB freed."
     assert len(list(cache.iterdir())) == 2
     kernel.ok("done = %hub_cache --remove nnlm")
     assert kernel.value("(done.freed, len(done.kept), [model.name for model in done.removed])") == (
@@ -49,7 +49,9 @@ def test_a_plan_is_kept_and_carried_out_later(kernel: Kernel, cache: Path) -> No
     lock(plant(cache, "https://tfhub.dev/p/locked/1", size=1_000_000, used=9))
     cell = kernel.ok("plan = %hub_cache --prune --max-size 3MB --dry-run\nplan")
     assert "2 models to remove" not in cell.text
-    assert cell.text.splitlines()[0].endswith("3 models to remove, which frees 3.0 MB; 2.0 MB would be left.")
+    assert cell.text.splitlines()[0].endswith(
+        "3 models to remove, which frees 3.0 MB; 2.0 MB of models stay."
+    )
     assert "locked (held by process" in cell.text
     assert len(list(cache.iterdir())) == 11
     data = json.loads(kernel.value("plan.to_json()"))
@@ -75,17 +77,17 @@ def test_prune_duplicates(kernel: Kernel, cache: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--remove nmlm", f"NotCachedError: 'nmlm' is not cached at {{cache}}. Cached are: {NNLM}."),
+        ("--remove nmlm", f"NotCachedError: 'nmlm' is not cached at {{cache}}. Cached models: {NNLM}."),
         ("--remove", "argument --remove: expected at least one argument"),
-        ("--prune", "SettingError: --prune needs to know what may go: --max-size 5GB, --older-than 30d,"),
+        ("--prune", "SettingError: Say what to prune: --max-size 5GB, --older-than 30d,"),
         ("--prune --max-size lots", "SettingError: 'lots' is not a size. Write it as 500MB, 5GB or 5GiB."),
         ("--prune --older-than 30", "SettingError: '30' is not a period. Write it as 12h, 30d, 4w or 1y."),
         ("--prune --keep-newest none", "argument --keep-newest: invalid int value: 'none'"),
         ("--prune --keep-newest 0", "SettingError: --keep-newest 0 keeps nothing. Give 1 or more."),
         ("--prune --max-size 0 --keep bert", "NotCachedError: 'bert' is not cached at {cache}."),
-        ("--max-size 5GB", "SettingError: --max-size says how to --prune. Give that as well."),
-        ("--list --dry-run", "SettingError: --dry-run says how to --remove or --prune"),
-        ("--remove nnlm --prune --max-size 0", "SettingError: --remove and --prune are two things."),
+        ("--max-size 5GB", "SettingError: --max-size only works with --prune. Add --prune."),
+        ("--list --dry-run", "SettingError: --dry-run only works with --remove or --prune"),
+        ("--remove nnlm --prune --max-size 0", "SettingError: --remove and --prune cannot be combined."),
     ],
 )
 def test_a_users_mistake_is_one_line_and_changes_nothing(

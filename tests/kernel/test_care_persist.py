@@ -23,7 +23,7 @@ def test_told_at_once_and_forgotten_at_once(kernel: Kernel) -> None:
     kernel.ok("%hub_mode uncompressed --persist")
     assert "Saved in this IPython profile" in kernel.ok("%hub_mode").text
     assert "Current: 'uncompressed'" in kernel.ok("%config HubMagics").stdout
-    assert "Set by the variable TFHUB_MODEL_LOAD_FORMAT" in kernel.ok("%hub_mode --forget").text
+    assert "Set for this session (TFHUB_MODEL_LOAD_FORMAT)" in kernel.ok("%hub_mode --forget").text
     assert "Current: 'uncompressed'" not in kernel.ok("%config HubMagics").stdout
     kernel.ok("%hub_cache models --persist")
     assert kernel.ok("%hub_cache --forget").text.startswith(str(kernel.home / "work/models"))
@@ -84,11 +84,14 @@ def test_the_default_is_what_is_in_force_when_nothing_is_kept(kernel: Kernel) ->
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("%hub_mode offline --autoload", "--autoload says how to --persist. Give that as well."),
-        ("%hub_cache here --autoload", "--autoload says how to --persist. Give that as well."),
-        ("%hub_cache --persist --forget", "--persist and --forget are two things."),
-        ("%hub_mode --persist --forget", "--persist and --forget are two things."),
-        ("%hub_cache --list --persist", "--persist keeps a location."),
+        ("%hub_mode offline --autoload", "--autoload only works with --persist. Add --persist."),
+        ("%hub_cache here --autoload", "--autoload only works with --persist. Add --persist."),
+        ("%hub_cache --persist --forget", "--persist and --forget cannot be combined."),
+        ("%hub_mode --persist --forget", "--persist and --forget cannot be combined."),
+        (
+            "%hub_cache --list --persist",
+            "--persist saves a cache location: %hub_cache LOCATION --persist. It cannot be combined with --list.",
+        ),
     ],
 )
 def test_a_users_mistake_is_one_line_and_changes_nothing(kernel: Kernel, line: str, message: str) -> None:

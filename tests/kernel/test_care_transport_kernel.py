@@ -58,7 +58,7 @@ def test_add_export_and_move(loaded: Kernel) -> None:
     assert not (work / "elsewhere").exists()
     cell = loaded.ok("%hub_cache --move-to elsewhere")
     assert (
-        f"Models are cached at {work / 'elsewhere'} from now on; %hub_cache --persist keeps that."
+        f"Models are cached at {work / 'elsewhere'} from now on; %hub_cache --persist saves this."
         in cell.text
     )
     assert loaded.value("__import__('os').environ['TFHUB_CACHE_DIR']") == str(work / "elsewhere")
@@ -72,7 +72,7 @@ def test_a_saved_setting_follows_the_move(loaded: Kernel) -> None:
     assert not config.exists()
     loaded.ok("%hub_cache --persist")
     assert loaded.ok("%hub_cache --move-to third").text.splitlines()[1:] == [
-        f"Models are cached at {loaded.home / 'work/third'} from now on, which is saved in this IPython profile.",
+        f"Models are cached at {loaded.home / 'work/third'} from now on, saved in this IPython profile.",
         f"For other programs: export TFHUB_CACHE_DIR={loaded.home / 'work/third'}",
     ]
     assert json.loads(config.read_text())["HubMagics"]["cache"] == str(loaded.home / "work/third")
@@ -86,28 +86,34 @@ def test_a_saved_setting_follows_the_move(loaded: Kernel) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--add", "SettingError: --add HANDLE PATH takes 2 words, not 0."),
-        (f"--add {NNLM} a b", "SettingError: --add HANDLE PATH takes 2 words, not 3. Quote blanks."),
-        (f"--add {NNLM} nothing", "SettingError: There is no nothing."),
+        ("--add", "SettingError: --add HANDLE PATH takes 2 arguments, got 0."),
+        (
+            f"--add {NNLM} a b",
+            "SettingError: --add HANDLE PATH takes 2 arguments, got 3. Quote arguments that contain spaces.",
+        ),
+        (f"--add {NNLM} nothing", "SettingError: nothing does not exist."),
         (
             "--add nnlm file.txt",
-            "HandleError: 'nnlm' is a path, which is loaded where it is and never cached.",
+            "HandleError: 'nnlm' is a path; hub.load reads paths directly and never caches them.",
         ),
         (
             f"--add {NNLM} file.txt",
             "SettingError: file.txt is neither a folder nor a .tar or .tar.gz archive",
         ),
-        ("--add --all .", "SettingError: There is no models.json."),
+        ("--add --all .", "SettingError: models.json does not exist."),
         ("--export nnlm it.tar", "NotCachedError: 'nnlm' is not cached"),
-        ("--export nnlm", "SettingError: --export HANDLE FILE takes 2 words, not 1."),
-        ("--export --all", "SettingError: --export --all DIRECTORY takes 1 word, not 0."),
+        ("--export nnlm", "SettingError: --export HANDLE FILE takes 2 arguments, got 1."),
+        ("--export --all", "SettingError: --export --all DIRECTORY takes 1 argument, got 0."),
         ("--move-to .", "SettingError: {work} is the cache itself."),
         ("--move-to file.txt", "SettingError: The cache at {work}/file.txt cannot be read: Not a directory."),
         (
             "--move-to gs://bucket/x",
-            "SettingError: A cache is moved to a directory. Copy it to gs://bucket/x",
+            "SettingError: --move-to takes a directory. For a bucket use --copy-to gs://bucket/x",
         ),
-        ("--verify --all", "SettingError: --all says how to --list or --add or --export. Give that as well."),
+        (
+            "--verify --all",
+            "SettingError: --all only works with --list or --add or --export. Add one of them.",
+        ),
     ],
 )
 def test_a_users_mistake_is_one_line_and_changes_nothing(mistaken: Kernel, line: str, message: str) -> None:

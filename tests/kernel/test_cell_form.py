@@ -71,7 +71,7 @@ def test_as_the_plain_cell(loaded: Kernel, body: str) -> None:
 def test_one_line_says_that_nothing_is_needed(loaded: Kernel) -> None:
     assert (
         loaded.ok("%%hub_tpu\npass").stdout
-        == "%%hub_tpu: there is no accelerator here, so the cell runs as it is.\n"
+        == "%%hub_tpu: there is no accelerator, so the cell runs as it is.\n"
     )
 
 

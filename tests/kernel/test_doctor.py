@@ -79,10 +79,10 @@ def cache(place: Shell | Notebook) -> Path:
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        ("TFHUB_CACHE", "/models", "TFHUB_CACHE_DIR is the name"),
-        ("tfhub_cache_dir", "/models", "TFHUB_CACHE_DIR is the name"),
-        ("MODEL_LOAD_FORMAT", "COMPRESSED", "TFHUB_MODEL_LOAD_FORMAT is the name"),
-        ("TF_USE_LEGACY_KERA", "1", "TF_USE_LEGACY_KERAS is the name"),
+        ("TFHUB_CACHE", "/models", "the name is TFHUB_CACHE_DIR"),
+        ("tfhub_cache_dir", "/models", "the name is TFHUB_CACHE_DIR"),
+        ("MODEL_LOAD_FORMAT", "COMPRESSED", "the name is TFHUB_MODEL_LOAD_FORMAT"),
+        ("TF_USE_LEGACY_KERA", "1", "the name is TF_USE_LEGACY_KERAS"),
     ],
 )
 def test_a_misspelt_variable(place: Shell | Notebook, variable: str, value: str, says: str) -> None:
@@ -129,7 +129,7 @@ def test_names_that_are_meant(name: str, variable: str) -> None:
 )
 def test_a_mode_in_another_spelling(place: Shell | Notebook, value: str, mode: str) -> None:
     place.set({"TFHUB_MODEL_LOAD_FORMAT": value})
-    mended(place, "mode", "problem", says="is no mode")
+    mended(place, "mode", "problem", says="is not a valid mode")
     found = place.look().the("mode").found
     assert found.split(",")[0] == mode or mode == "auto"  # which a notebook chooses for its runtime
 
@@ -137,13 +137,13 @@ def test_a_mode_in_another_spelling(place: Shell | Notebook, value: str, mode: s
 @pytest.mark.parametrize(
     ("value", "state", "says"),
     [
-        ("~/models", "problem", "a folder of that name"),
-        ("$HOME/models", "problem", "a folder of that name"),
-        ("'/models'", "problem", "a folder of that name"),
+        ("~/models", "problem", "TensorFlow Hub would use ./~/models"),
+        ("$HOME/models", "problem", "TensorFlow Hub would use ./$HOME/models"),
+        ("'/models'", "problem", "TensorFlow Hub would use ./'/models'"),
         ("/${NOWHERE}/models", "problem", "uses $NOWHERE, which is not set"),
         ("s3://bucket/models", "problem", "cannot be at s3://"),
         ("gs://Bucket", "problem", "not a bucket's address"),
-        ("models", "warning", "another cache in every working directory"),
+        ("models", "warning", "each working directory has a different cache"),
     ],
 )
 def test_a_cache_that_is_misread(place: Shell | Notebook, value: str, state: str, says: str) -> None:
@@ -172,7 +172,7 @@ def test_a_value_that_does_nothing_or_too_much(place: Shell | Notebook, variable
     [
         ("https_proxy", "htps://proxy:3128", "starts with htps://"),
         ("HTTP_PROXY", "http://user:hunter2@proxy:port", "could not be cast to integer"),
-        ("ALL_PROXY", "http://", "names no host"),
+        ("ALL_PROXY", "http://", "contains no host"),
         ("http_proxy", '"http://proxy:3128"', "quotation marks"),
         ("https_proxy", "http://[proxy:3128", "Invalid IPv6 URL"),
     ],
@@ -193,17 +193,17 @@ def test_a_proxy_is_shown_without_its_login(place: Shell | Notebook) -> None:
 )
 def test_certificates_that_are_gone(place: Shell | Notebook, variable: str) -> None:
     place.set({variable: "/nowhere/ca.pem"})
-    mended(place, "certificates", "problem", says="is not there")
+    mended(place, "certificates", "problem", says="does not exist")
 
 
 def test_a_file_that_holds_no_certificate(place: Shell | Notebook) -> None:
     (place.home / "ca.pem").write_text("<html>")
     place.set({"SSL_CERT_FILE": str(place.home / "ca.pem")})
-    mended(place, "certificates", "problem", says="holds no certificate")
+    mended(place, "certificates", "problem", says="contains no certificate")
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [(None, "cannot be read"), ("{}", "no key file"), ("nothing", "no key file")]
+    ("text", "says"), [(None, "cannot be read"), ("{}", "not a key file"), ("nothing", "not a key file")]
 )
 def test_credentials_that_cannot_be_used(place: Shell | Notebook, text: str | None, says: str) -> None:
     path = place.home / "key.json"
@@ -232,7 +232,7 @@ def test_the_cache_is_a_file(place: Shell | Notebook) -> None:
 
 
 def test_the_library_s_own_location_does_not_last(place: Shell | Notebook) -> None:
-    mended(place, "cache lasts", "warning", says="is for temporary files")
+    mended(place, "cache location", "warning", says="may be emptied at reboot or by a cleaner")
 
 
 def test_what_a_notebook_moves_is_not_downloaded_again(place: Shell | Notebook) -> None:
@@ -240,7 +240,7 @@ def test_what_a_notebook_moves_is_not_downloaded_again(place: Shell | Notebook) 
     temporary.mkdir(exist_ok=True)
     place.set({"TMPDIR": str(temporary), "TFHUB_CACHE_DIR": str(temporary / "tfhub_modules")})
     plant(temporary / "tfhub_modules", NNLM)
-    mended(place, "cache lasts", "warning")
+    mended(place, "cache location", "warning")
     kept = place.home / ".cache/tfhub_modules" / parse_handle(NNLM).folder
     assert kept.is_dir() == place.in_notebook
     shutil.rmtree(temporary / "tfhub_modules", ignore_errors=True)
@@ -256,10 +256,13 @@ def test_a_full_disk_in_memory(place: Shell | Notebook) -> None:
         plant(small, NNLM, size=1_500_000)
         place.set({"TFHUB_CACHE_DIR": str(small)})
         findings = place.look()
-        assert (findings.the("cache lasts").state, findings.the("free disk").state) == ("warning", "problem")
-        assert "tmpfs" in findings.the("cache lasts").found
+        assert (findings.the("cache location").state, findings.the("free disk").state) == (
+            "warning",
+            "problem",
+        )
+        assert "tmpfs" in findings.the("cache location").found
         mended(place, "free disk", "problem", says="too little for any model")
-        assert place.look().the("cache lasts").state == "fine"
+        assert place.look().the("cache location").state == "fine"
     finally:
         if place.in_notebook:
             place.kernel.ok("os.chdir(_work)")
@@ -312,7 +315,7 @@ def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
         return done.stdout
 
     found = look()
-    assert f"problem  cache: {theirs} belongs to root and may not be written: what it holds loads" in found
+    assert f"problem  cache: {theirs} (owned by root) is not writable: cached models load" in found
     fix = next(line for line in found.splitlines() if str(mine) in line).partition("fix: ")[2]
     assert f"fine     cache: {mine}/.cache/tfhub_modules" in look(fix)
     closed = mine / "closed"
@@ -320,18 +323,18 @@ def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
     os.chown(closed, 65534, 65534)
     env["TFHUB_CACHE_DIR"] = str(closed)
     found = look()
-    assert f"problem  cache: {closed} may not be written" in found
+    assert f"problem  cache: {closed} is not writable" in found
     assert f"fix: chmod u+rwx {closed}\n" in found
-    assert f"fine     cache: {closed}, which is yours" in look(f"chmod u+rwx {closed}")
+    assert f"fine     cache: {closed}, owned by you" in look(f"chmod u+rwx {closed}")
 
 
 @needs_root
 def test_a_cache_that_another_owns_and_shares(place: Shell | Notebook, cache: Path) -> None:
     os.chown(cache, 65534, 65534)
-    assert mended(place, "cache", "warning", says="you may write there, too").fix
+    assert mended(place, "cache", "warning", says="you can write to it, too").fix
     cache.chmod(0o1777)
     place.set({"TFHUB_CACHE_DIR": str(cache)})
-    assert "not take away what is not yours" in place.look().the("cache").found
+    assert "not remove files of others" in place.look().the("cache").found
     assert place.look().the("cache").state == "fine"
 
 
@@ -363,7 +366,7 @@ def test_a_stale_lock_and_what_it_left(place: Shell | Notebook, cache: Path) -> 
     findings = place.look()
     assert "3.0 MB in 1 leftover" in findings.the("leftovers").found
     assert findings.the("leftovers").fix == findings.the("locks").fix
-    mended(place, "locks", "problem", says=f"left by process {NOBODY}")
+    mended(place, "locks", "problem", says=f"stale: process {NOBODY} is gone")
     assert place.look().the("leftovers").state == "fine"
     assert list(cache.iterdir()) == []
 
@@ -371,7 +374,7 @@ def test_a_stale_lock_and_what_it_left(place: Shell | Notebook, cache: Path) -> 
 def test_a_lock_that_is_held(place: Shell | Notebook, cache: Path) -> None:
     held = lock(cache / parse_handle(NNLM).folder)
     assert place.look().the("locks").state == "fine"
-    assert "1 download going on" in place.look().the("locks").found
+    assert "1 download in progress" in place.look().the("locks").found
     held.unlink()
 
 
@@ -427,14 +430,14 @@ def test_a_cleaner_that_leaves_models_half_empty(tmp_path: Path) -> None:
     rules.parent.mkdir(parents=True)
     rules.write_text(f"q {tmp_path}/scratch 1777 root root 10d\n")
     found = diagnose(env={"TFHUB_CACHE_DIR": f"{tmp_path}/scratch/models"}, root=tmp_path / "root")
-    (lasts,) = (one for one in found.warnings if one.name == "cache lasts")
-    assert "loses what nobody used for 10d (/etc/tmpfiles.d/tmp.conf)" in lasts.found
+    (lasts,) = (one for one in found.warnings if one.name == "cache location")
+    assert f"files in {tmp_path}/scratch unused for 10d are deleted (/etc/tmpfiles.d/tmp.conf)" in lasts.found
     assert lasts.fix == f"export TFHUB_CACHE_DIR={Path.home()}/.cache/tfhub_modules"
 
 
 def test_machines_that_are_thrown_away(tmp_path: Path) -> None:
     found = diagnose(env={"COLAB_RELEASE_TAG": "release"}, root=tmp_path).findings
-    (lasts,) = (one for one in found if one.name == "cache lasts")
+    (lasts,) = (one for one in found if one.name == "cache location")
     assert (lasts.state, lasts.found) == ("fine", "it lasts as long as this Colab session")
 
 
@@ -442,5 +445,5 @@ def test_a_worker_elsewhere(tmp_path: Path) -> None:
     found = diagnose(env={"TPU_NAME": "grpc://10.0.0.2:8470"}, root=tmp_path).findings
     (runtime,) = (one for one in found if one.name == "runtime")
     assert runtime.found == (
-        "script, TPU, worker remote; its worker reads no file of this machine: %%hub_tpu takes models there"
+        "script, TPU, worker remote; its worker cannot read this computer's files: %%hub_tpu sends models to it"
     )

@@ -47,7 +47,7 @@ def test_help(kernel: Kernel) -> None:
     kernel.ok("%load_ext hub_magic")
     payload = kernel.client.execute_interactive("%hub_doctor?", output_hook=lambda _m: None, timeout=60)
     text = payload["content"]["payload"][0]["data"]["text/plain"]
-    assert "Everything that commonly goes wrong here" in text
+    assert "Check for common problems" in text
     assert "--online" in text
     assert "--report" in text
 
@@ -95,8 +95,8 @@ def test_legacy_keras_before_tensorflow(tmp_path: Path) -> None:
     path = f"{REPOSITORY}{os.pathsep}{tmp_path}"
     with Kernel(tmp_path / "k", PYTHONPATH=path) as kernel:
         kernel.ok("%load_ext hub_magic")
-        assert "Set by the variable TF_USE_LEGACY_KERAS" in kernel.ok("%hub_mode --legacy-keras").text
-        assert "are two things" in kernel.run("%hub_mode offline --legacy-keras").error
+        assert "Set for this session (TF_USE_LEGACY_KERAS)" in kernel.ok("%hub_mode --legacy-keras").text
+        assert "cannot be combined" in kernel.run("%hub_mode offline --legacy-keras").error
         kernel.ok("import os")
         shown = kernel.ok("%hub_mode --legacy-keras --persist").text
         assert "For other programs: export TF_USE_LEGACY_KERAS=1" in shown

@@ -39,7 +39,7 @@ def test_mode_set_and_told(loaded: Kernel) -> None:
 def test_mode_auto_gives_its_reason(loaded: Kernel) -> None:
     text = loaded.ok("%hub_mode auto").text
     assert text.startswith("auto: ")
-    assert "Chosen because models are read from this machine's disk" in text
+    assert "Chosen because models are read from this computer's disk" in text
 
 
 @pytest.mark.tensorflow  # which absl comes with
@@ -51,7 +51,7 @@ def test_mode_of_a_flag_and_a_misspelt_variable(loaded: Kernel) -> None:
     )
     assert "flag --tfhub_model_load_format" in loaded.ok("%hub_mode").text
     loaded.ok("import os; os.environ['TFHUB_MODEL_LOAD_FORMAT'] = 'UNPACKED'")
-    assert "tensorflow_hub knows no such mode" in loaded.ok("%hub_mode").text
+    assert "is not a valid mode; tensorflow_hub would treat URLs as file paths" in loaded.ok("%hub_mode").text
 
 
 @pytest.mark.parametrize(
@@ -127,16 +127,16 @@ def test_list_is_an_object_a_text_a_table_and_json(loaded: Kernel) -> None:
         ("%hub_mode compressed really", "unrecognized arguments: really"),
         ("%hub_cache --nonsense", "unrecognized arguments: --nonsense"),
         ("%hub_cache 'open", "Close the quotation mark."),
-        ("%hub_cache here --list", "location and --list are two things."),
+        ("%hub_cache here --list", "location and --list cannot be combined."),
         ("%hub_cache $NOWHERE/models", "uses $NOWHERE, which is not set"),
         ("%hub_cache s3://bucket/path", "A cache cannot be at s3://."),
         ("%hub_cache gs://UPPER/path", "is not a bucket's address"),
         ("%hub_cache file.txt", "file.txt is a file. Choose another directory."),
         ("%hub_cache file.txt/below", "file.txt is a file. Choose another directory."),
-        ("%hub_cache /proc/models", "writing to /proc fails"),
+        ("%hub_cache /proc/models", "cannot write to /proc"),
         ("%hub_tpu --via pigeon", "There is no route 'pigeon'."),
-        ("%hub_tpu --via relay", "--via relay cannot work here: there is no remote worker."),
-        ("%%hub_tpu --via bucket\npass", "--via bucket cannot work here: no bucket is set as the cache."),
+        ("%hub_tpu --via relay", "--via relay cannot be used: there is no remote worker."),
+        ("%%hub_tpu --via bucket\npass", "--via bucket cannot be used: the cache is not in a bucket."),
         ("%%hub_tpu --bucket here\npass", "is not a bucket's address"),
     ],
 )
@@ -157,10 +157,10 @@ HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (Fault(body=HTML), "gives a web page instead of the model"),
+        (Fault(body=HTML), "returned a web page instead of the model"),
         (Fault(status=403, body=b"<Error><Code>AccessDenied</Code></Error>"), "(403: AccessDenied)"),
         (Fault(status=404, body=b"no such model"), "has no model at"),
-        (Fault(body=b"this is no archive at all " * 50), "is no tar archive"),
+        (Fault(body=b"this is no archive at all " * 50), "returned something that is not a tar archive"),
     ],
 )
 @pytest.mark.parametrize("verb", ["--fetch", "--resolve"])
@@ -179,7 +179,7 @@ def test_a_host_that_does_not_give_the_model(loaded: Kernel, fault: Fault, messa
     [
         ('""', "The handle is empty"),
         ("s3://bucket/model", "starts with s3://"),
-        ("https:///model", "names no host"),
+        ("https:///model", "contains no host"),
         ("http://127.0.0.1:1/google/model/1", "127.0.0.1:1"),
     ],
 )

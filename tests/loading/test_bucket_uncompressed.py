@@ -46,10 +46,10 @@ def test_uncompressed(gcs: GcsStandIn, tmp_path: Path) -> None:
         assert kernel.ok(f"hub.resolve('{host.url}/team/open/1')").text == f"'{OPEN}'"
         assert kernel.ok(f"%hub_cache --resolve {host.url}/team/open/1").text == f"'{OPEN}'"
         failures = {
-            "closed": "may not be read by this kernel",
-            "empty": "holds nothing",
-            "archive": "has no bucket folder of",
-            "nobody": "has no bucket folder of",
+            "closed": "is not readable for this kernel",
+            "empty": "is empty",
+            "archive": "has no bucket folder for",
+            "nobody": "has no bucket folder for",
         }
         for name, said in failures.items():
             cell = kernel.run(f"hub.resolve('{host.url}/team/{name}/1')")

@@ -105,7 +105,7 @@ def test_what_an_except_catches(notebook: Kernel, host: FaultyHost) -> None:
             f"import hub_magic\ntry:\n    hub.load({handle!r})\nexcept {kind} as error:\n    caught = error\n"
             "else:\n    caught = None"
         )
-        assert "are not as they were written" in notebook.value("str(caught)")
+        assert "do not match their checksum" in notebook.value("str(caught)")
         assert notebook.value("isinstance(caught.__cause__, tf.errors.OpError)")
         assert notebook.value("caught.error_code == caught.__cause__.error_code")
 

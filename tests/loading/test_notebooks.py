@@ -63,7 +63,7 @@ def test_tpu_on_a_worker_that_cannot_see_the_disk(host: ModelHost, tmp_path: Pat
 
 def test_tpu_where_there_is_none(host: ModelHost, tmp_path: Path) -> None:
     shown = in_kernel("tpu", host, tmp_path / "kernel")
-    assert "there is no accelerator here, so the cell runs as it is." in shown
+    assert "there is no accelerator, so the cell runs as it is." in shown
     assert "['iris', 'diabetes'] on /job:localhost/replica:0/task:0/device:CPU:0" in shown
 
 
@@ -78,7 +78,7 @@ def test_cache_browser_with_a_host_of_its_own(host: ModelHost, tmp_path: Path) -
     assert own != host.url
     assert f'hub.load("{own}/demo/words/1")' in shown
     assert "iris" in shown
-    assert "4 models read to the end, none damaged" in shown
+    assert "4 models checked byte by byte, none damaged" in shown
     assert "4 models checked by names and sizes, 1 damaged" in shown
     assert "1 model checked, 1 downloaded again" in shown
     assert "1 model checked by names and sizes, none damaged" in shown
@@ -90,9 +90,9 @@ def test_offline(host: ModelHost, tmp_path: Path) -> None:
     before = len(host.requests)
     shown = in_kernel("offline", host, tmp_path / "kernel")
     assert "3 models exported" in shown
-    assert "offline mode is on. It is empty." in shown
+    assert "offline mode is on. The cache is empty." in shown
     assert "2 models added" in shown
-    assert "1 had been there" in shown
+    assert "1 already present" in shown
     assert "['iris', 'wine']" in shown
     assert "Cached under similar names" in shown
     asked = [request.path.partition("?")[0] for request in host.requests[before:]]
@@ -104,7 +104,7 @@ def test_bucket_without_one(host: ModelHost, tmp_path: Path) -> None:
     shown = in_kernel("bucket", host, tmp_path / "kernel", **nobody)
     assert "There are no Google Cloud credentials here. Run " in shown
     assert shown.count("There is no bucket here.") == 5
-    assert "has no bucket folder of" in shown
+    assert "has no bucket folder for" in shown
     assert "the worker reads the cache in the bucket" in shown
 
 
@@ -123,9 +123,9 @@ def test_bucket_with_one(host: ModelHost, storage: GcsStandIn, tmp_path: Path) -
 def test_migrate_to_kaggle_without_internet(host: ModelHost, tmp_path: Path) -> None:
     shown = in_kernel("migrate_to_kaggle", host, tmp_path / "kernel")
     assert shown.count("there is no way to tfhub.dev from here") == 2
-    assert "The proxy gives no way to tfhub.dev" in shown
+    assert "The proxy could not connect to tfhub.dev" in shown
     assert "iris" in shown
-    assert "Other caches on this machine hold 1 model" in shown
+    assert "Other caches on this computer contain 1 model" in shown
     assert "\nTrue\n" in shown
     assert "the same model as https://www.kaggle.com/models/demo/words/tensorFlow2/default/1" in shown
 

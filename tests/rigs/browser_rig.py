@@ -270,7 +270,7 @@ class NotebookPage:
 
     def measured(self, count: int) -> None:
         """Wait until the view says that it has looked at all its models."""
-        self.facts.filter(has_text=f"{count:,} model").filter(has_not_text="so far").wait_for()
+        self.facts.filter(has_text=f"{count:,} model").filter(has_not_text="measuring").wait_for()
 
     @property
     def facts(self) -> Locator:

@@ -184,4 +184,4 @@ def test_the_bucket_is_saved(notebook: Kernel) -> None:
     saved = json.loads((notebook.home / "ipython" / "profile_default" / "ipython_config.json").read_text())
     assert saved["HubMagics"]["bucket"] == "gs://models/team"
     assert "There is no bucket" in notebook.run("%hub_tpu --bucket gs://nowhere --persist").error
-    assert "Give it as well" in notebook.run("%hub_tpu --persist").error
+    assert "Add the bucket" in notebook.run("%hub_tpu --persist").error

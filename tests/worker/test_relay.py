@@ -75,7 +75,7 @@ def test_the_manuals_option_helps_tf2_models_without_assets_only(kind, unaided, 
 def test_what_the_option_leaves_to_the_worker_is_told(models) -> None:
     told = {kind: find_model_files(models / kind).needs_more_than_localhost for kind in KINDS}
     vocabulary = "the worker reads its file assets/vocab.txt itself"
-    tf1 = "it is in TF1 format, of which the worker reads every file itself"
+    tf1 = "it is in TF1 format, and the worker reads all of its files itself"
     assert told == {
         "tf2_plain": "",
         "tf2_vocabulary": vocabulary,

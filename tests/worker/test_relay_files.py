@@ -162,7 +162,7 @@ report((broken_off, [(sent["via"], sent["files"]) for sent in steps], whole))
         )
     broken_off, steps, whole = answer
     path = files / "variables" / "variables.index"
-    told = f"{path} cannot be read: No such file or directory. Look for damage with %hub_cache --verify."
+    told = f"{path} cannot be read: No such file or directory. Check for damage with %hub_cache --verify."
     assert broken_off == ["RouteError", told]
     assert steps == [["ram", 5], ["ram", 0], ["ram", 5], ["ram", 0]]
     assert whole == [dict.fromkeys(same, True) for same in whole]
@@ -189,9 +189,11 @@ def test_a_full_disk_is_told_with_the_route_that_works(files) -> None:
             files,
         )
     assert answer[0] == "RouteError"
-    assert answer[1].startswith(f"The worker /job:worker/replica:0/task:0 cannot keep {files}/assets/large: ")
+    assert answer[1].startswith(
+        f"The worker /job:worker/replica:0/task:0 cannot store {files}/assets/large: "
+    )
     assert "No space left on device" in answer[1]
-    assert answer[1].endswith("Take --via bucket --bucket gs://BUCKET/PATH.")
+    assert answer[1].endswith("Use --via bucket --bucket gs://BUCKET/PATH.")
     assert "\n" not in answer[1]
     assert answer[2] == 2
 
@@ -222,7 +224,7 @@ def test_a_worker_that_is_gone_is_told(files) -> None:
 
 def test_without_a_worker_there_is_nothing_to_send_to(files) -> None:
     plan = plan_relay(files, has_variables_by_localhost=False)
-    with pytest.raises(RouteError, match=r"There is no remote worker to send to\. Leave --via out"):
+    with pytest.raises(RouteError, match=r"There is no remote worker to send models to\. Omit --via"):
         relay(plan, ())
 
 

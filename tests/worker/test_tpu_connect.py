@@ -22,11 +22,11 @@ def hidden(tmp_path: Path) -> Path:
 def test_a_tensorflow_that_cannot_drive_the_tpu(tmp_path: Path) -> None:
     with Kernel(tmp_path / "k", COLAB_TPU_1VM="1", TPU_ACCELERATOR_TYPE="v5e-1") as kernel:
         kernel.ok("%load_ext hub_magic")
-        assert kernel.ok("%hub_tpu").text.startswith("This machine has a TPU, but tensorflow 2.")
+        assert kernel.ok("%hub_tpu").text.startswith("This computer has a TPU, but tensorflow 2.")
         assert "pip install tensorflow-tpu" in kernel.ok("%hub_tpu").text.splitlines()[0]
         cell = kernel.run("%%hub_tpu\nran = True")
         assert len(cell.error.splitlines()) == 1
-        assert "cannot drive it. Run: pip " in cell.error
+        assert "cannot use it. Run: pip " in cell.error
         assert kernel.value("'ran' in dir()") is False
         assert kernel.value("'tensorflow' in __import__('sys').modules") is False
         kernel.ok("%%hub_tpu --no-init\nran = True")
@@ -46,7 +46,7 @@ def test_a_worker_that_is_no_tpu(tmp_path: Path, hidden: Path) -> None:
         cell = kernel.run("%%hub_tpu\npass")
         assert cell.error == (
             f"RouteError: The TPU at 'grpc://{cluster.addresses[0]}' cannot be initialised: "
-            "this TensorFlow cannot drive it."
+            "this TensorFlow cannot use it."
         )
 
 
@@ -58,6 +58,6 @@ def test_a_tpu_that_does_not_answer(tmp_path: Path) -> None:
         with Kernel(tmp_path / "k", TPU_NAME=address, no_proxy="localhost,127.0.0.1") as kernel:
             kernel.ok("%load_ext hub_magic")
             assert kernel.run("%%hub_tpu\npass").error == (
-                f"RouteError: The TPU at {address!r} does not answer (Connection refused). See whether the "
-                "address is right and the TPU is running; or use the CPU with %%hub_tpu --no-init."
+                f"RouteError: The TPU at {address!r} does not answer (Connection refused). Check the "
+                "address and whether the TPU is running; or use the CPU with %%hub_tpu --no-init."
             )

@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel, pytest.mark.worker]
 NEED_RELAY = {
     "vocabulary": "the worker reads its file assets/vocab.txt itself",
     "keras": "the worker reads its file assets/vocab.txt itself",
-    "tf1_words": "it is in TF1 format, of which the worker reads every file itself",
-    "tf1_numbers": "it is in TF1 format, of which the worker reads every file itself",
+    "tf1_words": "it is in TF1 format, and the worker reads all of its files itself",
+    "tf1_numbers": "it is in TF1 format, and the worker reads all of its files itself",
 }
 
 
@@ -63,7 +63,7 @@ def test_every_kind_of_model_by_every_route(
                 assert cell.status == "error", kind
                 assert cell.error.splitlines()[-1] == (
                     f"RouteError: --via localhost cannot load {url}: {NEED_RELAY[kind]}. "
-                    "Take --via relay, or leave it out."
+                    "Use --via relay, or omit --via."
                 )
                 continue
             assert cell.status == "ok", (kind, cell.error)
@@ -101,7 +101,10 @@ def test_in_a_strategys_scope(notebook: Kernel, cache: Path, host: ModelHost) ->
             assert notebook.value("device") == f"{WORKER}/device:CPU:0"
             assert notebook.value("inside") is True
         assert notebook.value("tf.distribute.has_strategy()") is False
-        assert "there is no such name here" in notebook.run("%%hub_tpu --strategy nothing\npass").error
+        assert (
+            "No variable 'nothing' in the notebook"
+            in notebook.run("%%hub_tpu --strategy nothing\npass").error
+        )
         assert "it is a EagerTensor" in notebook.run("%%hub_tpu --strategy words\npass").error
 
 
@@ -126,7 +129,7 @@ def test_localhost_gives_way_to_relay(notebook: Kernel, cache: Path, host: Model
             f"    out = hub.load('{url}')(numbers)\n"
             "device, value = out.device, out.numpy().tolist()"
         )
-        assert f"{url}: localhost did not work (no such file), so relay is tried" in cell.stdout
+        assert f"{url}: localhost did not work, using relay (no such file)" in cell.stdout
         assert cell.stdout.splitlines()[-1].startswith("1 model loaded on /job:worker (relay: ")
         assert notebook.value("value") == wanted
         assert notebook.value("device").startswith("/job:worker/")
