@@ -47,11 +47,11 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
             f"A cache cannot be at {scheme[1]}://. Give a directory or gs://bucket/path, not {text!r}."
         )
     if expanded.startswith("~"):
-        home = os.path.expanduser(expanded)  # noqa: PTH111 - Path raises where there is no such user
+        home = os.path.expanduser(expanded)  # Path raises where there is no such user
         if home.startswith("~"):
             raise SettingError(f"There is no home folder for {expanded.split('/')[0]!r}. Write the path out.")
         expanded = home
-    return os.path.abspath(expanded)  # noqa: PTH100 - Path.resolve would follow links the user chose
+    return os.path.abspath(expanded)  # Path.resolve would follow links the user chose
 
 
 def prepare_directory(location: str) -> None:

@@ -100,7 +100,7 @@ def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> Cach
 
 def default_cache() -> str:
     """The library's own location: `tfhub_modules` in the system's temporary directory."""
-    return os.path.join(tempfile.gettempdir(), "tfhub_modules")  # noqa: PTH118 - as tensorflow_hub joins it
+    return os.path.join(tempfile.gettempdir(), "tfhub_modules")  # as tensorflow_hub joins it
 
 
 def is_offline(env: Mapping[str, str] | None = None) -> bool:
@@ -171,7 +171,7 @@ def mend_environment(env: MutableMapping[str, str] | None = None) -> None:
     if mode in MODE_FORMATS and mode != "offline":
         env[MODE_VARIABLE] = MODE_FORMATS[mode]
     if env.get(CACHE_VARIABLE, "").startswith("~"):
-        env[CACHE_VARIABLE] = os.path.expanduser(env[CACHE_VARIABLE])  # noqa: PTH111 - Path would resolve more
+        env[CACHE_VARIABLE] = os.path.expanduser(env[CACHE_VARIABLE])  # Path would normalise more than '~'
 
 
 class EnvironmentRecord:

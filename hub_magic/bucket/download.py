@@ -42,7 +42,7 @@ def from_bucket(
         return "it has changed since the plan was made"
     if not all(is_plain(name) for name in entry.files):
         return "it holds an object whose name is none for a file"
-    path = os.path.join(target, model.folder)  # noqa: PTH118 - strings, as everywhere in a cache
+    path = os.path.join(target, model.folder)
     try:
         lock = _take_lock(path, f"{source.location}/{model.folder}")
         if lock is None:
@@ -95,9 +95,9 @@ def _is_free_or_ours(path: str) -> bool:
 
 
 def _is_whole(path: str) -> bool:
-    if not os.path.isdir(path) or not os.listdir(path):  # noqa: PTH112, PTH208
+    if not os.path.isdir(path) or not os.listdir(path):
         return False
-    return not measure(CachedModel(os.path.basename(path), path)).damage  # noqa: PTH119
+    return not measure(CachedModel(os.path.basename(path), path)).damage
 
 
 def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: Progress) -> None:

@@ -123,7 +123,7 @@ def repair(arguments: Namespace, _show: Show) -> Repair | Repaired:
 def location() -> str:
     """Where the cache is. A variable may hold a relative path, and a plan may be carried out elsewhere."""
     value = read_cache().value
-    return value if is_bucket(value) else os.path.abspath(value)  # noqa: PTH100 - links stay as the user wrote them
+    return value if is_bucket(value) else os.path.abspath(value)  # keeps links as the user wrote them
 
 
 def loaded_here() -> Collection[str]:
@@ -171,7 +171,7 @@ def copy_to(arguments: Namespace, show: Callable[[Fact], object]) -> CopyPlan | 
     """`--copy-to LOCATION`: the models that are not there yet."""
     target = read_location(arguments.copy_to, os.environ)
     value = read_cache().value
-    source = value.rstrip("/") if is_bucket(value) else os.path.abspath(value)  # noqa: PTH100 - links stay
+    source = value.rstrip("/") if is_bucket(value) else os.path.abspath(value)  # keeps links
     plan = plan_copy(scan_with_bar(source), scan_with_bar(target))
     if arguments.dry_run or not plan.going:
         return plan

@@ -85,7 +85,7 @@ class Fixes:
             if not re.fullmatch(_PLAIN, location):
                 return f"import hub_magic; hub_magic.set_cache({location!r})"
             return f"%hub_cache {'--move-to ' if moving else ''}{_word(location)}"
-        path = os.path.expanduser(location)  # noqa: PTH111 - as the shell would
+        path = os.path.expanduser(location)  # as the shell expands it
         return f"export {CACHE_VARIABLE}={shlex.quote(path)}"
 
     def care(self, verb: str, *words: str) -> str:
@@ -144,4 +144,4 @@ class Surroundings:
     def cache(self) -> str:
         """The cache that tensorflow_hub will use."""
         location = read_cache(env=self.env).value
-        return location if is_bucket(location) else os.path.abspath(location)  # noqa: PTH100 - links stay
+        return location if is_bucket(location) else os.path.abspath(location)  # keeps links

@@ -113,7 +113,7 @@ def mask(text: str, *, env: Mapping[str, str] | None = None) -> str:
 
 
 def _homes(env: Mapping[str, str]) -> list[str]:
-    homes = {env.get("HOME", ""), env.get("USERPROFILE", ""), os.path.expanduser("~")}  # noqa: PTH111
+    homes = {env.get("HOME", ""), env.get("USERPROFILE", ""), os.path.expanduser("~")}
     homes |= {os.path.realpath(home) for home in homes if home}
     return sorted((home for home in homes if len(home) > 1), key=len, reverse=True)
 

@@ -132,15 +132,15 @@ def check_location(here: Surroundings, cached: int) -> Iterator[Finding]:
 
 def better_place(location: str) -> str:
     """A place for the cache in the user's home, other than this one."""
-    return next(home for home in _HOMES if os.path.expanduser(home) != location)  # noqa: PTH111
+    return next(home for home in _HOMES if os.path.expanduser(home) != location)
 
 
 def _place(here: Surroundings) -> Finding:
     name, location = "cache", here.cache
     elsewhere = here.fixes.cache_at(better_place(location))
     existing = nearest(location)
-    if not os.path.isdir(existing):  # noqa: PTH112 - Path raises where it may not look
-        what = "is a file" if os.path.exists(existing) else "is a link that leads nowhere"  # noqa: PTH110
+    if not os.path.isdir(existing):  # Path.is_* raises where access is denied
+        what = "is a file" if os.path.exists(existing) else "is a link that leads nowhere"
         return Finding(name, "problem", f"{location} cannot be the cache: {existing} {what}", elsewhere)
     owner = owner_of(str(existing))
     whose = f" belongs to {owner} and" if owner else ""
@@ -205,7 +205,7 @@ def _room(here: Surroundings, cached: int) -> Finding | None:
     if free >= _LITTLE:
         return Finding(name, "fine", found)
     home = better_place(location)
-    if free_space(os.path.expanduser(home)) >= _LITTLE:  # noqa: PTH111
+    if free_space(os.path.expanduser(home)) >= _LITTLE:
         fix = here.fixes.cache_at(home, moving=cached > 0)
     else:
         fix = here.fixes.care("prune --max-size", f"{cached // 2_000_000}MB") if cached >= 2_000_000 else ""

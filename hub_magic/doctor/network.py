@@ -91,7 +91,7 @@ def _fault_of_trust(name: str, value: str) -> str:
     path = Path(value)
     if not os.path.lexists(path):
         return "is not there"
-    is_folder = os.path.isdir(path)  # noqa: PTH112 - Path raises where it may not look
+    is_folder = os.path.isdir(path)  # Path.is_* raises where access is denied
     if name in _FOLDERS or is_folder:
         # requests takes a folder, too; OpenSSL and curl want a file here.
         if name not in {*_FOLDERS, "REQUESTS_CA_BUNDLE"}:
@@ -124,7 +124,7 @@ def _credentials(here: Surroundings, *, needed: bool) -> Finding:
     if named:
         return _named_file(here, named, needed=needed)
     path = _well_known(here.env)
-    if os.path.isfile(path):  # noqa: PTH113 - Path raises where it may not look
+    if os.path.isfile(path):  # Path.is_* raises where access is denied
         return Finding(_NAME, "fine", f"a login of gcloud's in {path}")
     if not needed:
         return Finding(_NAME, "fine", "none, and none is needed: the cache is no bucket")
@@ -156,8 +156,8 @@ def _well_known(env: Mapping[str, str]) -> Path:
     """Where gcloud puts a login: `google/auth/_cloud_sdk.py`."""
     folder = env.get("CLOUDSDK_CONFIG", "")
     if not folder and os.name == "nt":
-        folder = os.path.join(env.get("APPDATA", ""), "gcloud")  # noqa: PTH118 - may be a relative nothing
-    folder = folder or os.path.expanduser("~/.config/gcloud")  # noqa: PTH111 - Path raises where no home is
+        folder = os.path.join(env.get("APPDATA", ""), "gcloud")
+    folder = folder or os.path.expanduser("~/.config/gcloud")  # Path raises where there is no home directory
     return Path(folder, "application_default_credentials.json")
 
 

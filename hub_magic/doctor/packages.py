@@ -171,7 +171,7 @@ def _in_browser(here: Surroundings) -> Finding:
 def _has_extension(here: Surroundings, folder: str) -> bool:
     """Whether one of Jupyter's data folders, as `jupyter --paths` gives them, holds it."""
     named = [path for path in here.env.get("JUPYTER_PATH", "").split(os.pathsep) if path]
-    home = here.env.get("JUPYTER_DATA_DIR") or os.path.expanduser("~/.local/share/jupyter")  # noqa: PTH111
+    home = here.env.get("JUPYTER_DATA_DIR") or os.path.expanduser("~/.local/share/jupyter")
     usual = (home, f"{sys.prefix}/share/jupyter", "/usr/local/share/jupyter", "/usr/share/jupyter")
     places = (Path(root, "labextensions", folder, "package.json") for root in (*named, *usual))
     return any(map(os.path.isfile, places))  # Path's own raises where it may not look

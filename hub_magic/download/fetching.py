@@ -136,7 +136,7 @@ def resolve_ours(handle: Handle) -> str:
         HubMagicError: as `fetch`.
     """
     cache = read_cache().value
-    entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
+    entry = os.path.join(cache, handle.folder)  # as tensorflow_hub returns it
     try:
         if not _is_uncompressed() and _damage(entry) == "":
             return entry
@@ -157,7 +157,7 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
         return have_in_bucket(
             handle, cache, options, lambda directory: _have(handle, directory, options, lock_timeout)
         )
-    entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
+    entry = os.path.join(cache, handle.folder)  # as tensorflow_hub returns it
     try:
         damage = _damage(entry)
         if damage == "":
@@ -175,20 +175,20 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
 
 def _damage(entry: str) -> str | None:
     """Why a cached copy cannot be whole; "" when nothing speaks against it, None when there is none."""
-    if not os.path.isdir(entry):  # noqa: PTH112 - on every load
+    if not os.path.isdir(entry):  # on every load
         return None
     if os.path.lexists(entry + LOCK_SUFFIX):
         with contextlib.suppress(OSError):  # another user's, or a cache that is only read
             take_over(entry, seconds=0)
     damage = find_damage(entry)
-    if not damage or os.path.islink(entry):  # noqa: PTH114 - what a link leads to is somebody else's
+    if not damage or os.path.islink(entry):  # the target of a link is not ours
         return ""
-    return damage if os.listdir(entry) else None  # noqa: PTH208
+    return damage if os.listdir(entry) else None
 
 
 def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout: float) -> int:
     """Download a model into its place in the cache; the bytes received, 0 when another process did it."""
-    os.makedirs(os.path.dirname(entry), exist_ok=True)  # noqa: PTH103, PTH120
+    os.makedirs(os.path.dirname(entry), exist_ok=True)
     with options.bar("", None) as waiting:
 
         def show(holder: Holder | None, size: int) -> None:

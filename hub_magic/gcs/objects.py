@@ -102,7 +102,7 @@ def local_checksum(path: str, start: int = 0, size: int = -1) -> str:
     import google_crc32c
 
     checksum = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         part = Part(file, start, size if size >= 0 else os.fstat(file.fileno()).st_size - start)
         for block in iter(lambda: part.read(1 << 20), b""):
             checksum.update(block)  # type: ignore[no-untyped-call]

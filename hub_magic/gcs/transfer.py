@@ -34,10 +34,10 @@ def upload(
         size: how long that part is; to the file's end by default.
     """
     if size < 0:
-        size = os.stat(path).st_size - start  # noqa: PTH116 - for each of thousands
+        size = os.stat(path).st_size - start  # one of thousands
     blob = folder.blob(name)
     blob.chunk_size = _CHUNK if size > _CHUNK else None
-    with open(path, "rb") as file, folder.in_words("written"):  # noqa: PTH123
+    with open(path, "rb") as file, folder.in_words("written"):
         blob.upload_from_file(
             Watched(Part(file, start, size), progress),
             size=size,
@@ -63,7 +63,7 @@ def download(folder: BucketFolder, file: BucketFile, path: str, progress: Progre
 
     What an earlier attempt has left in the file stays, if it is how the object begins.
     """
-    had = os.stat(path).st_size if os.path.isfile(path) else 0  # noqa: PTH113, PTH116
+    had = os.stat(path).st_size if os.path.isfile(path) else 0
     if 0 < had <= file.size and file.crc32c:
         if had < file.size:
             _fetch(folder, file, path, progress, had)
@@ -78,7 +78,7 @@ def download(folder: BucketFolder, file: BucketFile, path: str, progress: Progre
 def _fetch(folder: BucketFolder, file: BucketFile, path: str, progress: Progress, start: int = 0) -> None:
     """Fetch an object from a place on, into a file that holds what comes before it."""
     blob = folder.bucket.blob(folder.prefix + file.name, generation=file.generation)
-    with open(path, "ab" if start else "wb") as target, folder.in_words("read"):  # noqa: PTH123
+    with open(path, "ab" if start else "wb") as target, folder.in_words("read"):
         blob.download_to_file(
             Watched(target, progress),
             start=start or None,

@@ -76,7 +76,7 @@ class Catalog:
             return None
         folder = place if is_model(place) and self._contains(place) else None
         archive = place.with_name(place.name + ARCHIVE_SUFFIX)
-        ready = archive if os.path.isfile(archive) and self._contains(archive) else None  # noqa: PTH113
+        ready = archive if os.path.isfile(archive) and self._contains(archive) else None
         bucket = self.buckets.get(handle, "")
         return Model(handle, folder, ready, bucket) if folder or ready or bucket else None
 
@@ -153,7 +153,7 @@ class Catalog:
 def is_model(folder: Path) -> bool:
     """Whether this folder is a model; False for whatever cannot be read."""
     # os.path, because Path.is_file raises for a name that is too long.
-    return any(os.path.isfile(folder / marker) for marker in _MARKERS)  # noqa: PTH113
+    return any(os.path.isfile(folder / marker) for marker in _MARKERS)
 
 
 def _reading_order(handle: str) -> tuple[tuple[int, int, str], ...]:

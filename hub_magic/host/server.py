@@ -175,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
         elif isinstance(error, FileNotFoundError):
             status = HTTPStatus.NOT_FOUND
         name = str(error.filename or "")
-        where = f" ({name})" if name and not os.path.isabs(name) else ""  # noqa: PTH117
+        where = f" ({name})" if name and not os.path.isabs(name) else ""
         self._send_text(status, f"{model.handle!r} cannot be served. {error.strerror or error}{where}.\n")
 
     def _send_page(self, page: str) -> None:

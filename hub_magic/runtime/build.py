@@ -91,7 +91,7 @@ def versions_installed() -> Callable[[str], str | None]:
 def _changed(path: str) -> int:
     """When something in a directory came or went, in nanoseconds; 0 where there is none."""
     try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116 - at each `%%hub_tpu`, for all of `sys.path`
+        return os.stat(path).st_mtime_ns  # at each `%%hub_tpu`, for all of `sys.path`
     except OSError:
         return 0
 

@@ -55,7 +55,7 @@ class CacheBrowser:
     def __init__(self, location: str | None = None, *, listed: CacheScan | None = None) -> None:
         given = read_cache().value if location is None else location
         # A variable may hold a relative path, and the kernel may change its directory.
-        self.location = given if is_bucket(given) else os.path.abspath(given)  # noqa: PTH100 - links stay
+        self.location = given if is_bucket(given) else os.path.abspath(given)  # keeps links
         listed = listed or list_cache(self.location)
         self._survey = Survey(listed, (model for model in listed.models if not model.is_measured))
         self._selected: tuple[str, ...] = ()

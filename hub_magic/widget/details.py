@@ -82,7 +82,7 @@ def describe(model: CachedModel) -> ModelDetails:
 def load_line(model: CachedModel) -> str:
     """The line of Python that loads a model: by its handle, or by its path when no handle leads to it."""
     sha1 = hashlib.sha1(model.handle.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest()
-    text = model.handle if sha1 == os.path.basename(model.path) else model.path  # noqa: PTH119 - may be gs://
+    text = model.handle if sha1 == os.path.basename(model.path) else model.path  # may be gs://
     quoted = repr(text)  # whatever cannot be printed is escaped
     return f"hub.load({quoted})" if '"' in text else f'hub.load("{quoted[1:-1]}")'
 

@@ -182,7 +182,7 @@ class ForkServer:
         reading, writing = os.pipe()
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, writing)
-            null = stack.enter_context(open(os.devnull, "r+"))  # noqa: PTH123 - for reading and writing
+            null = stack.enter_context(open(os.devnull, "r+"))
             files: list[int] = []
             pipes: list[IO[str] | None] = [None, None, None]
             for given, standard in ((stdin, 0), (stdout, 1), (stderr, 2)):
