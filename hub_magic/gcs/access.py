@@ -202,7 +202,7 @@ def _granted(folder: BucketFolder) -> frozenset[str]:
 
 
 def _why_not_here(location: str, identity: Identity) -> str:
-    """Return why no TensorFlow can do so on this platform or as this identity, unlike google-auth; else ""."""
+    """Return why no TensorFlow can use it on this platform or as this identity, unlike google-auth; or ""."""
     if sys.platform == "win32":
         return f"TensorFlow for Windows cannot open {location}. Use a directory, or run the kernel in WSL."
     if not identity.suits_tensorflow:
