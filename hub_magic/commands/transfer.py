@@ -31,8 +31,8 @@ class Place:
     """A directory to add models to.
 
     Attributes:
-        path: the directory's.
-        there: folder names of models that turned out, at the end, to be in the cache already.
+        path: the path of the directory.
+        there: folder names of models that were cached already when they were sent.
     """
 
     path: str
@@ -41,11 +41,11 @@ class Place:
 
 @contextmanager
 def place_to_add(location: str, *, is_list: bool = False) -> Iterator[Place]:
-    """A directory to add models to; for a bucket, what is in it at the end is sent.
+    """Yield a directory to add models to; at the end its models are sent to a bucket.
 
     Args:
         location: the cache.
-        is_list: whether models that are there already are passed by.
+        is_list: whether models that are cached already are skipped.
 
     Raises:
         SettingError: a model is in the bucket already, or the bucket refuses.
@@ -70,7 +70,7 @@ def place_to_add(location: str, *, is_list: bool = False) -> Iterator[Place]:
 
 @contextmanager
 def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[tuple[CachedModel, ...]]:
-    """These entries of the cache, on this machine's disk inside the `with`.
+    """Yield these entries of the cache as directories on the local disk, inside the `with`.
 
     Raises:
         SettingError: the bucket refuses.
@@ -90,7 +90,7 @@ def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[t
 
 
 def add(arguments: Namespace, _show: Show) -> Added | AddedList:
-    """`--add HANDLE PATH`, and `--add --all DIRECTORY`."""
+    """Add a model (`--add HANDLE PATH`), or several (`--add --all DIRECTORY`)."""
     from ..care import add as add_list
     from ..care import add as adding
 
@@ -110,12 +110,12 @@ def add(arguments: Namespace, _show: Show) -> Added | AddedList:
 
 
 def _placed(added: Added, place: Place) -> Added:
-    """What was added, where it is in the cache."""
+    """Return what was added, with its place in the cache."""
     return replace(added, path=f"{location()}{added.path.removeprefix(place.path)}")
 
 
 def export(arguments: Namespace, _show: Show) -> Exported | Export:
-    """`--export HANDLE FILE`, and `--export --all DIRECTORY`."""
+    """Export a model (`--export HANDLE FILE`), or all (`--export --all DIRECTORY`)."""
     from ..care.export import export_all, export_model
 
     scan = scan_with_bar(location())
@@ -132,7 +132,7 @@ def export(arguments: Namespace, _show: Show) -> Exported | Export:
 
 
 def move_to(arguments: Namespace, show: Show) -> Move | Moved:
-    """`--move-to LOCATION`; the setting follows unless the disk refused something."""
+    """Move the cache (`--move-to LOCATION`); the setting follows unless the disk refused a file."""
     from ..care.move import plan_move
 
     source = _directory("--move-to")
@@ -163,7 +163,7 @@ def _words(words: list[str], usage: str, count: int) -> list[str]:
 
 
 def _directory(verb: str) -> str:
-    """Where the cache is, which must be on disk."""
+    """Return the cache's location, which must be on disk."""
     found = location()
     if is_bucket(found):
         raise SettingError(f"{verb} works on a cache on disk, not on {found}. Copy it here with --copy-to.")

@@ -23,18 +23,18 @@ _COLUMNS = (Column("Route"), Column("Taken"), Column("Why"))
 
 
 def plan_text(plan: LoadPlan) -> str:
-    """The plan as text."""
+    """Return the plan as text."""
     lines = [plain(line) for line in _lines(plan)]
     return "\n".join([*lines, "", text_table(_COLUMNS, _rows(plan))])
 
 
 def plan_html(plan: LoadPlan) -> str:
-    """The plan as HTML."""
+    """Return the plan as HTML."""
     return f"<div>{html_lines(_lines(plan))}</div>{html_table(_COLUMNS, _rows(plan))}"
 
 
 def cell_line(plan: LoadPlan) -> str:
-    """What `%%hub_tpu` says before the cell runs."""
+    """Return the line that `%%hub_tpu` prints before the cell runs."""
     first = plan.routes[0]
     if first.route == "local":
         return plain(f"%%hub_tpu: {first.reason}, so the cell runs as it is.")
@@ -47,14 +47,14 @@ def cell_line(plan: LoadPlan) -> str:
 
 
 def left_line(event: RouteLeft) -> str:
-    """What is said when a route gives way to the next."""
+    """Return the line about a route that failed and the next route."""
     return plain(
         f"{event.handle}: {event.route} did not work ({event.reason}), so {event.next_route} is tried."
     )
 
 
 def loads_line(loads: Sequence[ModelLoaded]) -> str:
-    """What is said at the end of a cell: how many models were loaded where, and by which routes."""
+    """Return the line at the end of a cell: how many models were loaded where, and by which routes."""
     places = ", ".join(dict.fromkeys(load.worker or "this machine" for load in loads))
     routes = dict.fromkeys(load.route for load in loads)
     ways = "; ".join(_way(route, [load for load in loads if load.route == route]) for route in routes)
@@ -73,7 +73,7 @@ def _way(route: str, loads: Sequence[ModelLoaded]) -> str:
 
 
 def runtime_line(runtime: Runtime) -> str:
-    """Where the kernel runs, and with what."""
+    """Return the line about where the kernel runs, and with which accelerator."""
     return f"This is {_HOSTS[runtime.host]} with {_accelerator(runtime)}; {_worker(runtime)}."
 
 
