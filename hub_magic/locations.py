@@ -1,6 +1,6 @@
 """A location for a cache: a directory, or a folder in a bucket.
 
-Apart from `settings`, because writing a setting and judging a directory are two things.
+The module is separate from `settings`, because reading a location does not need the settings.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _BUCKET = rf"gs://(?=[^/]{{3,222}}(/|$)){_LABEL}(\.{_LABEL})*(/(?!\.{{0,2}}/|\.{
 
 
 def is_bucket(location: str) -> bool:
-    """Whether the location is in Google Cloud Storage."""
+    """Return whether the location is in Google Cloud Storage."""
     return location.startswith("gs://")
 
 
 def read_location(text: str, env: Mapping[str, str]) -> str:
-    """The location a user means: `~` and `$VAR` expanded, a relative path made absolute.
+    """Return the location that a user means: `~` and `$VAR` expanded, a relative path made absolute.
 
     Raises:
         SettingError: the text is empty, names an unset variable, an unknown scheme or an impossible bucket.
@@ -55,7 +55,7 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
 
 
 def prepare_directory(location: str) -> None:
-    """Make sure that the directory exists and can be written, leaving nothing behind when it cannot.
+    """Create the directory if needed and check that it can be written. On failure nothing is left behind.
 
     Raises:
         SettingError: it is a file, cannot be created, or cannot be written.
