@@ -76,7 +76,7 @@ def run_all(tasks: Iterable[Callable[[Tally], Result]], progress: Progress, *, w
     return [one.result() for one in pending]
 
 
-def run_aside(look: Callable[[Tally], Result], progress: Progress) -> Result:
+def run_in_thread(look: Callable[[Tally], Result], progress: Progress) -> Result:
     """Return the result of `look`, which must change nothing: an interrupt does not wait for it.
 
     Args:
@@ -101,7 +101,7 @@ def run_aside(look: Callable[[Tally], Result], progress: Progress) -> Result:
     return found.result()
 
 
-def has_audience() -> bool:
+def is_interactive() -> bool:
     """Return whether a person can see a bar: in a terminal, or a notebook's kernel. Imports nothing."""
     return bool(sys.stderr and sys.stderr.isatty()) or in_kernel()
 
@@ -185,7 +185,7 @@ def byte_bar(what: str, total: int) -> Iterator[Callable[[int], object]]:
         unit_scale=True,
         delay=_DELAY,
         leave=False,
-        disable=not has_audience(),
+        disable=not is_interactive(),
     ) as bar:
         yield bar.update
 
@@ -198,7 +198,7 @@ def with_bar(what: str, look: Callable[[Progress], Result], *, unit: str = "") -
         look: takes the function to call with the number of further things; must change nothing.
         unit: the unit of these things, in the plural; "" if nothing is counted.
     """
-    if not has_audience():
+    if not is_interactive():
         return look(no_progress)
     from tqdm.auto import tqdm
 
@@ -206,4 +206,4 @@ def with_bar(what: str, look: Callable[[Progress], Result], *, unit: str = "") -
     with tqdm(
         desc=what, bar_format=f"{{desc}}{count}, {{elapsed}}", miniters=0, delay=_DELAY, leave=False
     ) as bar:
-        return run_aside(lambda tally: look(tally.add), bar.update)
+        return run_in_thread(lambda tally: look(tally.add), bar.update)

@@ -161,7 +161,7 @@ def set_cache(text: str, *, env: MutableMapping[str, str] | None = None) -> Cach
     return read_cache(env=env)
 
 
-def mend_environment(env: MutableMapping[str, str] | None = None) -> None:
+def correct_environment(env: MutableMapping[str, str] | None = None) -> None:
     """Rewrite variables that tensorflow_hub would silently misread.
 
     tensorflow_hub takes `uncompressed` in lower case for no mode, and makes a folder named `~` of `~/models`.
@@ -197,7 +197,7 @@ class EnvironmentRecord:
                     self._before.setdefault(name, old)
                     self._written[name] = new
 
-    def take_back(self) -> None:
+    def restore(self) -> None:
         """Restore the values from before the first change."""
         for name, old in self._before.items():
             if self._env.get(name) != self._written[name]:

@@ -34,13 +34,13 @@ class Step:
         lane: the name that selects it.
         environment: its environment.
         command: the arguments of `python`.
-        is_aside: whether it runs beside the others.
+        runs_beside: whether it runs beside the others.
     """
 
     lane: str
     environment: str
     command: tuple[str, ...]
-    is_aside: bool = False
+    runs_beside: bool = False
 
     @property
     def is_pytest(self) -> bool:
@@ -68,7 +68,7 @@ QUICK = (*LINT, Step("quick", MAIN, _tests("not thorough")))
 STEPS = (
     *LINT,
     Step("docs", MAIN, ("-m", "mkdocs", "build", "--strict", "--quiet")),
-    Step("index", MAIN, _tests("index", 1), is_aside=True),
+    Step("index", MAIN, _tests("index", 1), runs_beside=True),
     Step("newest", MAIN, _tests("not index")),
     # Tests marked `once` cannot end otherwise with other versions.
     Step("colab", "colab", _tests("not once")),
@@ -118,8 +118,8 @@ def _pytest_alone(arguments: list[str]) -> int:
 def _run_all(steps: list[Step], pytest_arguments: list[str]) -> list[Outcome]:
     """Run the steps. An environment that cannot be made fails once, and its steps are skipped."""
     outcomes: list[Outcome] = []
-    beside: list[Future[Outcome]] = []
-    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor() as aside:
+    running: list[Future[Outcome]] = []
+    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor() as beside:
         ready: dict[str, Future[Path]] = {}
         for step in steps:
             if step.environment not in ready:
@@ -139,17 +139,17 @@ def _run_all(steps: list[Step], pytest_arguments: list[str]) -> list[Outcome]:
             if step.environment not in told and (waited := time.monotonic() - started) > 1:
                 outcomes.append(Outcome(f"set-up of the environment {step.environment}", waited, 0, 0))
             told.add(step.environment)
-            if step.is_aside:
-                beside.append(aside.submit(_run, step, python, pytest_arguments))
+            if step.runs_beside:
+                running.append(beside.submit(_run, step, python, pytest_arguments))
             else:
                 outcomes.append(_run(step, python, pytest_arguments))
-    return [*outcomes, *(one.result() for one in beside)]
+    return [*outcomes, *(one.result() for one in running)]
 
 
 def _run(step: Step, python: Path, pytest_arguments: list[str]) -> Outcome:
     """Run one step, with its output as it comes, or at its end if it runs beside others."""
     started = time.monotonic()
-    say(f"\n=== {step.title}{': begun, beside the next steps' if step.is_aside else ''}")
+    say(f"\n=== {step.title}{': begun, beside the next steps' if step.runs_beside else ''}")
     command = [str(python), *step.command]
     folder = ENVIRONMENTS[step.environment].path
     results = folder / f"{step.lane}.xml"
@@ -158,7 +158,7 @@ def _run(step: Step, python: Path, pytest_arguments: list[str]) -> Outcome:
         command += [f"--junitxml={results}", *pytest_arguments]
     with ExitStack() as stack:
         log: IO[str] | None = None
-        if step.is_aside:
+        if step.runs_beside:
             log = stack.enter_context((folder / f"{step.lane}.log").open("w+", errors="replace"))
         environment = _environment(step)
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False)

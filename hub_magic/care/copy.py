@@ -18,7 +18,7 @@ from ..errors import SettingError
 from ..facts import Fact
 from ..gcs import open_folder
 from ..locations import is_bucket, prepare_directory
-from ..progress import Progress, Tally, no_progress, run_all, run_aside
+from ..progress import Progress, Tally, no_progress, run_all, run_in_thread
 from .remove import Choice
 
 _AT_ONCE = 16
@@ -135,7 +135,7 @@ def _copier(
     if not is_bucket(plan.source):
         return partial(to_bucket, stack.enter_context(open_folder(plan.target)), times)
     source = stack.enter_context(open_folder(plan.source))
-    entries = run_aside(lambda _tally: group_files(source.files()), progress)
+    entries = run_in_thread(lambda _tally: group_files(source.files()), progress)
     if not is_bucket(plan.target):
         prepare_directory(plan.target)
         return partial(from_bucket, source, entries, plan.target)

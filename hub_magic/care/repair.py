@@ -33,7 +33,7 @@ from ..errors import HandleError, HubMagicError
 from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import is_bucket
-from ..progress import DownloadBar, has_audience
+from ..progress import DownloadBar, is_interactive
 from ..store import list_cache
 from .remove import StaysError, delete_aside, set_aside
 
@@ -313,7 +313,7 @@ def _sweep(
         learn_handles(location)
         return sweep_bucket(location, planned, LockTimes())
 
-    with (bar or partial(DownloadBar, shown=has_audience()))(f"Clearing {location}", None) as shown:
+    with (bar or partial(DownloadBar, shown=is_interactive()))(f"Clearing {location}", None) as shown:
         return run_all([work], adding(shown, quiet=1), workers=1)[0]
 
 

@@ -14,7 +14,7 @@ from ..errors import HubMagicError
 from ..facts import Fact
 from ..locations import read_location
 from ..render import text_of
-from ..settings import CACHE_VARIABLE, mend_environment
+from ..settings import CACHE_VARIABLE, correct_environment
 from .parser import COMMANDS, make_parser
 
 _AS_COMMANDS = {command.verb.names[0]: f"hub-magic {command.name}" for command in COMMANDS}
@@ -72,7 +72,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Namespace) -> Any:
     if arguments.command != "doctor":  # the doctor checks what other programs will find
-        mend_environment()
+        correct_environment()
     if arguments.cache:
         os.environ[CACHE_VARIABLE] = read_location(arguments.cache, os.environ)
 

@@ -108,7 +108,7 @@ _FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 _NAME = "credentials"
 # The kinds of credentials that TensorFlow reads (`google_auth_provider.cc`).
 _FOR_TENSORFLOW = ("service_account", "authorized_user")
-_GIVEN_OUT_HERE = ("colab", "colab-enterprise", "workbench")
+_BRING_CREDENTIALS = ("colab", "colab-enterprise", "workbench")
 
 
 def check_credentials(here: Surroundings) -> Iterator[Finding]:
@@ -128,7 +128,7 @@ def _credentials(here: Surroundings, *, needed: bool) -> Finding:
         return Finding(_NAME, "fine", f"a login of gcloud's in {path}")
     if not needed:
         return Finding(_NAME, "fine", "none, and none is needed: the cache is no bucket")
-    if here.runtime.host in _GIVEN_OUT_HERE and here.fixes.in_notebook:
+    if here.runtime.host in _BRING_CREDENTIALS and here.fixes.in_notebook:
         fix = "from google.colab import auth; auth.authenticate_user()"
         return Finding(
             _NAME, "warning", "none in a file; this machine may give some out, or a login does", fix

@@ -19,7 +19,7 @@ from ..errors import DownloadError
 from ..facts import Fact
 from ..handles import Handle
 from ..locations import is_bucket
-from ..progress import DownloadBar, has_audience
+from ..progress import DownloadBar, is_interactive
 from ..settings import is_offline, read_cache, read_mode
 from .archive import NoSpaceError
 from .http import RetryPolicy
@@ -122,7 +122,7 @@ def fetch(
         path = folder_of(parsed, retries)
         return Fetched(path, handle, 0, time.monotonic() - began, was_cached=False)
     if is_ours(parsed, cache):
-        bar = bar or partial(DownloadBar, shown=show_progress and has_audience())
+        bar = bar or partial(DownloadBar, shown=show_progress and is_interactive())
         options = DownloadOptions(bar, notice, retries)
         path, received = _have(parsed, cache, options, lock_timeout)
         return Fetched(path, handle, received, time.monotonic() - began, was_cached=received == 0)

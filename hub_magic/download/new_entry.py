@@ -25,7 +25,7 @@ from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
 from ..errors import DownloadError
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
-from ..progress import DownloadBar, Tally, run_all, run_aside
+from ..progress import DownloadBar, Tally, run_all, run_in_thread
 from ..settings import is_offline
 from .archive import ArchiveRefusedError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
@@ -261,7 +261,7 @@ def have_in_bucket(
             return folder, look_at(folder, handle.folder)
 
         with options.bar(f"Asking for {cache}", None) as bar:
-            folder, found = run_aside(look, adding(bar, quiet=1))
+            folder, found = run_in_thread(look, adding(bar, quiet=1))
         if found.is_whole:
             return path, 0
         if is_offline():

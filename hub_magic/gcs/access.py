@@ -45,16 +45,16 @@ def find_reader(runtime: Runtime | None, location: str, identity: Identity, proj
     if runtime is None or not runtime.is_remote:
         return Reader()
     bucket = "/".join(location.split("/")[:3])
-    by_hand = Reader(
+    manual = Reader(
         f"the account that the worker at {', '.join(runtime.worker.endpoints) or runtime.worker.job} runs as",
         f"Give that account the role roles/storage.objectViewer on {bucket}.",
     )
     # TPU VMs: each reads as the account attached to it.
     if runtime.worker.kind == "multi-host":
         is_known = identity.kind == "machine" and identity.account
-        return _let(identity.account, bucket) if is_known else by_hand
+        return _let(identity.account, bucket) if is_known else manual
     if runtime.accelerator.kind != "tpu":
-        return by_hand
+        return manual
     number = _project_number(identity)
     if number:
         return _let(f"service-{number}@cloud-tpu.iam.gserviceaccount.com", bucket)
@@ -158,17 +158,17 @@ def check_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAcce
     location = read_location(location, {})
     with open_folder(location, brief=True) as folder:
         granted = _granted(folder)
-        reader = find_reader(runtime, location, folder.who, folder.project)
+        reader = find_reader(runtime, location, folder.identity, folder.project)
         return BucketAccess(
             location,
-            folder.who,
+            folder.identity,
             can_list=granted >= _NEEDED["listed"],
             can_read=granted >= _NEEDED["read"],
             can_write=granted >= _NEEDED["written"],
             can_delete=granted >= _NEEDED["cleared"],
             reader=reader.name,
             reader_remedy=reader.remedy,
-            problem=_why_not_here(location, folder.who) or _why_not_tensorflow(location),
+            problem=_why_no_tensorflow(location, folder.identity) or _why_not_tensorflow(location),
         )
 
 
@@ -186,7 +186,7 @@ def require_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAc
 
 def _granted(folder: BucketFolder) -> frozenset[str]:
     try:
-        with refusals_in_words(folder.location, "used", str(folder.who)):
+        with refusals_in_words(folder.location, "used", str(folder.identity)):
             return frozenset(
                 folder.bucket.test_iam_permissions(
                     sorted(set().union(*_NEEDED.values())), timeout=folder.timeout, retry=folder.retry
@@ -201,7 +201,7 @@ def _granted(folder: BucketFolder) -> frozenset[str]:
         raise
 
 
-def _why_not_here(location: str, identity: Identity) -> str:
+def _why_no_tensorflow(location: str, identity: Identity) -> str:
     """Return why no TensorFlow can use it on this platform or as this identity, unlike google-auth; or ""."""
     if sys.platform == "win32":
         return f"TensorFlow for Windows cannot open {location}. Use a directory, or run the kernel in WSL."

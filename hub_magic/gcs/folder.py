@@ -43,11 +43,11 @@ class BucketFolder:
     """An open `gs://bucket/path`. Leaving its `with` closes the connections."""
 
     def __init__(
-        self, location: str, client: Any, who: Identity, *, project: str = "", brief: bool = False
+        self, location: str, client: Any, identity: Identity, *, project: str = "", brief: bool = False
     ) -> None:
         bucket, _, path = location.removeprefix("gs://").partition("/")
         self.location = location
-        self.who = who
+        self.identity = identity
         self.project = project
         self.bucket_name = bucket
         self.prefix = f"{path.rstrip('/')}/" if path.strip("/") else ""
@@ -254,7 +254,7 @@ class BucketFolder:
 
     def in_words(self, act: str) -> Any:
         """Turn the storage's refusals inside this `with` into one line; `act` says what was done: "read"."""
-        return refusals_in_words(self.location, act, str(self.who))
+        return refusals_in_words(self.location, act, str(self.identity))
 
 
 CONNECTIONS = 64

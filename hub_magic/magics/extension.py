@@ -117,7 +117,7 @@ def load(shell: InteractiveShell) -> None:
     with ExitStack() as undo:
         undo.callback(_unregister, shell, magics)
         shell.register_magics(magics)
-        undo.callback(magics.environment.take_back)
+        undo.callback(magics.environment.restore)
         magics.apply_saved()
         undo.callback(register(shell))
         undo.callback(install_completion(shell))

@@ -21,7 +21,7 @@ from ..settings import (
     KERAS_VARIABLE,
     EnvironmentRecord,
     ModeSetting,
-    mend_environment,
+    correct_environment,
     parse_mode,
     read_cache,
     read_mode,
@@ -99,7 +99,7 @@ class HubMagics(Magics):
     def apply_saved(self) -> None:
         """Apply saved settings, except where the environment or a flag says otherwise."""
         with self.environment.recording():
-            mend_environment()
+            correct_environment()
             try:
                 if self.mode and read_mode().source == "default":
                     self._set_mode(self.mode)

@@ -11,7 +11,7 @@ import pytest
 from repository import REPOSITORY, open_to_all
 
 from hub_magic import SettingError, read_cache, read_mode, set_cache, set_mode
-from hub_magic.settings import EnvironmentRecord, mend_environment
+from hub_magic.settings import EnvironmentRecord, correct_environment
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_read_cache_of_variable_and_default() -> None:
 
 def test_mended_environment() -> None:
     env = {"TFHUB_MODEL_LOAD_FORMAT": " uncompressed", "TFHUB_CACHE_DIR": "~/models"}
-    mend_environment(env)
+    correct_environment(env)
     assert env == {
         "TFHUB_MODEL_LOAD_FORMAT": "UNCOMPRESSED",
         "TFHUB_CACHE_DIR": str(Path("~/models").expanduser()),
     }
     unknown = {"TFHUB_MODEL_LOAD_FORMAT": "zip", "TFHUB_CACHE_DIR": "relative"}
-    mend_environment(unknown)
+    correct_environment(unknown)
     assert unknown == {"TFHUB_MODEL_LOAD_FORMAT": "zip", "TFHUB_CACHE_DIR": "relative"}
 
 
@@ -119,5 +119,5 @@ def test_what_was_written_is_taken_back_and_nothing_else() -> None:
     with record.recording():
         env["TFHUB_CACHE_DIR"] = "/later"
     env["TFHUB_MODEL_LOAD_FORMAT"] = "UNCOMPRESSED"  # not through us
-    record.take_back()
+    record.restore()
     assert env == {"TFHUB_CACHE_DIR": "/before", "TFHUB_MODEL_LOAD_FORMAT": "UNCOMPRESSED"}

@@ -17,7 +17,7 @@ from faulty_host import Fault, FaultyHost
 from kernel import Kernel
 from repository import REPOSITORY
 
-from hub_magic.progress import DownloadBar, has_audience, in_kernel
+from hub_magic.progress import DownloadBar, in_kernel, is_interactive
 
 FILES = model_files(1 << 20)
 ARCHIVE = model_archive(FILES)
@@ -122,7 +122,7 @@ def test_nothing_where_nobody_looks(tmp_path: Path) -> None:
 
 def test_no_kernel_and_no_terminal_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert not in_kernel()
-    assert not has_audience()
+    assert not is_interactive()
     with DownloadBar("model", 10, shown=False) as bar:
         bar.show(5)
     assert capsys.readouterr().err == ""
