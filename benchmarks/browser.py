@@ -1,8 +1,8 @@
 """The cache browser with 10,000 models in Chromium and JupyterLab, beside other ways to show the same table.
 
-Each round opens a notebook with a kernel of its own for every subject, in turn, and runs its cell. Medians of
-this one run are compared. Needs a browser, playwright, JupyterLab, and `itables` beside the project; what is
-not installed is left out, and said so.
+Each round opens a notebook with a separate kernel for every subject, in turn, and runs its cell. Medians of
+this one run are compared. Needs a browser, playwright, JupyterLab, and `itables` beside the project. Missing
+ones are left out, with a note.
 
     scripts/benchmark browser [-- ROUNDS [MODELS]]
 """
@@ -51,7 +51,7 @@ SHOW = """selector => {
         look();
     });
 }"""
-# Milliseconds from an act to the end of the frame that shows what came of it.
+# Milliseconds from an act to the end of the frame that shows its result.
 PAINT = """([selector, act, value]) => {
     const element = document.querySelector(selector);
     const begun = performance.now();
@@ -62,8 +62,8 @@ PAINT = """([selector, act, value]) => {
     const painted = (resolve) => setTimeout(() => resolve(performance.now() - begun));
     return new Promise((resolve) => requestAnimationFrame(() => painted(resolve)));
 }"""
-# The longest frame, in milliseconds, of a walk from top to bottom in 200 steps; where there is no such
-# element, of as many frames in which nothing happens, which is what the machine can do at that moment.
+# The longest frame, in milliseconds, of a walk from top to bottom in 200 steps. Without such an element, the
+# longest of as many frames in which nothing happens: the best that the computer can do at that moment.
 SCROLL = """selector => {
     const element = document.querySelector(selector) ?? {};
     return new Promise((resolve) => {
@@ -82,7 +82,7 @@ SCROLL = """selector => {
 
 @dataclass(frozen=True)
 class Subject:
-    """One way to show the table: its cell, what a row of it is, and where to sort and to type."""
+    """One way to show the table: its cell, its rows, and where to sort and to type."""
 
     name: str
     code: str

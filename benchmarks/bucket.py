@@ -1,7 +1,7 @@
 """A cache of 1,000 models in a bucket, where every request takes 20 ms: listed, and copied to.
 
-The storage is the stand-in of the tests, in a process of its own. Listing is compared with a walk that asks
-`tf.io.gfile` for every folder, as anyone would without hub_magic; copying, with the same copy one entry at a
+The storage is the stand-in of the tests, in a separate process. Listing is compared with a walk that asks
+`tf.io.gfile` for every folder, as people do without hub_magic; copying, with the same copy one entry at a
 time, and one file at a time with `tf.io.gfile.copy`.
 
     scripts/benchmark bucket [-- ENTRIES [MILLISECONDS]]
@@ -24,7 +24,7 @@ sys.path.insert(0, str(TESTS))
 
 from bucket_caches import make_cache  # noqa: E402
 
-# Prints the variables for clients; then, for each line it reads, how many requests there were since the last.
+# Prints the variables for clients; then, for each line it reads, the number of requests since the last.
 SERVER = """
 import json, sys, tempfile
 from pathlib import Path
@@ -41,7 +41,7 @@ with GcsStandIn() as stand_in, tempfile.TemporaryDirectory() as home:
 
 
 def walk(location: str) -> tuple[int, int]:
-    """Models and bytes, as a walk with gfile finds them."""
+    """Return models and bytes, found by a walk with gfile."""
     import tensorflow as tf
 
     gfile = tf.io.gfile
@@ -57,7 +57,7 @@ def walk(location: str) -> tuple[int, int]:
 
 
 def copy_by_gfile(source: Path, target: str, most: int) -> int:
-    """Copy the first files of a cache one by one; gives how many."""
+    """Copy the first files of a cache one by one, and return how many."""
     import tensorflow as tf
 
     files = sorted(path for path in source.rglob("*") if path.is_file())[:most]
@@ -86,7 +86,7 @@ def main() -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
         def measure(what: str, act: Callable[[], object]) -> tuple[float, int]:
-            """Seconds and requests; prints both."""
+            """Return seconds and requests, and print both."""
             began = time.perf_counter()
             result = act()
             took = time.perf_counter() - began
@@ -105,7 +105,7 @@ def main() -> None:
 def compare(
     folder: Path, entries: int, measure: Callable[[str, Callable[[], object]], tuple[float, int]]
 ) -> None:
-    """Copy and list in every way, and print how they compare."""
+    """Copy and list in every way, and print a comparison."""
     from hub_magic.care.copy import plan_copy
     from hub_magic.store import scan_cache
 

@@ -1,8 +1,8 @@
-"""What planning a removal and checking for damage cost beside the scan of the same cache.
+"""The costs of planning a removal and of checking for damage, beside the scan of the same cache.
 
 Each is timed with the scan that it begins with, in interleaved rounds of one run, and compared with the scan
-of its round, so that a busy machine slows both. The caches are made in a temporary directory; one of them has
-records of its downloads, against which its files are compared.
+of its round, so that a busy computer slows both. The caches are made in a temporary directory. One of them
+has records of its downloads, against which its files are compared.
 
     scripts/benchmark care [-- ROUNDS]
 """
@@ -64,7 +64,7 @@ def compare(title: str, acts: dict[str, Callable[[], object]], rounds: int) -> N
     times: dict[str, list[float]] = {name: [] for name in acts}
     for _ in range(rounds):
         for name, act in acts.items():
-            gc.collect()  # what the act before has left is not this one's
+            gc.collect()  # leftovers of the previous act must not count here
             start = time.perf_counter()
             act()
             times[name].append(time.perf_counter() - start)

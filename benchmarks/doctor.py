@@ -1,4 +1,4 @@
-"""How long the doctor takes beside the scan of the same cache, with nothing, many and very many models in it.
+"""The time of the doctor beside the scan of the same cache, with no, many and very many models in it.
 
 Interleaved rounds of one run, medians; the caches are made in a temporary directory.
 
@@ -24,7 +24,7 @@ COUNTS = (0, 1000, 10_000)
 
 
 def timed(act: Callable[[], object]) -> float:
-    """Milliseconds."""
+    """Return milliseconds."""
     began = time.perf_counter()
     act()
     return (time.perf_counter() - began) * 1000

@@ -2,9 +2,9 @@
 
     scripts/benchmark download [-- --megabytes 400 --rounds 3]
 
-Measured in fresh processes, the two sides in turn: a cold `hub.resolve` with the network as fast as this
-machine is and with each connection held to 20 MB/s, the most memory taken above what stands after the
-import, and a warm `hub.resolve`. The archive is made of random floats, which pack as badly as weights do.
+The two sides run in turn in fresh processes. Measured are a cold `hub.resolve`, at the full speed of the
+network and at 20 MB/s per connection; the most memory above the level after the import; and a warm
+`hub.resolve`. The archive is made of random floats, which compress as badly as weights do.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 SIDES = ("tensorflow_hub", "hub_magic")
-THROTTLE = 20_000_000  # bytes a second for each connection
+THROTTLE = 20_000_000  # bytes per second for each connection
 REPOSITORY = Path(__file__).parent.parent
 WARM_CALLS = 2_000
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Gives the archive, whole or in ranges, as a bucket does; a path under /slow is throttled."""
+    """The archive's server, with ranges, as a bucket has them; a path under /slow is throttled."""
 
     protocol_version = "HTTP/1.1"
     archive: Path
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(max(0.0, began + sent / THROTTLE - time.monotonic()))
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # the client has had enough
+        with suppress(ConnectionError):  # the client has broken off
             super().handle()
 
     def log_message(self, *_: object) -> None:
@@ -72,12 +72,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def make_archive(path: Path, megabytes: int) -> None:
-    """An archive of about so many megabytes, in the shape of a SavedModel."""
+    """Write an archive of about this many megabytes, in the form of a SavedModel."""
     import numpy as np
 
     numbers = np.random.default_rng(0)
     files = {"saved_model.pb": 1 << 16, "variables/variables.index": 1 << 12}
-    files["variables/variables.data-00000-of-00001"] = int(megabytes * 1e6 / 0.929)  # so well floats pack
+    files["variables/variables.data-00000-of-00001"] = int(megabytes * 1e6 / 0.929)  # so well floats compress
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         folder = tarfile.TarInfo("variables")
         folder.type, folder.mode = tarfile.DIRTYPE, 0o755
@@ -103,7 +103,7 @@ class Floats(io.RawIOBase):
 
 @contextmanager
 def serving(archive: Path) -> Iterator[str]:
-    """The host in a process of its own; gives its URL."""
+    """Yield the URL of the host, which runs in a separate process."""
     command = [sys.executable, __file__, "--serve", str(archive)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -122,7 +122,7 @@ def serve(archive: Path) -> None:
 
 
 def measure(side: str, url: str) -> None:
-    """In a process of its own: one cold resolve and many warm ones; prints the numbers as JSON."""
+    """Run one cold resolve and many warm ones in a separate process, and print the numbers as JSON."""
     from hub_magic.import_hooks import pkg_resources_stand_in
 
     with pkg_resources_stand_in():
@@ -131,7 +131,7 @@ def measure(side: str, url: str) -> None:
         from hub_magic.download import install
 
         install()
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     before = status("VmRSS")
     began = time.perf_counter()
     hub.resolve(url)
@@ -146,7 +146,7 @@ def measure(side: str, url: str) -> None:
 
 
 def status(name: str) -> int:
-    """A number of /proc/self/status, in kB."""
+    """Return a number of /proc/self/status, in kB."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1])

@@ -1,6 +1,6 @@
 """`%load_ext hub_magic` in fresh kernels, beside three other extensions.
 
-Rounds are interleaved, every extension is loaded in a kernel of its own, and the medians are compared within
+Rounds are interleaved, every extension is loaded in a separate kernel, and the medians are compared within
 this one run. `scripts/benchmark` brings `bigquery-magics` and `tensorboard`:
 
     scripts/benchmark load_ext [-- ROUNDS]
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "rigs"))
 from kernel import Kernel
 
 EXTENSIONS = ("hub_magic", "autoreload", "bigquery_magics", "tensorboard")
-# The clock runs inside the kernel, around the very call that %load_ext makes.
+# The clock runs inside the kernel, around the same call that %load_ext makes.
 MEASURE = """
 import time
 _begun = time.perf_counter()
@@ -28,7 +28,7 @@ _took = time.perf_counter() - _begun
 
 
 def measure(name: str) -> float:
-    """Seconds that loading takes in a fresh kernel."""
+    """Return the seconds that loading takes in a fresh kernel."""
     with tempfile.TemporaryDirectory() as home, Kernel(Path(home)) as kernel:
         kernel.ok(MEASURE.format(name=name))
         return float(kernel.value("_took"))

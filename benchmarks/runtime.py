@@ -1,4 +1,4 @@
-"""How long telling the runtime takes: the median of 200 calls, and the first in a process."""
+"""The time to detect the runtime: the median of 200 calls, and the first in a process."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """A scan of caches of 100, 1,000 and 10,000 models beside other ways to look at the same files.
 
-Everything is timed in interleaved rounds of one run and given as a ratio to `du -s` of the same cache, which
-the benchmark makes in a temporary directory (730 MB on ext4 for 10,000). `huggingface_hub` looks at a cache
-of its own layout with as many files, and is set against `du -s` of that one. Needs TensorFlow and
-`huggingface_hub` beside the project; what is not installed is left out, and said so.
+Everything is timed in interleaved rounds of one run and printed as a ratio to `du -s` of the same cache. The
+benchmark makes that cache in a temporary directory (730 MB on ext4 for 10,000). `huggingface_hub` scans a
+cache of its own layout with as many files, and is compared with `du -s` of that cache. Needs TensorFlow and
+`huggingface_hub` beside the project. Missing ones are left out, with a note.
 
     scripts/benchmark scan [-- ROUNDS]
 """
@@ -34,7 +34,7 @@ from hub_magic.cache.refresh import with_last_use
 from hub_magic.store import rescan
 
 COUNTS = (100, 1000, 10_000)
-# Seconds after which a scan is trusted, so that a refresh does not look at files made a moment ago.
+# Seconds after which a scan is trusted, so that a refresh does not read files made a moment ago.
 SETTLED = timedelta(minutes=1)
 
 
@@ -43,7 +43,7 @@ def du(path: Path) -> None:
 
 
 def walk_with_gfile(path: Path) -> int:
-    """Sizes as tensorflow_hub's resolver adds them up."""
+    """Return sizes, added up like tensorflow_hub's resolver does."""
     from tensorflow.io import gfile
 
     return sum(
@@ -52,9 +52,9 @@ def walk_with_gfile(path: Path) -> int:
 
 
 def walk_with_scandir(path: Path) -> None:
-    """Every file asked once, and the answers thrown away: the least that any scan in Python takes."""
+    """Ask for every file once, and discard the answers: the least that any scan in Python takes."""
     pending = [str(path)]
-    for folder in pending:  # grows while it is read
+    for folder in pending:  # grows during the loop
         with os.scandir(folder) as found:
             for item in found:
                 if item.is_dir(follow_symlinks=False):
@@ -75,7 +75,7 @@ def settled(scan: CacheScan) -> CacheScan:
 
 
 def peak_memory(act: Callable[[], object]) -> float:
-    """The most that Python held during the act, in MB."""
+    """Return the most memory that Python used during the act, in MB."""
     gc.collect()
     tracemalloc.start()
     kept = act()
@@ -101,7 +101,7 @@ def measure(count: int, rounds: int, home: Path) -> None:
         "du -s of the other cache": (lambda: du(theirs), "du -s of the other cache"),
     }
     if importlib.util.find_spec("tensorflow"):
-        walk_with_gfile(home / f"hub-{COUNTS[0]}")  # the import
+        walk_with_gfile(home / f"hub-{COUNTS[0]}")  # imports gfile
         acts["tf.io.gfile walk"] = (lambda: walk_with_gfile(ours), "du -s")
     if importlib.util.find_spec("huggingface_hub"):
         acts["huggingface_hub.scan_cache_dir"] = (

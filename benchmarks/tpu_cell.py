@@ -1,4 +1,4 @@
-"""What `%%hub_tpu` costs: over a plain cell, over a load that needs no route, and relay beside localhost.
+"""The costs of `%%hub_tpu`: over a plain cell, over a load that needs no route, and relay beside localhost.
 
     scripts/benchmark tpu_cell [-- ROUNDS]
 
@@ -44,7 +44,7 @@ def took(action: Callable[[], object]) -> float:
 
 
 def alternate(rounds: int, *actions: Callable[[], object]) -> list[float]:
-    """The median seconds of each action, taken in turns, and each first in every other round."""
+    """Return the median seconds of each action, taken in turns, and each first in every other round."""
     times: list[list[float]] = [[] for _ in actions]
     for number in range(rounds):
         for one, action in list(zip(times, actions, strict=True))[:: 1 if number % 2 else -1]:
@@ -60,8 +60,8 @@ def cells(kernel: Kernel, rounds: int) -> None:
 
 
 def loads(kernel: Kernel, models: Path, rounds: int) -> None:
-    """A model of few large variables, which is read as fast as the disk gives it, and one of many layers."""
-    # A collection of what the loads before have left takes as long as half a load, and hits either side.
+    """Time a model of few large variables, read at the speed of the disk, and a model of many layers."""
+    # Collecting the leftovers of earlier loads takes as long as half a load, and hits either side.
     kernel.ok("import tensorflow as tf, gc; gc.disable()")
     for name, what in (
         ("network", "a load of MobileNetV2 that needs no route"),
@@ -76,7 +76,7 @@ def loads(kernel: Kernel, models: Path, rounds: int) -> None:
 
 
 def routes(models: Path, rounds: int) -> None:
-    """Each round has a new worker, so that nothing was sent before."""
+    """Time the routes; each round has a new worker, so that nothing was sent before."""
     seconds: dict[str, list[float]] = {"relay": [], "localhost": []}
     for number in range(rounds):
         order = list(seconds) if number % 2 else list(seconds)[::-1]
@@ -93,7 +93,7 @@ def routes(models: Path, rounds: int) -> None:
                     "with tf.device('/job:worker/task:0'): tf.constant(1).numpy()"
                 )
                 if route == "relay":
-                    # What relay itself moves, variables included, as for a TF1 model.
+                    # The bytes that relay itself moves, variables included, as for a TF1 model.
                     code = (
                         "from hub_magic.loading.relay import plan_relay, relay, worker_tasks\n"
                         f"plan = plan_relay('{models}/big', has_variables_by_localhost=False)\n"

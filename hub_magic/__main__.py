@@ -1,4 +1,4 @@
-"""`python -m hub_magic` is `hub-magic`."""
+"""The entry of `python -m hub_magic`, the same as `hub-magic`."""
 
 import sys
 

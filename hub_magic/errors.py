@@ -3,12 +3,12 @@
     HubMagicError
     ├── SettingError        a mode, location or option that cannot be used
     ├── HandleError         a handle that is empty or not well-formed
-    ├── NotCachedError      a handle that the cache does not hold
-    ├── DownloadError       a host, network or archive that does not give the model
-    ├── DamagedEntryError   a cached copy that cannot be whole
-    └── RouteError          a way to a worker that cannot work for this model
+    ├── NotCachedError      a handle that is not cached
+    ├── DownloadError       a host, network or archive that does not deliver the model
+    ├── DamagedEntryError   a cached copy that cannot be intact
+    └── RouteError          a route to a worker that cannot work for this model
 
-Each message is one line: what happened, with the value, and what to do next. Whatever is not derived
+Each message is one line: what happened, with the value, and what to do next. An error that is not derived
 from `HubMagicError` is a bug of ours and keeps its traceback.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 
 class HubMagicError(Exception):
-    """A failure the user can mend; IPython shows it as one line.
+    """A failure that the user can fix; IPython shows it as one line.
 
     Example:
         >>> try:
@@ -28,7 +28,7 @@ class HubMagicError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks the exception itself for its traceback (`InteractiveShell.showtraceback`, 7.34 to
-        # 9.x); answering here keeps the class for `except`, the cell's status "error", and one line.
+        # 9.x). An answer here keeps the class for `except`, the cell's status "error", and one line.
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -55,7 +55,7 @@ class HandleError(HubMagicError):
 
 
 class NotCachedError(HubMagicError):
-    """A handle that the cache does not hold.
+    """A handle that is not cached.
 
     Example:
         >>> plan_removal(["nothing"])
@@ -66,7 +66,7 @@ class NotCachedError(HubMagicError):
 
 
 class DownloadError(HubMagicError):
-    """A host, network or archive that does not give the model.
+    """A host, network or archive that does not deliver the model.
 
     Example:
         >>> try:
@@ -77,7 +77,7 @@ class DownloadError(HubMagicError):
 
 
 class DamagedEntryError(HubMagicError):
-    """A cached copy that cannot be whole.
+    """A cached copy that cannot be intact.
 
     Example:
         >>> open(scan_cache().models[0].path + "/saved_model.pb", "w").close()
@@ -89,7 +89,7 @@ class DamagedEntryError(HubMagicError):
 
 
 class RouteError(HubMagicError):
-    """A way to a worker that cannot work for this model.
+    """A route to a worker that cannot work for this model.
 
     Example:
         >>> issubclass(RouteError, HubMagicError)

@@ -1,4 +1,4 @@
-"""Facts as data: what every result of a magic can be turned into for a script."""
+"""Facts as data: the form in which a script gets the result of a magic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 
 class Fact:
-    """A frozen dataclass that can be given to a script.
+    """A frozen dataclass that scripts can use as data.
 
     Attributes:
         derived: names of properties that belong to the data beside the fields.
@@ -19,12 +19,12 @@ class Fact:
     derived: ClassVar[tuple[str, ...]] = ()
 
     def to_data(self) -> dict[str, Any]:
-        """Fields and derived properties: bytes as integers, times in ISO 8601, paths as text."""
+        """Return fields and derived properties: bytes as integers, times in ISO 8601, paths as text."""
         names = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
         return {name: _data(getattr(self, name)) for name in (*names, *self.derived)}
 
     def to_json(self) -> str:
-        """The same as JSON text."""
+        """Return the data as JSON text."""
         return json.dumps(self.to_data(), indent=2)
 
 

@@ -1,7 +1,7 @@
 """A handle: the URL or path that names a model, as user code gives it to `hub.load`.
 
-tensorflow_hub hashes the raw text, so two spellings of one model are two cache entries; `canonical` is the
-spelling under which they meet.
+tensorflow_hub hashes the raw text, so two spellings of one model are two cache entries; `canonical` is their
+common spelling.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _KAGGLE_HOSTS = frozenset({"kaggle.com", "www.kaggle.com"})
 
 @dataclass(frozen=True)
 class Handle:
-    """A model's name, taken apart.
+    """A parsed handle.
 
     Attributes:
         text: the handle as given; the cache's folder name depends on every character of it.
-        kind: how it is reached: over HTTP, in a bucket, or as a path.
-        publisher: who published it ("google"); the host where the URL names nobody.
+        kind: the kind of address: over HTTP, in a bucket, or a path.
+        publisher: the model's publisher ("google"); the host if the URL names none.
         name: the model's name without publisher and version ("imagenet/mobilenet_v2/classification").
-        version: the version as written ("5"), or "" when the handle names none.
+        version: the version as written ("5"), or "" if the handle names none.
 
     Example:
         >>> parse_handle("https://tfhub.dev/google/nnlm-en-dim50/2").version
@@ -53,10 +53,10 @@ class Handle:
 
     @cached_property
     def canonical(self) -> str:
-        """The one spelling of all the handles that name this model.
+        """The common spelling of all handles that name this model.
 
         Scheme, host case, `www.`, a trailing slash and Kaggle's long form make no difference. A tfhub.dev
-        handle keeps its own: which Kaggle model replaced it cannot be told from the text.
+        handle keeps its own spelling: its text does not tell which Kaggle model replaced it.
         """
         if self.kind != "http":
             return self.text.rstrip("/")
@@ -73,10 +73,10 @@ class Handle:
 
 
 def parse_handle(text: str) -> Handle:
-    """Take a handle apart.
+    """Return a handle, parsed.
 
     Raises:
-        HandleError: the text is empty, holds blanks or control characters, or is a URL without a host.
+        HandleError: the text is empty, contains blanks or control characters, or is a URL without a host.
 
     Example:
         >>> parse_handle("https://tfhub.dev/google/nnlm-en-dim50/2").publisher
@@ -123,7 +123,7 @@ def _parse_url(text: str, scheme: str) -> SplitResult:
 
 
 def _from_parts(text: str, kind: Kind, publisher: str, parts: list[str]) -> Handle:
-    """Split off the version: the last part, when it is a number and not all there is."""
+    """Return a handle with its version split off: the last part, if it is a number and not the only part."""
     version = ""
     if len(parts) > 1 and parts[-1].isdecimal():
         *parts, version = parts
@@ -136,7 +136,7 @@ def _is_kaggle(url: SplitResult) -> bool:
 
 
 def _kaggle_parts(url: SplitResult) -> list[str]:
-    """Publisher, model, framework, variation and version of a Kaggle URL in either form.
+    """Return publisher, model, framework, variation and version of a Kaggle URL in either form.
 
     Source of the forms: the resolver patched into Kaggle's images, `kaggle_module_resolver.py`:
     `/models/OWNER/MODEL/FRAMEWORK/VARIATION/VERSION` and the same with `frameworks`, `variations` and

@@ -1,7 +1,7 @@
 """Hooks that run when a module is imported, now or later, without importing it.
 
-`%load_ext hub_magic` must cost milliseconds and tensorflow_hub takes seconds, so what has to happen at its
-import waits in `sys.meta_path`.
+`%load_ext hub_magic` must cost milliseconds and tensorflow_hub's import takes seconds. So the hooks for that
+import wait in `sys.meta_path`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from types import ModuleType
 
 
 class ImportHook(MetaPathFinder):
-    """Runs the import of one module inside a context, and calls back once the module is there.
+    """A hook that runs one module's import inside a context, and calls back after it.
 
     Args:
-        name: the module waited for, "tensorflow_hub".
-        around: entered for the time in which the module's code runs, at every attempt.
+        name: the module that the hook waits for, "tensorflow_hub".
+        around: entered while the module's code runs, at every attempt.
         then: called after a successful import.
     """
 
@@ -36,7 +36,7 @@ class ImportHook(MetaPathFinder):
         self.then = then
 
     def install(self) -> None:
-        """Wait for the import; call back at once when it has happened already."""
+        """Wait for the import; call back at once if it has already happened."""
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
         if self.name in sys.modules:
@@ -50,10 +50,10 @@ class ImportHook(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec that the other finders give, with its loader watched."""
+        """Return the spec of the other finders, with its loader watched."""
         if fullname != self.name:
             return None
-        # Only those behind us, so that two hooks for one module do not ask each other for ever.
+        # Search only the finders behind this one: two hooks for one module would ask each other forever.
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
@@ -70,7 +70,8 @@ class _WatchedLoader(Loader):
         self._loader = loader
         self._hook = hook
 
-    def __getattr__(self, name: str) -> object:  # resource readers and `get_data` belong to the real one
+    # resource readers and `get_data` belong to the real loader
+    def __getattr__(self, name: str) -> object:
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -79,7 +80,7 @@ class _WatchedLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         if spec is not None:
-            spec.loader = self._loader  # the module keeps no trace of us
+            spec.loader = self._loader  # the module keeps no trace of the hook
         module.__loader__ = self._loader
         with self._hook.around():
             self._loader.exec_module(module)
@@ -87,10 +88,10 @@ class _WatchedLoader(Loader):
 
 
 def is_installed(name: str) -> bool:
-    """Whether a top-level module could be imported, without importing it."""
+    """Return whether a top-level module can be imported, without importing it."""
     try:
         return name in sys.modules or find_spec(name) is not None
-    except (ValueError, ImportError):  # a module that was put into sys.modules without a spec
+    except (ValueError, ImportError):  # a module in sys.modules without a spec
         return False
 
 
@@ -99,7 +100,7 @@ _NAME = "pkg_resources"
 
 @contextmanager
 def pkg_resources_stand_in() -> Iterator[None]:
-    """Inside the `with`, `from pkg_resources import parse_version` works, even without setuptools."""
+    """Make `from pkg_resources import parse_version` work inside the `with`, even without setuptools."""
     if is_installed(_NAME):
         yield
         return

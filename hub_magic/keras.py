@@ -1,7 +1,7 @@
 """The Keras that `tf.keras` is: Keras 3, or the Keras 2 of tf_keras, which hub.KerasLayer needs.
 
-TensorFlow decides it once, while it is being imported (`tensorflow/__init__.py`), so the variable must be set
-before that.
+TensorFlow decides this once, during its import (`tensorflow/__init__.py`), so the variable must be set
+before the import.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ KERAS_2_WORDS = ("1", "true", "True")
 
 
 class KerasSetting(Setting):
-    """That `tf.keras` is Keras 2; `value` is what the variable holds."""
+    """The setting that `tf.keras` is Keras 2; `value` is the variable's value."""
 
 
 def wants_keras_2(env: Mapping[str, str]) -> bool:
-    """Whether the environment asks for Keras 2."""
+    """Return whether the environment requests Keras 2."""
     return env.get(KERAS_VARIABLE) in KERAS_2_WORDS
 
 
 def imported_keras(modules: Mapping[str, ModuleType]) -> int:
-    """Which Keras `tf.keras` is in this process, 2 or 3; 0 while it can still be chosen."""
+    """Return which Keras `tf.keras` is in this process, 2 or 3; 0 while it can still be chosen."""
     tensorflow = modules.get("tensorflow")
     if tensorflow is None:
         return 0
-    if vars(tensorflow).get("_tf_uses_legacy_keras", True):  # missing before there was a choice
+    if vars(tensorflow).get("_tf_uses_legacy_keras", True):  # missing in versions without a choice
         return 2
-    # TensorFlow 2.15 has the choice already, and Keras 2 in any case.
+    # TensorFlow 2.15 has the choice already, but is Keras 2 in any case.
     return 2 if getattr(modules.get("keras"), "__version__", "3").startswith("2.") else 3
 
 

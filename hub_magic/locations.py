@@ -1,6 +1,6 @@
 """A location for a cache: a directory, or a folder in a bucket.
 
-Apart from `settings`, because writing a setting and judging a directory are two things.
+The module is separate from `settings`, because reading a location does not need the settings.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _BUCKET = rf"gs://(?=[^/]{{3,222}}(/|$)){_LABEL}(\.{_LABEL})*(/(?!\.{{0,2}}/|\.{
 
 
 def is_bucket(location: str) -> bool:
-    """Whether the location is in Google Cloud Storage."""
+    """Return whether the location is in Google Cloud Storage."""
     return location.startswith("gs://")
 
 
 def read_location(text: str, env: Mapping[str, str]) -> str:
-    """The location a user means: `~` and `$VAR` expanded, a relative path made absolute.
+    """Return the location that a user means: `~` and `$VAR` expanded, a relative path made absolute.
 
     Raises:
         SettingError: the text is empty, names an unset variable, an unknown scheme or an impossible bucket.
@@ -47,17 +47,17 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
             f"A cache cannot be at {scheme[1]}://. Give a directory or gs://bucket/path, not {text!r}."
         )
     if expanded.startswith("~"):
-        home = os.path.expanduser(expanded)  # noqa: PTH111 - Path raises where there is no such user
+        home = os.path.expanduser(expanded)  # Path raises where there is no such user
         if home.startswith("~"):
             user = expanded.split("/")[0]
             raise SettingError(f"There is no home folder for {user!r}. Write the full path.")
         expanded = home
-    return os.path.abspath(expanded)  # noqa: PTH100 - Path.resolve would follow links the user chose
+    return os.path.abspath(expanded)  # Path.resolve would follow links the user chose
 
 
 def absolute(location: str) -> str:
     """Return the location without a relative part: links stay as the user wrote them; gs:// as it is."""
-    return location.rstrip("/") if is_bucket(location) else os.path.abspath(location)  # noqa: PTH100
+    return location.rstrip("/") if is_bucket(location) else os.path.abspath(location)
 
 
 def prepare_location(location: str) -> None:
@@ -88,7 +88,7 @@ def read_bucket(text: str, option: str, env: Mapping[str, str]) -> str:
 
 
 def prepare_directory(location: str) -> None:
-    """Make sure that the directory exists and can be written, leaving nothing behind when it cannot.
+    """Create the directory if needed and check that it can be written. On failure nothing is left behind.
 
     Raises:
         SettingError: it is a file, cannot be created, or cannot be written.

@@ -1,6 +1,6 @@
-"""Progress: who is told how far work is, bars that show it, and threads whose work one bar follows.
+"""Progress: calls that report how far work is, bars that show it, and threads whose work one bar follows.
 
-The calling thread moves the bar: front ends expect it there.
+The calling thread moves the bar, where front ends expect it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 Result = TypeVar("Result")
-Progress = Callable[[int], object]  # is told how many more bytes, or pieces, are done
+Progress = Callable[[int], object]  # called with the number of further bytes, or pieces, done
 
 
 def no_progress(_done: int) -> None:
-    """For callers that show nothing."""
+    """Ignore progress, for callers that show none."""
 
 
 class Tally:
-    """Bytes done by several threads, and their order to stop."""
+    """The bytes done by several threads, and the order to stop them."""
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
@@ -34,10 +34,10 @@ class Tally:
         self._count = 0
 
     def add(self, count: int) -> None:
-        """So many more are done.
+        """Count further bytes as done.
 
         Raises:
-            InterruptedError: the work is to be given up.
+            InterruptedError: the work is to stop.
         """
         if self.stopped.is_set():
             raise InterruptedError
@@ -45,19 +45,19 @@ class Tally:
             self._count += count
 
     def take(self) -> int:
-        """How many are done since the last look."""
+        """Return the number of bytes done since the last call."""
         with self._lock:
             count, self._count = self._count, 0
         return count
 
 
 def run_all(tasks: Iterable[Callable[[Tally], Result]], progress: Progress, *, workers: int) -> list[Result]:
-    """The results of the tasks, in their order. The first failure, or an interrupt, ends all of them.
+    """Return the results of the tasks, in their order. The first failure, or an interrupt, ends all of them.
 
     Args:
-        tasks: each is called in a thread, with the tally to add its bytes to.
-        progress: told in this thread how many more bytes are done.
-        workers: how many run at once.
+        tasks: each runs in a thread, with the tally to add its bytes to.
+        progress: told in this thread the number of further bytes done.
+        workers: the number of threads.
     """
     tally = Tally()
     with ThreadPoolExecutor(workers, "hub_magic work") as pool:
@@ -76,12 +76,12 @@ def run_all(tasks: Iterable[Callable[[Tally], Result]], progress: Progress, *, w
     return [one.result() for one in pending]
 
 
-def run_aside(look: Callable[[Tally], Result], progress: Progress) -> Result:
-    """What `look` gives, which an interrupt does not wait for: it must change nothing.
+def run_in_thread(look: Callable[[Tally], Result], progress: Progress) -> Result:
+    """Return the result of `look`, which must change nothing: an interrupt does not wait for it.
 
     Args:
-        look: is called in a thread of its own, with the tally to add to.
-        progress: told in this thread, ten times a second, how many more there are.
+        look: runs in its own thread, with the tally to add to.
+        progress: told in this thread, ten times a second, the number of further things.
     """
     tally = Tally()
     found: Future[Result] = Future()
@@ -101,13 +101,13 @@ def run_aside(look: Callable[[Tally], Result], progress: Progress) -> Result:
     return found.result()
 
 
-def has_audience() -> bool:
-    """Whether somebody sees a bar: a terminal, or a notebook behind a kernel. Imports nothing."""
+def is_interactive() -> bool:
+    """Return whether a person can see a bar: in a terminal, or a notebook's kernel. Imports nothing."""
     return bool(sys.stderr and sys.stderr.isatty()) or in_kernel()
 
 
 def in_kernel() -> bool:
-    """Whether this process is a Jupyter kernel."""
+    """Return whether this process is a Jupyter kernel."""
     get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
     if get_shell is None or "ipykernel" not in sys.modules:
         return False
@@ -115,11 +115,11 @@ def in_kernel() -> bool:
 
 
 class DownloadBar:
-    """A bar, which appears with the first `show`. Use it in a `with`.
+    """A bar that appears with the first `show`. Use it in a `with`.
 
     Args:
-        title: what is under way.
-        total: bytes there will be; None when that is not known.
+        title: the name of the work.
+        total: the total number of bytes; None if unknown.
         shown: whether to show anything at all.
     """
 
@@ -139,12 +139,12 @@ class DownloadBar:
             self._bar.close()
 
     def show(self, done: int, *, title: str = "", note: str = "") -> None:
-        """So many bytes there are.
+        """Show the number of bytes done.
 
         Args:
-            done: bytes, counted from the beginning.
+            done: the bytes done, counted from the beginning.
             title: a new title; the old one stays when it is "".
-            note: what it waits for.
+            note: the reason for waiting.
         """
         if not self._shown:
             return
@@ -167,14 +167,14 @@ class DownloadBar:
             self._bar.update(done - self._bar.n)
 
 
-_DELAY = 0.5  # seconds, which is too short for a bar to be read
+_DELAY = 0.5  # seconds; a shorter bar could not be read
 
 
 @contextmanager
 def byte_bar(what: str, total: int) -> Iterator[Callable[[int], object]]:
-    """A bar over that many bytes, which shows up only when it takes long enough to be read.
+    """Show a bar over `total` bytes if the work takes long enough to read it.
 
-    Gives the function that is told how many more are done.
+    Yields the function to call with the number of further bytes done.
     """
     from tqdm.auto import tqdm
 
@@ -185,20 +185,20 @@ def byte_bar(what: str, total: int) -> Iterator[Callable[[int], object]]:
         unit_scale=True,
         delay=_DELAY,
         leave=False,
-        disable=not has_audience(),
+        disable=not is_interactive(),
     ) as bar:
         yield bar.update
 
 
 def with_bar(what: str, look: Callable[[Progress], Result], *, unit: str = "") -> Result:
-    """What `look` gives; when that takes long enough, a bar shows the time, and counts what `look` tells.
+    """Return the result of `look`; if it takes long, a bar shows the time and counts what `look` reports.
 
     Args:
-        what: what is under way.
-        look: is told whom to tell how many more there are. It must change nothing: see `run_aside`.
-        unit: what these are, in the plural; "" where nothing is counted.
+        what: the name of the work.
+        look: takes the function to call with the number of further things; must change nothing.
+        unit: the unit of these things, in the plural; "" if nothing is counted.
     """
-    if not has_audience():
+    if not is_interactive():
         return look(no_progress)
     from tqdm.auto import tqdm
 
@@ -206,4 +206,4 @@ def with_bar(what: str, look: Callable[[Progress], Result], *, unit: str = "") -
     with tqdm(
         desc=what, bar_format=f"{{desc}}{count}, {{elapsed}}", miniters=0, delay=_DELAY, leave=False
     ) as bar:
-        return run_aside(lambda tally: look(tally.add), bar.update)
+        return run_in_thread(lambda tally: look(tally.add), bar.update)

@@ -11,7 +11,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def size(count: int) -> str:
-    """A number of bytes in decimal units, as `du --si` and disk makers count; "" for an unknown one."""
+    """Return a number of bytes in decimal units, as `du --si` and disk makers count; "" if unknown."""
     if count < 0:
         return ""
     value = float(count)
@@ -23,7 +23,7 @@ def size(count: int) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 model`, `2 models`, `3 entries`."""
+    """Return a number with its noun: `1 model`, `2 models`, `3 entries`."""
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun[:-1]}ies" if noun.endswith("ry") else f"{count} {noun}s"
@@ -35,10 +35,10 @@ _DAYS = {"h": 1 / 24, "d": 1, "w": 7, "y": 365.25}
 
 
 def parse_size(text: str) -> int:
-    """The number of bytes meant: `500MB`, `5GB` and `1.5T` in decimal units, `5GiB` in binary ones.
+    """Return a number of bytes: `500MB`, `5GB` and `1.5T` are decimal units, `5GiB` is binary.
 
     Raises:
-        SettingError: the text is no size.
+        SettingError: the text is not a size.
     """
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?:([kmgt]?)b?|([kmgt])ib)", text.strip().lower())
     if found is None:
@@ -48,10 +48,10 @@ def parse_size(text: str) -> int:
 
 
 def parse_period(text: str) -> timedelta:
-    """The time meant: `12h`, `30d`, `4w`, `1y`.
+    """Return a period: `12h`, `30d`, `4w`, `1y`.
 
     Raises:
-        SettingError: the text is no period.
+        SettingError: the text is not a period.
     """
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([hdwy])", text.strip().lower())
     if found is None:
@@ -60,7 +60,7 @@ def parse_period(text: str) -> timedelta:
 
 
 def age(then: datetime | None, now: datetime | None = None) -> str:
-    """How long ago that was, in one unit; "" when it is not known.
+    """Return the age of a time in one unit; "" if the time is unknown.
 
     Args:
         then: a local time.

@@ -1,7 +1,7 @@
 """TensorFlow Hub's settings, read where they live: how models are fetched and where they are kept.
 
-tensorflow_hub asks `os.environ` and absl's flags at every call, so a setting made here takes effect at the
-next `hub.load`, before or after the import; nothing is copied. Source of the rules:
+tensorflow_hub reads `os.environ` and absl's flags at every call. So a setting made here takes effect at the
+next `hub.load`, before or after the import, and nothing is copied. Source of the rules:
 `tensorflow_hub/resolver.py`, `get_env_setting`, `tfhub_cache_dir` and `model_load_format` (0.16.1).
 """
 
@@ -24,7 +24,7 @@ Source = Literal["default", "variable", "flag", "saved"]
 CACHE_VARIABLE = "TFHUB_CACHE_DIR"
 MODE_VARIABLE = "TFHUB_MODEL_LOAD_FORMAT"
 OFFLINE_VARIABLE = "HUB_MAGIC_OFFLINE"
-KERAS_VARIABLE = "TF_USE_LEGACY_KERAS"  # TensorFlow's own
+KERAS_VARIABLE = "TF_USE_LEGACY_KERAS"  # TensorFlow's own variable
 VARIABLES = (CACHE_VARIABLE, MODE_VARIABLE, OFFLINE_VARIABLE, KERAS_VARIABLE)
 
 MODE_FORMATS = {
@@ -38,14 +38,14 @@ MODES = tuple(MODE_FORMATS)
 
 @dataclass(frozen=True)
 class Setting(Fact):
-    """One setting in force.
+    """A setting in force.
 
     Attributes:
         value: the mode's name in lower case, or the cache's location.
-        source: who set it: the library's default, an environment variable, an absl flag, or what was saved
+        source: the origin: the library's default, an environment variable, an absl flag, or a setting saved
             with `--persist`.
-        name: the variable or flag it stands in; "" for a default.
-        reason: why it was chosen, where hub_magic chose; else "".
+        name: the name of the variable or flag; "" for a default.
+        reason: why hub_magic chose the value; "" if hub_magic did not.
     """
 
     value: str
@@ -59,7 +59,7 @@ class ModeSetting(Setting):
     """The mode in force.
 
     Attributes:
-        is_known: whether tensorflow_hub acts on it; it ignores one in another spelling without a word.
+        is_known: whether tensorflow_hub acts on the mode; it silently ignores other spellings.
 
     Example:
         >>> read_mode().value
@@ -79,11 +79,11 @@ class CacheSetting(Setting):
 
 
 def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeSetting:
-    """The mode in force. A variable in an unknown spelling is given back as it stands (`is_known` is False).
+    """Return the mode in force. An unknown spelling is returned unchanged (`is_known` is False).
 
     Args:
         env: the environment; `os.environ` when None.
-        saved: the mode kept in the IPython profile; a variable that says the same came from there.
+        saved: the mode saved in the IPython profile; a variable with the same value came from there.
 
     Example:
         >>> read_mode().source
@@ -102,7 +102,7 @@ def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeS
 
 
 def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> CacheSetting:
-    """The cache location in force: what tensorflow_hub will use at the next call.
+    """Return the cache location in force, which tensorflow_hub will use at its next call.
 
     Example:
         >>> read_cache().name
@@ -117,21 +117,21 @@ def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> Cach
 
 
 def default_cache() -> str:
-    """The library's own location: `tfhub_modules` in the system's temporary directory."""
-    return os.path.join(tempfile.gettempdir(), "tfhub_modules")  # noqa: PTH118 - as tensorflow_hub joins it
+    """Return the library's own location: `tfhub_modules` in the system's temporary directory."""
+    return os.path.join(tempfile.gettempdir(), "tfhub_modules")  # as tensorflow_hub joins it
 
 
 def is_offline(env: Mapping[str, str] | None = None) -> bool:
-    """Whether only cached models may be loaded (`HUB_MAGIC_OFFLINE` is 1, true, yes or on)."""
+    """Return whether only cached models may be loaded (`HUB_MAGIC_OFFLINE` is 1, true, yes or on)."""
     env = os.environ if env is None else env
     return env.get(OFFLINE_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def parse_mode(text: str) -> str:
-    """The mode meant by a user's word; case does not matter.
+    """Return the mode that a user's word means; case does not matter.
 
     Raises:
-        SettingError: no such mode.
+        SettingError: there is no such mode.
     """
     mode = text.strip().lower()
     if mode not in MODE_FORMATS:
@@ -140,10 +140,10 @@ def parse_mode(text: str) -> str:
 
 
 def set_mode(text: str, *, env: MutableMapping[str, str] | None = None) -> ModeSetting:
-    """Fetch models in this mode from now on; what is written is what the library accepts.
+    """Set the mode for all later loads, in the spelling that the library accepts, and return it.
 
     Raises:
-        SettingError: no such mode.
+        SettingError: there is no such mode.
 
     Example:
         >>> set_mode("compressed").value
@@ -160,14 +160,14 @@ def set_mode(text: str, *, env: MutableMapping[str, str] | None = None) -> ModeS
 
 
 def set_cache(text: str, *, env: MutableMapping[str, str] | None = None) -> CacheSetting:
-    """Cache models there from now on.
+    """Set the cache's location for all later loads, and return it.
 
-    A directory is created when it is missing and must be writable; `~`, `$VAR` and relative paths are
+    A missing directory is created, and must be writable; `~`, `$VAR` and relative paths are
     resolved now, because tensorflow_hub would take them literally. `gs://bucket/path` is kept as given.
-    `default` goes back to the library's own location.
+    `default` restores the library's own location.
 
     Raises:
-        SettingError: the location is a file, cannot be created, or cannot be written; nothing has changed.
+        SettingError: the location is a file, cannot be created, or cannot be written; no setting has changed.
 
     Example:
         >>> set_cache("another-directory").source
@@ -178,7 +178,7 @@ def set_cache(text: str, *, env: MutableMapping[str, str] | None = None) -> Cach
     env = os.environ if env is None else env
     if text == "default":
         if _flag("tfhub_cache_dir"):
-            env[CACHE_VARIABLE] = default_cache()  # the flag belongs to the program, and a variable beats it
+            env[CACHE_VARIABLE] = default_cache()  # overrides the flag, which belongs to the program
         else:
             env.pop(CACHE_VARIABLE, None)
         return read_cache(env=env)
@@ -188,23 +188,23 @@ def set_cache(text: str, *, env: MutableMapping[str, str] | None = None) -> Cach
     return read_cache(env=env)
 
 
-def mend_environment(env: MutableMapping[str, str] | None = None) -> None:
-    """Rewrite variables that tensorflow_hub would misread without a word.
+def correct_environment(env: MutableMapping[str, str] | None = None) -> None:
+    """Rewrite variables that tensorflow_hub would silently misread.
 
-    `uncompressed` in lower case is taken for no mode at all, and `~/models` makes a folder named `~`.
+    tensorflow_hub takes `uncompressed` in lower case for no mode, and makes a folder named `~` of `~/models`.
     """
     env = os.environ if env is None else env
     mode = env.get(MODE_VARIABLE, "").strip().lower()
     if mode in MODE_FORMATS and mode != "offline":
         env[MODE_VARIABLE] = MODE_FORMATS[mode]
     if env.get(CACHE_VARIABLE, "").startswith("~"):
-        env[CACHE_VARIABLE] = os.path.expanduser(env[CACHE_VARIABLE])  # noqa: PTH111 - Path would resolve more
+        env[CACHE_VARIABLE] = os.path.expanduser(env[CACHE_VARIABLE])  # Path would normalise more than '~'
 
 
 class EnvironmentRecord:
-    """What was written to the environment, so that it can be taken back.
+    """The changes written to the environment, so that they can be undone.
 
-    A variable that somebody else changed afterwards is left as it is: theirs is the later word.
+    A variable that other code changed afterwards stays as it is: the later change wins.
     """
 
     def __init__(self, env: MutableMapping[str, str] | None = None) -> None:
@@ -214,7 +214,7 @@ class EnvironmentRecord:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Note every change of `VARIABLES` made inside the `with`."""
+        """Record every change of `VARIABLES` made inside the `with`."""
         before = {name: self._env.get(name) for name in VARIABLES}
         try:
             yield
@@ -224,8 +224,8 @@ class EnvironmentRecord:
                     self._before.setdefault(name, old)
                     self._written[name] = new
 
-    def take_back(self) -> None:
-        """Put back what stood there before the first change."""
+    def restore(self) -> None:
+        """Restore the values from before the first change."""
         for name, old in self._before.items():
             if self._env.get(name) != self._written[name]:
                 continue
@@ -238,7 +238,7 @@ class EnvironmentRecord:
 
 
 def _flag(name: str) -> str:
-    """The value of tensorflow_hub's absl flag when the program set it, else ""; never imports absl."""
+    """Return tensorflow_hub's absl flag if the program set it, else ""; never imports absl."""
     absl_flags = sys.modules.get("absl.flags")
     if absl_flags is None or name not in absl_flags.FLAGS:
         return ""
@@ -248,7 +248,7 @@ def _flag(name: str) -> str:
 
 @contextmanager
 def variables_set(values: Mapping[str, str]) -> Iterator[None]:
-    """These variables have these values inside the `with`, and their old ones again after it."""
+    """Set these variables inside the `with`, and restore their old values after it."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -23,7 +23,7 @@ import translations
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTING = re.compile(r'^\[tool\.hub_magic\]\n(?:#.*\n)*repository = "(.*)"$', re.MULTILINE)
-# Colab and Binder open repositories of GitHub by owner and name.
+# Colab and Binder open GitHub repositories by owner and name.
 ADDRESS = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)(?<!\.git)")
 # Words in braces in the text of a slot, and what they match in a file that was written for another address.
 FIELDS = {
@@ -33,13 +33,13 @@ FIELDS = {
 }
 # The first heading of a document, and the fingerprint below the heading in a translation.
 TITLE = r"\A# .*\n(?:<!-- english: \w* -->\n)?\n"
-# The same for the section of each README that tells how to install.
+# The heading and fingerprint of each README's section on installation.
 INSTALL = r"^## (?:Install|설치|インストール|Instalação|Instalación)\n(?:<!-- english: \w* -->\n)?\n"
 LESSONS = ("quickstart", "cache_browser", "offline", "bucket", "tpu", "migrate_to_kaggle")
 
 
 class AddressError(Exception):
-    """An address, or a file, that the script cannot work with."""
+    """An address or a file that the script cannot use."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Slot:
         name: what the place shows, for messages.
         without: the text while there is no address.
         given: the text for an address, with the words of `FIELDS`.
-        before: a regular expression for what stands before the place and stays.
-        varies: a regular expression for the given text, where another version of the file has another text.
+        before: a regular expression for the text before the place, which stays.
+        varies: a regular expression for the given text, if other versions of the file have another text.
     """
 
     name: str

@@ -22,7 +22,7 @@ def main() -> int:
     )
     folder = parser.parse_args().folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    # In a new folder first: dist keeps the files of other versions, and never shows a partial one.
+    # Build in a new folder first: dist keeps the files of other versions, and never shows a partial one.
     with tempfile.TemporaryDirectory(prefix=".build_", dir=folder) as scratch:
         command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", scratch, str(ROOT)]
         done = subprocess.run(

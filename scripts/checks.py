@@ -1,8 +1,8 @@
 """The checks, each in the environment it is for; `scripts/test` runs this.
 
 Steps run one after another and show their output as it comes: the tests use every processor themselves. The
-environments of later steps are set up meanwhile. What mostly waits for the package index runs beside the
-others, and shows its output at its end.
+environments of later steps are set up meanwhile. Steps that mostly wait for the package index run beside the
+others, and show their output at their end.
 
 Standard library only, on any Python from 3.10 on.
 """
@@ -31,16 +31,16 @@ class Step:
     """One command of a lane.
 
     Attributes:
-        lane: the name by which it is chosen.
-        environment: where it runs.
-        command: what follows `python`.
-        is_aside: whether it runs beside the others.
+        lane: the name that selects it.
+        environment: its environment.
+        command: the arguments of `python`.
+        runs_beside: whether it runs beside the others.
     """
 
     lane: str
     environment: str
     command: tuple[str, ...]
-    is_aside: bool = False
+    runs_beside: bool = False
 
     @property
     def is_pytest(self) -> bool:
@@ -49,7 +49,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """The step as its heading shows it."""
+        """The heading of the step."""
         return f"{self.lane}: {' '.join(self.command).removeprefix('-m ')}"
 
 
@@ -68,7 +68,7 @@ QUICK = (*LINT, Step("quick", MAIN, _tests("not thorough")))
 STEPS = (
     *LINT,
     Step("docs", MAIN, ("-m", "mkdocs", "build", "--strict", "--quiet")),
-    Step("index", MAIN, _tests("index", 1), is_aside=True),
+    Step("index", MAIN, _tests("index", 1), runs_beside=True),
     Step("newest", MAIN, _tests("not index")),
     # Tests marked `once` cannot end otherwise with other versions.
     Step("colab", "colab", _tests("not once")),
@@ -81,7 +81,7 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended; `passed` and `failed` count its tests, or the step where it has none."""
+    """The outcome of a step; `passed` and `failed` count its tests, or the step itself if it has none."""
 
     title: str
     seconds: float
@@ -116,10 +116,10 @@ def _pytest_alone(arguments: list[str]) -> int:
 
 
 def _run_all(steps: list[Step], pytest_arguments: list[str]) -> list[Outcome]:
-    """Run the steps; an environment that cannot be made fails once, and its steps are skipped."""
+    """Run the steps. An environment that cannot be made fails once, and its steps are skipped."""
     outcomes: list[Outcome] = []
-    beside: list[Future[Outcome]] = []
-    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor() as aside:
+    running: list[Future[Outcome]] = []
+    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor() as beside:
         ready: dict[str, Future[Path]] = {}
         for step in steps:
             if step.environment not in ready:
@@ -139,17 +139,17 @@ def _run_all(steps: list[Step], pytest_arguments: list[str]) -> list[Outcome]:
             if step.environment not in told and (waited := time.monotonic() - started) > 1:
                 outcomes.append(Outcome(f"set-up of the environment {step.environment}", waited, 0, 0))
             told.add(step.environment)
-            if step.is_aside:
-                beside.append(aside.submit(_run, step, python, pytest_arguments))
+            if step.runs_beside:
+                running.append(beside.submit(_run, step, python, pytest_arguments))
             else:
                 outcomes.append(_run(step, python, pytest_arguments))
-    return [*outcomes, *(one.result() for one in beside)]
+    return [*outcomes, *(one.result() for one in running)]
 
 
 def _run(step: Step, python: Path, pytest_arguments: list[str]) -> Outcome:
-    """Run one step, with its output as it comes, or at its end where it runs beside others."""
+    """Run one step, with its output as it comes, or at its end if it runs beside others."""
     started = time.monotonic()
-    say(f"\n=== {step.title}{': begun, beside the next steps' if step.is_aside else ''}")
+    say(f"\n=== {step.title}{': begun, beside the next steps' if step.runs_beside else ''}")
     command = [str(python), *step.command]
     folder = ENVIRONMENTS[step.environment].path
     results = folder / f"{step.lane}.xml"
@@ -158,7 +158,7 @@ def _run(step: Step, python: Path, pytest_arguments: list[str]) -> Outcome:
         command += [f"--junitxml={results}", *pytest_arguments]
     with ExitStack() as stack:
         log: IO[str] | None = None
-        if step.is_aside:
+        if step.runs_beside:
             log = stack.enter_context((folder / f"{step.lane}.log").open("w+", errors="replace"))
         environment = _environment(step)
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False)
@@ -167,13 +167,13 @@ def _run(step: Step, python: Path, pytest_arguments: list[str]) -> Outcome:
             log.seek(0)
             say(f"\n=== {step.title}\n{log.read()}")
     passed, failed = _count(results) if step.is_pytest else (int(code == 0), int(code != 0))
-    # pytest's 5: it found no test, which is right in a lane that the tests asked for are not for.
+    # pytest's 5: it found no test, which is right if the lane has none of the requested tests.
     ok = code == 0 or (code == 5 and bool(pytest_arguments))
     return Outcome(step.title, time.monotonic() - started, passed, failed if ok else max(failed, 1))
 
 
 def _environment(step: Step) -> dict[str, str]:
-    """The variables of a step: what failed last, and what hypothesis found, is each lane's own."""
+    """Return a step's variables: each lane keeps its own last failures and examples of hypothesis."""
     folder = ENVIRONMENTS[step.environment].path / step.lane
     options = f"{os.environ.get('PYTEST_ADDOPTS', '')} -o cache_dir='{folder / 'pytest_cache'}'".strip()
     return {
@@ -184,7 +184,7 @@ def _environment(step: Step) -> dict[str, str]:
 
 
 def _count(results: Path) -> tuple[int, int]:
-    """How many tests passed and failed, from the file that pytest writes."""
+    """Return how many tests passed and failed, from the file that pytest writes."""
     if not results.is_file():
         return 0, 0
     suites = ET.parse(results).getroot().iter("testsuite")

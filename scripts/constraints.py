@@ -17,7 +17,7 @@ HEAD = "# Written by scripts/constraints.py; see its docstring.\n"
 
 
 def main() -> None:
-    """Resolve what the environments of each file need together, and write the file."""
+    """Resolve the requirements of each file's environments together, and write the file."""
     for name in sorted({environment.constraints for environment in ENVIRONMENTS.values()}):
         say(f"Resolving constraints/{name}.txt.")
         text = resolve(name)
@@ -32,11 +32,11 @@ def resolve(name: str) -> str:
 
 
 def compile_command(name: str, folder: Path) -> list[str]:
-    """Return uv's command that resolves what the environments of constraints/NAME.txt need together.
+    """Return uv's command that resolves all requirements of the environments of constraints/NAME.txt.
 
     Args:
         name: the file's name without its ending.
-        folder: where a file of requirements is written.
+        folder: the folder for a file of requirements.
     """
     using = [environment for environment in ENVIRONMENTS.values() if environment.constraints == name]
     groups = sorted({group for environment in using for group in environment.groups})

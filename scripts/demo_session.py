@@ -1,6 +1,6 @@
 """The quickstart beside the host that serves its models: in JupyterLab, or headless with `--check`.
 
-Runs in the environment that scripts/demo sets up. Everything it writes is in one folder, `.demo`.
+Runs in the environment that scripts/demo sets up. All its files are in one folder, `.demo`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CELL_TIMEOUT = 300  # seconds
 
 
 def main() -> int:
-    """The exit status: 0 when all went well."""
+    """Return the exit status: 0 when all went well."""
     parser = argparse.ArgumentParser(
         prog="scripts/demo", description="Open the quickstart in JupyterLab; Ctrl-C stops everything."
     )
@@ -40,7 +40,7 @@ def main() -> int:
         "--folder", type=Path, default=ROOT / ".demo", help="where everything is kept; default: .demo"
     )
     given, for_jupyter = parser.parse_known_args()
-    from hub_magic.host import ModelHost  # after --help, which answers before anything is installed
+    from hub_magic.host import ModelHost  # after --help, which must answer before anything is installed
 
     folder = given.folder.resolve()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -56,13 +56,13 @@ def main() -> int:
                 return check_notebook(host, Path(scratch), log=folder / "check.log")
     except KeyboardInterrupt:
         print("Stopped.")
-        return 130 if given.check else 0  # a check that did not end has shown nothing
+        return 130 if given.check else 0  # an unfinished check proves nothing
 
 
 def open_notebook(folder: Path, options: list[str]) -> int:
     """Open a fresh copy of the notebook in JupyterLab, with an empty cache, until Ctrl-C.
 
-    The other lessons are beside it.
+    The folder has the other lessons too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for cache in folder.glob("hub_models*"):
@@ -71,12 +71,12 @@ def open_notebook(folder: Path, options: list[str]) -> int:
         shutil.copy(lesson, folder)
     copy = folder / NOTEBOOK.name
     print(f"Opening {copy}, a fresh copy of notebooks/{NOTEBOOK.name}. Ctrl-C stops everything.", flush=True)
-    # Not the file as an argument: the URL in the log, for who has no browser here, would not name it then.
+    # Not the file as an argument: then the URL in the log, for users without a browser here, would lack it.
     shown = (f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{copy.name}")
     command = [sys.executable, "-m", "jupyterlab", *shown, *options]
     if os.geteuid() == 0:
-        command.append("--allow-root")  # in containers; it still listens on this machine only
-    # In a session of its own: at Ctrl-C JupyterLab would ask whether it should stop.
+        command.append("--allow-root")  # needed in containers; it still listens on this computer only
+    # In a separate session: at Ctrl-C JupyterLab would ask whether it should stop.
     lab = subprocess.Popen(command, start_new_session=True)
     try:
         return lab.wait()
@@ -86,12 +86,12 @@ def open_notebook(folder: Path, options: list[str]) -> int:
 
 
 def check_notebook(host: ModelHost, folder: Path, *, log: Path) -> int:
-    """Run the notebook, print each cell with what it shows, and see that no tagged cell reached the host.
+    """Run the notebook, print each cell with its output, and check that no tagged cell reached the host.
 
     Args:
-        host: serves the models.
-        folder: where the kernel works.
-        log: gets what the kernel's process writes beside its cells.
+        host: the host of the models.
+        folder: the kernel's working directory.
+        log: the file for output of the kernel's process beside its cells.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -138,9 +138,9 @@ def _print_cell(cell: Any, asked: int) -> None:
 
 
 def _text(output: Any) -> str:
-    """What an output of a cell shows, as text."""
+    """Return an output of a cell as text."""
     if output.output_type == "stream":
-        # A progress bar writes over its own line; TensorFlow's C++ parts log when they are loaded.
+        # A progress bar overwrites its own line; TensorFlow's C++ parts log when they are loaded.
         text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
         return re.sub(
             r"^(WARNING: All log messages before absl|[IWE]0000 ).*\n?", "", text, flags=re.MULTILINE
@@ -148,12 +148,12 @@ def _text(output: Any) -> str:
     if output.output_type == "error":
         return re.sub(r"\x1b\[[\d;]*m", "", "\n".join(output.traceback))
     if "application/vnd.jupyter.widget-view+json" in output.data:
-        return ""  # the text of a widget is that of its first moment: a progress bar at 0 %
+        return ""  # the text of a widget is its first state: a progress bar at 0 %
     return str(output.data.get("text/plain", ""))
 
 
 def _make_models(directory: Path) -> Path:
-    """Make the demo's models where they are missing, in a process that gives its memory back."""
+    """Make the missing models of the demo, in a process that frees its memory."""
     if not directory.exists():
         print("Making the demo's models; this takes some seconds, once.", flush=True)
     made = subprocess.run(
@@ -170,7 +170,7 @@ def _make_models(directory: Path) -> Path:
 
 @contextmanager
 def nobody() -> Iterator[None]:
-    """Leave out the settings of whoever runs the check, in IPython, Jupyter and TensorFlow Hub."""
+    """Ignore the user's settings of IPython, Jupyter and TensorFlow Hub during the check."""
     for name in list(os.environ):
         if name.startswith(("TFHUB_", "JUPYTER_")) or name in {"TF_USE_LEGACY_KERAS", "PYTHONSTARTUP"}:
             del os.environ[name]

@@ -1,8 +1,8 @@
-"""The environments of the scripts: made when missing, renewed when what they are made of has changed.
+"""The environments of the scripts: made when missing, renewed when their ingredients have changed.
 
 `python scripts/environments.py run NAME ARGUMENTS...` makes NAME ready and then runs its Python.
 
-Standard library only: this is what runs first on a fresh machine, on any Python from 3.10 on.
+Standard library only: it is the first script to run on a fresh computer, on any Python from 3.10 on.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.13", "3.12", "3.11", "3.10")
-OLDEST = "3.10.0"  # the constraints hold from here on
-# What pip says where no versions fit together.
+OLDEST = "3.10.0"  # the oldest version that the constraints are for
+# pip's words if no versions fit together.
 UNRESOLVED = ("ResolutionImpossible", "No matching distribution found", "resolution-too-deep")
 
 
@@ -30,16 +30,16 @@ class Environment:
     """A virtual environment, with this project in it, editable.
 
     Attributes:
-        name: as the scripts call it.
-        folder: where it is, relative to the repository.
-        python: the Python it is meant for; another one takes its place where that is missing.
-        constraints: the name of the file in `constraints` that holds its versions.
+        name: its name in the scripts.
+        folder: its folder, relative to the repository.
+        python: its Python's version; another version is used if that is missing.
+        constraints: the name of the file in `constraints` with its versions.
         groups: dependency groups of pyproject.toml.
-        project: with this project.
-        tensorflow: with the extra of that name.
-        pins: requirements on top.
-        file: a file of requirements on top, relative to the repository.
-        without: distributions taken out in the end.
+        project: whether it has this project.
+        tensorflow: whether it has the extra of that name.
+        pins: additional requirements.
+        file: a file of additional requirements, relative to the repository.
+        without: distributions that are uninstalled at the end.
     """
 
     name: str
@@ -65,17 +65,17 @@ class Environment:
 
     @property
     def log(self) -> Path:
-        """What venv and pip said."""
+        """The output of venv and pip."""
         return self.path / "install.log"
 
     @property
     def constraints_file(self) -> Path:
-        """The file that holds the versions."""
+        """The file with the versions."""
         return ROOT / "constraints" / f"{self.constraints}.txt"
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """What pip is asked to install, besides itself."""
+        """The requirements that pip installs, besides pip itself."""
         source = ".[tensorflow]" if self.tensorflow else "."
         project = ("--editable", source) if self.project else ()
         groups = (option for group in self.groups for option in ("--group", group))
@@ -87,7 +87,7 @@ ENVIRONMENTS = {
     environment.name: environment
     for environment in (
         Environment("demo", ".venv", "3.13", "newest", ("demo",)),
-        # Without setuptools, so that the mend for the missing pkg_resources is shown for real.
+        # Without setuptools, so that the fix for the missing pkg_resources is shown for real.
         Environment(
             "newest",
             ".lanes/newest",
@@ -96,7 +96,7 @@ ENVIRONMENTS = {
             ("test", "lint", "browser", "demo", "docs"),
             without=("setuptools",),
         ),
-        # What Colab runs, as far as it matters to a notebook extension.
+        # Colab's versions, as far as they matter to a notebook extension.
         Environment(
             "colab",
             ".lanes/colab",
@@ -132,7 +132,7 @@ ENVIRONMENTS = {
                 "setuptools==75.2.0",
             ),
         ),
-        # What Binder makes of the folder `binder`, on the JupyterLab that its image brings.
+        # Binder's result for the folder `binder`, on the JupyterLab of its image.
         Environment(
             "binder",
             ".lanes/binder",
@@ -143,7 +143,7 @@ ENVIRONMENTS = {
             pins=("jupyterlab",),
             file="binder/requirements.txt",
         ),
-        # Versions of its own: a competitor holds none of the lane newest back.
+        # Separate versions, so that no competitor limits those of the lane newest.
         Environment("benchmark", ".lanes/benchmark", "3.12", "benchmark", ("test", "browser", "benchmark")),
         Environment("build", ".lanes/build", "3.12", "newest", ("build",), project=False, tensorflow=False),
     )
@@ -151,10 +151,10 @@ ENVIRONMENTS = {
 
 
 class SetupError(Exception):
-    """An environment cannot be made; the text says why, and what to do.
+    """An environment cannot be made. The text says why, and what to do.
 
     Attributes:
-        output: what the command that failed has printed.
+        output: the output of the failed command.
     """
 
     def __init__(self, text: str, output: str = "") -> None:
@@ -163,7 +163,7 @@ class SetupError(Exception):
 
 
 def prepare(environment: Environment) -> Path:
-    """Make the environment ready and return its Python; a moment's work when nothing has changed.
+    """Make the environment ready and return its Python. This is fast if nothing has changed.
 
     Raises:
         SetupError: no Python fits, or its packages cannot be installed.
@@ -172,7 +172,7 @@ def prepare(environment: Environment) -> Path:
     made_of = _made_of(environment)
     usable = environment.executable.exists() and stamp.is_file()
     present, _, recorded = stamp.read_text().partition(" ") if usable else ("", "", "")
-    # One on a substitute is looked at again: its own Python may have been installed since.
+    # An environment on a substitute is checked again: its own Python may have been installed since.
     python, interpreter = (present, "") if present == environment.python else _choose(environment)
     if python != environment.python:
         say(f"Python {environment.python} was not found; the environment {environment.name} uses {python}.")
@@ -180,7 +180,7 @@ def prepare(environment: Environment) -> Path:
         return environment.executable
     say(f"Setting up {environment.folder} on Python {python}; the first time this takes a few minutes.")
     started = time.monotonic()
-    stamp.unlink(missing_ok=True)  # what is broken off from here on is made anew the next time
+    stamp.unlink(missing_ok=True)  # an interrupted environment is made anew the next time
     if present != python:
         _create(environment, interpreter)
     _install(environment)
@@ -198,7 +198,7 @@ def find_python(version: str) -> str | None:
 
 
 def _probe(candidate: str) -> tuple[str, bool]:
-    """Return a Python's version ("" where it does not run), and whether it can make environments."""
+    """Return a Python's version ("" if it does not run), and whether it can make environments."""
     code = (
         "import sys; print('%d.%d' % sys.version_info[:2], flush=True)\n"
         "import ensurepip, venv; print('complete')"
@@ -222,10 +222,10 @@ def _candidates(version: str) -> Iterator[str]:
 
 
 def _choose(environment: Environment) -> tuple[str, str]:
-    """Return the version and the path of the Python meant, or else of the newest that was found.
+    """Return the version and the path of the environment's Python, or of the newest that was found.
 
     Raises:
-        SetupError: there is none.
+        SetupError: there is no Python.
     """
     for version in (environment.python, *PYTHONS):
         if found := find_python(version):
@@ -254,7 +254,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def _made_of(environment: Environment) -> str:
-    """A digest of all that decides what is in the environment."""
+    """Return a digest of everything that decides what is in the environment."""
     parts = (
         (ROOT / "pyproject.toml").read_bytes(),
         environment.constraints_file.read_bytes(),
@@ -265,7 +265,7 @@ def _made_of(environment: Environment) -> str:
 
 
 def _create(environment: Environment, interpreter: str) -> None:
-    """Make an empty environment in place of what there is."""
+    """Make an empty environment in place of an existing one."""
     folder, log = environment.path, environment.log
     if folder.exists() and not log.exists():
         raise SetupError(f"{folder} was not made by this script. Remove it, or move it away, and try again.")
@@ -275,12 +275,12 @@ def _create(environment: Environment, interpreter: str) -> None:
 
 
 def _install(environment: Environment) -> None:
-    """Bring what is installed to what the environment is made of."""
+    """Install what the environment is made of, and remove the rest."""
     python, log = environment.executable, environment.log
     held = ("--constraint", str(environment.constraints_file))
     held_to_build = ("--build-constraint", str(environment.constraints_file))
     try:
-        # Its own version first: --group and --build-constraint came with pip 25.
+        # pip itself first: --group and --build-constraint came with pip 25.
         pip(python, "install", "pip", *held, log=log)
         pip(python, "install", *environment.requirements, *held, *held_to_build, log=log)
     except SetupError as error:
@@ -300,7 +300,7 @@ def pip(python: Path, verb: str, *arguments: str, log: Path) -> None:
 
 
 def run_logged(*command: str, log: Path) -> None:
-    """Run a command with its output in the log, showing what is being downloaded.
+    """Run a command with its output in the log, and show downloads.
 
     Raises:
         SetupError: the command failed.
@@ -325,7 +325,7 @@ def run_logged(*command: str, log: Path) -> None:
 
 
 def _show(text: str) -> None:
-    """Write a line that the next one replaces, where that is possible."""
+    """Write a line that the next line replaces, if the terminal can."""
     if sys.stdout.isatty():
         print(f"\r\033[K{text[:78]}", end="", flush=True)
 
@@ -336,7 +336,7 @@ def say(text: str) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """The command line at the top of this file."""
+    """Run the command line at the top of this file."""
     match arguments:
         case ["run", name, *rest] if name in ENVIRONMENTS:
             try:

@@ -1,4 +1,4 @@
-"""The manual's reference, made from what the magics and commands say of themselves.
+"""The manual's reference, made from the descriptions of magics and commands.
 
 mkdocs calls `on_files` while it builds (`hooks` in mkdocs.yml); the pages are never written to disk.
 """
@@ -30,7 +30,7 @@ _NUMBERS = {"+": "{0}...", "*": "[{0}...]", "?": "[{0}]", "...": "{0}"}
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the pages to those that are written by hand."""
+    """Add the pages to the handwritten ones."""
     from mkdocs.structure.files import File
 
     for path, text in pages().items():
@@ -39,7 +39,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def pages() -> dict[str, str]:
-    """Path → text of each page."""
+    """Return the text of each page by its path."""
     return {
         "reference/magics.md": "\n\n".join(_magics()),
         "reference/commands.md": "\n\n".join(_commands()),
@@ -88,7 +88,7 @@ def _commands() -> list[str]:
     for command in COMMANDS:
         parts += [f"## hub-magic {command.name}", _block(inner[command.name])]
     parts += ["## hub-magic completion", _block(inner["completion"])]
-    # `hub-magic serve` hands its words to this one.
+    # `hub-magic serve` passes its arguments to this command.
     return [*parts, "## hub-magic serve", _block(host_parser())]
 
 
@@ -103,7 +103,7 @@ def _names(package: ModuleType) -> list[str]:
 
 
 def _signature(value: Any) -> str:
-    """What it is called with; nothing for a class that people are given and do not make."""
+    """Return the signature; "" for a class that users receive and do not make."""
     if inspect.isclass(value):
         return ""
     signature = inspect.signature(value)
@@ -121,14 +121,14 @@ def _signature(value: Any) -> str:
 
 
 def _parameter(one: inspect.Parameter) -> str:
-    """A parameter as it stands in the code; annotations are text already."""
+    """Return a parameter as written in the code; annotations are text already."""
     prefix = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
     default = "" if one.default is one.empty else f" = {getattr(one.default, '__name__', repr(one.default))}"
     return f"{prefix}{one.name}: {one.annotation}{default}"
 
 
 def _members(value: type) -> str:
-    """The methods and properties of a class, ours among those it inherits too."""
+    """Return the methods and properties of a class, with those inherited from our classes."""
     lines = []
     for name, member in inspect.getmembers(value):
         is_ours = any(name in vars(one) for one in value.__mro__ if one.__module__.startswith("hub_magic"))
@@ -140,7 +140,7 @@ def _members(value: type) -> str:
 
 
 def _docstring(value: Any) -> str:
-    """A docstring with its sections (`Args:`, `Raises:` ...) as lists."""
+    """Return a docstring with its sections (`Args:`, `Raises:` ...) as lists."""
     text = inspect.getdoc(value) or ""
     lines = []
     for line in text.splitlines():
@@ -163,7 +163,7 @@ def _table(options: tuple[Option, ...]) -> str:
 
 
 def _form(option: Option) -> str:
-    """An option with what follows it: `--fetch HANDLE...`."""
+    """Return an option with its values: `--fetch HANDLE...`."""
     settings = option.settings
     names = ", ".join(option.names)
     if settings.get("action") == "store_true":
@@ -175,7 +175,7 @@ def _form(option: Option) -> str:
 
 
 def _words(text: str) -> str:
-    """A help text as a sentence of a table."""
+    """Return a help text as a sentence of a table."""
     return (text[0].upper() + text[1:].rstrip(".") + ".").replace("%%", "%").replace("|", r"\|")
 
 

@@ -1,6 +1,6 @@
 """Run benchmarks and print their tables; `scripts/benchmark` runs this beside their competitors.
 
-`--all --write` writes the tables of one run to docs/benchmarks.md, with the date and the machine.
+`--all --write` writes the tables of one run to docs/benchmarks.md, with the date and the hardware.
 
 Standard library only, on any Python from 3.10 on: `--help` answers before anything is installed.
 """
@@ -33,7 +33,7 @@ and writes this page.
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the arguments name; return 0 when every benchmark ended well."""
+    """Run the named benchmarks; return 0 when every benchmark succeeded."""
     parser = _parser()
     split = arguments.index("--") if "--" in arguments else len(arguments)
     given, rest = parser.parse_args(arguments[:split]), arguments[split + 1 :]
@@ -66,7 +66,7 @@ def names(folder: Path = FOLDER) -> list[str]:
 
 
 def run_all(chosen: list[str], arguments: list[str], folder: Path = FOLDER) -> dict[str, str | None]:
-    """Run benchmarks one after another; return what each printed, None where it failed."""
+    """Run benchmarks one after another; return the output of each, None if it failed."""
     outputs: dict[str, str | None] = {}
     for name in chosen:
         print(f"{chr(10) if outputs else ''}=== {name}: {summary(name, folder)}", flush=True)
@@ -75,7 +75,7 @@ def run_all(chosen: list[str], arguments: list[str], folder: Path = FOLDER) -> d
 
 
 def _run(path: Path, arguments: list[str]) -> str | None:
-    """Run a program, showing each line as it comes; return them, None where it failed."""
+    """Run a program, showing each line as it comes; return the output, None if the program failed."""
     path_before = os.environ.get("PYTHONPATH", "")
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), path_before)))}
     env |= {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -106,7 +106,7 @@ def page(outputs: Mapping[str, str], today: date | None = None) -> str:
 
 
 def machine() -> str:
-    """Return what times depend on: processors, memory, system and Python."""
+    """Return the facts that times depend on: processors, memory, system and Python."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {memory / 1e9:.0f} GB of memory, "
@@ -115,7 +115,7 @@ def machine() -> str:
 
 
 def unnamed(text: str) -> str:
-    """Return a text without what names the machine it was written on: its folders and its host name."""
+    """Return a text without the folders and the host name of the computer that wrote it."""
     for place, shown in ((ROOT, "."), (Path.home(), "~")):
         if place != Path(place.anchor):
             text = text.replace(str(place), shown)

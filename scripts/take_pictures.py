@@ -1,6 +1,6 @@
 """Take the pictures of the cache browser: in a real JupyterLab, on the cache of its tests.
 
-Two stills, light and dark, and an animated one of what people do with it. Look at them before they are
+The pictures are two stills, light and dark, and an animation of typical use. Look at them before they are
 committed.
 """
 
@@ -25,32 +25,32 @@ from browser_fixtures import MODELS, plant  # noqa: E402 - after the path to it
 from browser_rig import Lab, NotebookPage, launch, opened  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
-MOST = 1_000_000  # bytes of the animated one
-# What the pictures show as the cache; it must not be there, and is removed in the end.
+MOST = 1_000_000  # bytes of the animation
+# The cache's path in the pictures. It must not exist, and is removed at the end.
 CACHE = Path(tempfile.gettempdir(), "models")
 
 
 class Film:
-    """Frames of a page's notebook, each with the time it stays."""
+    """Frames of a page's notebook, each with its duration."""
 
     def __init__(self, page: NotebookPage) -> None:
         self._page = page
         self._frames: list[tuple[Image.Image, int]] = []
 
     def frame(self, milliseconds: int) -> None:
-        """Take the page as it is now."""
-        self._page.names()  # which waits until what has changed is painted
+        """Add the page as it is now."""
+        self._page.names()  # waits until pending changes are painted
         self._frames.append((_still(self._page), milliseconds))
 
     def write(self, path: Path) -> None:
-        """Put the frames together."""
+        """Write the frames as one file."""
         first, *others = (image for image, _ in self._frames)
         times = [time for _, time in self._frames]
         first.save(path, save_all=True, append_images=others, duration=times, loop=0, lossless=True, method=6)
 
 
 def main() -> int:
-    """Take them all; 1 where the animated one is too large for a front page."""
+    """Take all pictures; return 1 if the animation is too large for a front page."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         home = Path(scratch)
@@ -73,7 +73,7 @@ def main() -> int:
 
 @contextmanager
 def _browser(lab: Lab, browser: Browser, theme: str, height: int) -> Iterator[NotebookPage]:
-    """A notebook that shows the cache browser, and nothing beside it."""
+    """Yield a notebook that shows only the cache browser."""
     CACHE.mkdir()
     try:
         plant(CACHE)
@@ -90,7 +90,7 @@ def _browser(lab: Lab, browser: Browser, theme: str, height: int) -> Iterator[No
 
 
 def _swell(cache: Path) -> None:
-    """Make the models of the tests as large as the real ones; holes in files take no disk."""
+    """Make the models of the tests as large as real ones; holes in files take no disk space."""
     for path in cache.glob("*/variables/*.data-*"):
         facts = path.stat()
         os.truncate(path, facts.st_size * 1000)

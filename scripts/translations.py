@@ -1,8 +1,8 @@
-"""The translations of the README and the quickstart, and the English each section of them was made from.
+"""The translations of the README and the quickstart, and the English text that each section was made from.
 
 `scripts/with-python scripts/translations.py` names the sections whose English has changed since they were
 translated, and fails if there are any. With `--stamp`, after they have been translated anew, it records the
-English of today and copies the code of the English into the translations.
+current English and copies the code of the English into the translations.
 
 Standard library only, on any Python from 3.10 on.
 """
@@ -27,7 +27,7 @@ LANGUAGES = {
     "pt-br": "Português (Brasil)",
     "es": "Español",
 }
-# A fingerprint stands below the heading of its section in a README, and in a cell's metadata in a notebook.
+# A fingerprint is below the heading of its section in a README, and in a cell's metadata in a notebook.
 MARK = re.compile(r"^<!-- english: (\w*) -->\n", re.MULTILINE)
 KEY = "english"
 # A block of code, from its fence to its fence.
@@ -39,7 +39,7 @@ class Section:
     """A piece of a document that is translated as one.
 
     Attributes:
-        name: its heading, or how it begins.
+        name: its heading, or its beginning.
         prose: its text without its code.
         code: its blocks of code, fences included, or the cells of code that follow.
         made_from: the fingerprint of the English it was translated from; in English, empty.
@@ -52,17 +52,17 @@ class Section:
 
     @property
     def fingerprint(self) -> str:
-        """What changes with the words, and not with where the lines are broken."""
+        """A digest that changes with the words, and not with the line breaks."""
         return hashlib.sha256(" ".join(self.prose.split()).encode()).hexdigest()[:12]
 
 
 def readme(language: str, root: Path = ROOT) -> Path:
-    """The README in a language."""
+    """Return the README in a language."""
     return root / "README.md" if language == "en" else root / "translations" / f"README.{language}.md"
 
 
 def quickstart(language: str, root: Path = ROOT) -> Path:
-    """The quickstart in a language: all stand beside the file that makes their models."""
+    """Return the quickstart in a language: all are beside the file that makes their models."""
     return root / "notebooks" / ("quickstart.ipynb" if language == "en" else f"quickstart.{language}.ipynb")
 
 
@@ -70,12 +70,12 @@ DOCUMENTS = (readme, quickstart)
 
 
 def sections(path: Path) -> tuple[Section, ...]:
-    """The sections of a document, each with its name."""
+    """Return the sections of a document, each with its name."""
     return read_sections(path.read_text(encoding="utf-8"), notebook=path.suffix == ".ipynb")
 
 
 def read_sections(document: str, *, notebook: bool) -> tuple[Section, ...]:
-    """The sections in the text of a document: of a notebook's file, or in Markdown."""
+    """Return the sections in the text of a document: of a notebook's file, or in Markdown."""
     if notebook:
         return _cells(document)
     found = []
@@ -87,7 +87,7 @@ def read_sections(document: str, *, notebook: bool) -> tuple[Section, ...]:
 
 
 def _cells(document: str) -> tuple[Section, ...]:
-    """A cell of text and the cells of code below it are a section."""
+    """Return the sections of a notebook: a cell of text and the cells of code below it."""
     found: list[Section] = []
     for cell in json.loads(document)["cells"]:
         if cell["cell_type"] == "markdown":
@@ -99,7 +99,7 @@ def _cells(document: str) -> tuple[Section, ...]:
 
 
 def split(text: str) -> list[str]:
-    """A text in Markdown, parted before each heading."""
+    """Return the parts of a text in Markdown, split before each heading."""
     blocks = [(match.start(), match.end()) for match in BLOCK.finditer(text)]
     headings = (match.start() for match in re.finditer(r"^#+ ", text, re.MULTILINE))
     starts = [at for at in headings if not any(start <= at < end for start, end in blocks)]
@@ -107,7 +107,7 @@ def split(text: str) -> list[str]:
 
 
 def behind(english: Path, translation: Path) -> list[str]:
-    """What is to be done about a translation, a line for each section; nothing when it is up to date."""
+    """Return what to do about a translation, a line for each section; nothing when it is up to date."""
     there, here = sections(english), sections(translation)
     where = translation.name
     if len(there) != len(here):
@@ -122,7 +122,7 @@ def behind(english: Path, translation: Path) -> list[str]:
 
 
 def stamp(english: Path, translation: Path) -> None:
-    """Record the English of today in a translation, and copy the code of the English into it."""
+    """Record the current English in a translation, and copy the code of the English into it."""
     if len(sections(english)) != len(sections(translation)):
         sys.exit(f"{behind(english, translation)[0]}.")
     renew = _stamp_notebook if english.suffix == ".ipynb" else _stamp_readme
@@ -155,12 +155,12 @@ def _prose_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _name(text: str) -> str:
-    """The first line, as a name."""
+    """Return the first line, as a name."""
     return text.partition("\n")[0].lstrip("# ").strip()
 
 
 def main() -> int:
-    """The exit status: 1 when a translation is behind."""
+    """Return the exit status: 1 when a translation is behind."""
     parser = argparse.ArgumentParser(
         description="Name the translated sections whose English has changed since."
     )

@@ -1,4 +1,4 @@
-"""What every test stands on: an environment without the user's settings, and kernels of their own."""
+"""The base of every test: an environment without the user's settings, and separate kernels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from kernel import Kernel, TensorFlowKernel
 
-# The layers are folders. Files that take longest come first: whoever gets one last keeps all others waiting.
+# Folders are layers. The slowest files come first: a slow file at the end makes all processes wait.
 ORDER = ("browser", "worker", "loading", "kernel", "host", "project", "core")
-# What these test is the same with every version of Python and of the packages.
+# Tests of subjects that are the same with every version of Python and of the packages.
 ONCE = {"host", "project"}
 
 OURS = ("TFHUB_", "HUB_MAGIC_", "TF_USE_LEGACY_KERAS")
@@ -29,28 +29,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the settings of whoever runs it."""
+    """Hide the settings of the user who runs the tests."""
     for name in [name for name in os.environ if name.startswith(OURS) and name != "HUB_MAGIC_STRESS"]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    """A real IPython kernel, with a profile and a temporary directory of its own."""
+    """Yield a real IPython kernel, with its own profile and temporary directory."""
     with Kernel(tmp_path / "kernel") as started:
         yield started
 
 
 @pytest.fixture
 def tensorflow_kernel(tmp_path: Path) -> Iterator[Kernel]:
-    """The same with TensorFlow imported, which a cell's `import` then finds at once."""
+    """Yield a kernel with TensorFlow imported, so that a cell's `import` is fast."""
     with TensorFlowKernel(tmp_path / "kernel") as started:
         yield started
 
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Writes a line of the table of a random test, whatever is captured; its module names the `SEED`."""
+    """Return a function that writes a line of a random test's table in spite of capturing; its module has `SEED`."""
 
     def tell(line: str) -> None:
         with capsys.disabled():

@@ -42,7 +42,7 @@ def from_bucket(
         return "it has changed since the plan was made"
     if not all(is_plain(name) for name in entry.files):
         return "it contains an object whose name is not a valid file name"
-    path = os.path.join(target, model.folder)  # noqa: PTH118 - strings, as everywhere in a cache
+    path = os.path.join(target, model.folder)
     try:
         lock = _take_lock(path, f"{source.location}/{model.folder}")
         if lock is None:

@@ -15,7 +15,7 @@ from ..cache.verify import Verification, verification
 from ..errors import SettingError
 from ..gcs import open_folder
 from ..locations import prepare_location
-from ..progress import Progress, Tally, no_progress, run_all, run_aside
+from ..progress import Progress, Tally, no_progress, run_all, run_in_thread
 from .care import check_in_bucket, learn_handles, remove_from_bucket, sweep_bucket
 from .download import from_bucket
 from .lock import LockTimes, locked_in_bucket
@@ -89,7 +89,7 @@ class BucketStore:
         """Copy entries to another cache; see `hub_magic.store.Store`."""
         with ExitStack() as stack:
             folder = stack.enter_context(open_folder(self.location))
-            entries = run_aside(lambda _tally: group_files(folder.files()), progress)
+            entries = run_in_thread(lambda _tally: group_files(folder.files()), progress)
             if target.is_remote:  # the storage copies by itself
                 theirs = stack.enter_context(open_folder(target.location))
                 copy = partial(between_buckets, folder, entries, theirs, times=times or LockTimes())

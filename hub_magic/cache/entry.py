@@ -161,9 +161,9 @@ def is_intact(path: str) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    if not os.path.isdir(path) or not os.listdir(path):  # noqa: PTH112, PTH208
+    if not os.path.isdir(path) or not os.listdir(path):
         return False
-    return not measure(CachedModel(os.path.basename(path), path)).damage  # noqa: PTH119
+    return not measure(CachedModel(os.path.basename(path), path)).damage
 
 
 # Through an open folder the system need not walk the whole path to each file again; not on Windows.

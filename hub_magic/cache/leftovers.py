@@ -137,10 +137,10 @@ def _sweep_entry(location: str, folder: str) -> int:
             return 0
         with lock:
             is_gone = not os.path.lexists(entry)
-            for name in os.listdir(location):  # noqa: PTH208 - names alone
+            for name in os.listdir(location):
                 part = read_name(name) if name.startswith(folder) else None
                 path = f"{location}{os.sep}{name}"
-                if part is None or os.path.islink(path):  # noqa: PTH114
+                if part is None or os.path.islink(path):
                     continue
                 if part.role is Role.DOWNLOAD:
                     freed += delete_quarantined(path)

@@ -284,7 +284,7 @@ def take_away(entry: str, text: str, *, keep_parts: bool) -> None:
     holder = read_lock(text)
     aside = Parts(entry, uuid.uuid4().hex).lock
     try:
-        os.rename(entry + LOCK_SUFFIX, aside)  # noqa: PTH104 - only one of many gets it
+        os.rename(entry + LOCK_SUFFIX, aside)  # only one of many processes succeeds
     except FileNotFoundError:
         return
     if read(aside) != text:
@@ -381,14 +381,14 @@ def read(path: str) -> str | None:
 
 def write_new(path: str, text: str) -> None:
     """Write a file that must not be there yet."""
-    with open(path, "x", encoding="utf-8") as file:  # noqa: PTH123
+    with open(path, "x", encoding="utf-8") as file:
         file.write(text)
 
 
 def remove(path: str) -> None:
     """Remove a file if it is there and can be removed."""
     with contextlib.suppress(OSError):
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)
 
 
 def _written(path: str) -> float:

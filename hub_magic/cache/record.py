@@ -96,7 +96,7 @@ def find_damage(entry: str) -> str:
     """
     record = read_record(entry)
     if record is None:
-        return measure(CachedModel(os.path.basename(entry), entry)).damage  # noqa: PTH119 - on every load
+        return measure(CachedModel(os.path.basename(entry), entry)).damage  # on every load
     for file in record.files:
         try:
             size = os.lstat(f"{entry}/{file.path}").st_size
@@ -109,7 +109,7 @@ def find_damage(entry: str) -> str:
 
 def _mark(path: str) -> tuple[int, ...]:
     """What tells a file from another one that takes its place."""
-    facts = os.stat(path)  # noqa: PTH116 - on every load
+    facts = os.stat(path)  # on every load
     return facts.st_mtime_ns, facts.st_ino, facts.st_size
 
 

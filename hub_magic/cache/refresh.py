@@ -69,7 +69,7 @@ def with_last_use(model: CachedModel) -> CachedModel:
     if model.kind == "other" or model.last_used is None:
         return model
     try:
-        used = os.stat(f"{model.path}/saved_model.pb").st_atime  # noqa: PTH116
+        used = os.stat(f"{model.path}/saved_model.pb").st_atime
     except OSError:  # a graph in text form, or gone
         return model
     if used <= model.last_used.timestamp():
@@ -85,11 +85,11 @@ def _is_settled(scan: CacheScan) -> bool:
 def _has_changed(path: str, folders: tuple[str, ...], since: float) -> bool:
     """Whether a folder was written since then, in seconds since 1970, or one below it, or cannot be asked."""
     try:
-        facts = os.stat(path)  # noqa: PTH116 - asked of each of 10,000 entries
+        facts = os.stat(path)  # for each of 10,000 entries
         if facts.st_mtime >= since or facts.st_ctime >= since:
             return True
         for folder in folders:
-            facts = os.stat(f"{path}/{folder}")  # noqa: PTH116
+            facts = os.stat(f"{path}/{folder}")
             if facts.st_mtime >= since or facts.st_ctime >= since:
                 return True
     except OSError:

@@ -230,8 +230,8 @@ def _half_downloads(names: Names, holders: dict[str, Holder | None]) -> Iterator
 
 def free_space(location: str) -> int:
     """Bytes free to this user on the disk the cache is on, or would be created on."""
-    while location and not os.path.isdir(location):  # noqa: PTH112 - a string walk, no Path per step
-        parent = os.path.dirname(location)  # noqa: PTH120
+    while location and not os.path.isdir(location):
+        parent = os.path.dirname(location)
         if parent == location:
             return -1
         location = parent

@@ -269,7 +269,7 @@ def damage_in_graph(entry: str) -> str:
         OSError: it cannot be read.
     """
     path = f"{entry}/{GRAPH}"
-    if os.path.islink(path) or not os.path.isfile(path):  # noqa: PTH113, PTH114
+    if os.path.islink(path) or not os.path.isfile(path):
         return ""
     try:
         assets = read_graphs(path).assets

@@ -147,8 +147,8 @@ def add(
 def _add_here(handle: str, source: str, location: str, progress: Progress) -> Added:
     """Put a model into a cache on disk."""
     parsed = _check_handle(handle)
-    entry = os.path.join(location, parsed.folder)  # noqa: PTH118 - as tensorflow_hub gives it
-    if os.path.isdir(entry) and os.listdir(entry) and not find_damage(entry):  # noqa: PTH112, PTH208
+    entry = os.path.join(location, parsed.folder)  # as tensorflow_hub returns it
+    if os.path.isdir(entry) and os.listdir(entry) and not find_damage(entry):
         raise SettingError(
             f"{handle} is cached already, at {entry}. Remove it first: %hub_cache --remove {handle}"
         )
@@ -384,8 +384,8 @@ def _add_list(directory: str, location: str, progress: Progress) -> AddedList:
     for one in listed_in(directory):
         archive = str(root / one.file)
         try:
-            entry = os.path.join(location, parse_handle(one.handle).folder)  # noqa: PTH118
-            if os.path.isdir(entry) and not find_damage(entry):  # noqa: PTH112
+            entry = os.path.join(location, parse_handle(one.handle).folder)
+            if os.path.isdir(entry) and not find_damage(entry):
                 there += 1
                 progress(source_size(archive))
                 continue

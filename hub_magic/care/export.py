@@ -147,7 +147,7 @@ def _pack(entry: str, target: _Sink | gzip.GzipFile, progress: Progress) -> None
             folders.sort()
             prefix = "" if folder == entry else os.path.relpath(folder, entry).replace(os.sep, "/") + "/"
             for name in sorted([*folders, *files]):
-                if os.path.islink(f"{folder}{os.sep}{name}"):  # noqa: PTH114
+                if os.path.islink(f"{folder}{os.sep}{name}"):
                     raise OSError(errno.ELOOP, f"{prefix}{name} in it is a link")
             for name in folders:
                 inner = tarfile.TarInfo(prefix + name)
@@ -319,7 +319,7 @@ def read_list(root: Path) -> dict[str, Listed]:
 
 
 def _is_below(name: str) -> bool:
-    return bool(name) and not os.path.isabs(name) and ".." not in re.split(r"[/\\]", name)  # noqa: PTH117
+    return bool(name) and not os.path.isabs(name) and ".." not in re.split(r"[/\\]", name)
 
 
 def _make_folder(folder: Path) -> None:

@@ -187,7 +187,7 @@ def _move(move: Move, model: CachedModel, progress: Progress) -> None:
     if lock is None:
         raise StaysError(f"another process is writing it at {move.target}")
     with lock:
-        if os.path.isdir(place) and not find_damage(place):  # noqa: PTH112
+        if os.path.isdir(place) and not find_damage(place):
             _check_same(model, place)
             progress(max(model.size, 0))
         elif not in_use and rename(model, place, lock):

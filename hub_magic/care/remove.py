@@ -169,11 +169,11 @@ def by_folder(paths: Collection[str]) -> dict[str, list[str]]:
     """Paths by the last part of each."""
     found: dict[str, list[str]] = {}
     for path in paths:
-        found.setdefault(os.path.basename(os.path.normpath(path)), []).append(path)  # noqa: PTH119
+        found.setdefault(os.path.basename(os.path.normpath(path)), []).append(path)
     return found
 
 
 def is_loaded(path: str, in_use: dict[str, list[str]]) -> bool:
     """Whether one of these paths leads to the entry; a cache may be written in more than one way."""
-    candidates = in_use.get(os.path.basename(path), ())  # noqa: PTH119 - a cache has thousands
+    candidates = in_use.get(os.path.basename(path), ())  # a cache has thousands
     return any(Path(one).resolve() == Path(path).resolve() for one in candidates)

@@ -14,7 +14,7 @@ from ..download.new_entry import MakeBar, adding
 from ..errors import HandleError, HubMagicError
 from ..facts import Fact
 from ..handles import parse_handle
-from ..progress import DownloadBar, has_audience
+from ..progress import DownloadBar, is_interactive
 from ..store import Store, open_store, verify
 
 
@@ -72,7 +72,7 @@ class Repair(Fact):
             bar: makes the bars of the downloads; the usual ones when None.
         """
         store = open_store(self.location)
-        make_bar = bar or partial(DownloadBar, shown=has_audience())
+        make_bar = bar or partial(DownloadBar, shown=is_interactive())
         with make_bar(f"Clearing {self.location}", None) as shown:
             swept, freed = store.sweep(self.sweeping, adding(shown, quiet=1))
         fetched, left = [], list(self.left)

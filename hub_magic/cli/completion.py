@@ -9,7 +9,7 @@ from ..commands.completion import candidates
 from ..commands.options import option
 from .parser import CACHE, COMMANDS, JSON
 
-# bash takes a colon for the end of a word, so what stands before the last one is cut off its answers.
+# bash ends a word at a colon, so the script removes the text before the last colon from the answers.
 _BASH = """\
 _hub_magic() {
     local line="${COMP_LINE:0:COMP_POINT}" IFS=$'\\n'
@@ -34,7 +34,7 @@ _HELP = option("--help", action="store_true")
 
 
 def print_candidates(words: Sequence[str]) -> int:
-    """Print what may complete a command line, one candidate in a line; nothing where only paths may."""
+    """Print the candidates for the end of a command line, one per line; none where only paths fit."""
     line = words[0] if words else ""
     *before, word = [*line.split(), ""] if line.endswith(" ") or not line else line.split()
     for candidate in line_candidates(before[1:], word):
@@ -43,7 +43,7 @@ def print_candidates(words: Sequence[str]) -> int:
 
 
 def line_candidates(before: Sequence[str], word: str) -> list[str]:
-    """What may complete a word after `hub-magic` and the words before it."""
+    """Return the candidates for a word after `hub-magic` and the words before it."""
     if not before:
         names = [*(command.name for command in COMMANDS), "serve", "completion", "--help"]
         return [name for name in names if name.startswith(word)]

@@ -14,37 +14,37 @@ from ..errors import HubMagicError
 from ..facts import Fact
 from ..locations import read_location
 from ..render import text_of
-from ..settings import CACHE_VARIABLE, mend_environment
+from ..settings import CACHE_VARIABLE, correct_environment
 from .parser import COMMANDS, make_parser
 
 _AS_COMMANDS = {command.verb.names[0]: f"hub-magic {command.name}" for command in COMMANDS}
 
 
 def for_shell(text: str) -> str:
-    """A message with the magics that it names as a shell's user writes them; those without a command stay."""
+    """Return a message with magics rewritten as shell commands; magics without a command stay."""
     text = re.sub(r"%hub_cache (--[a-z-]+)", lambda found: _AS_COMMANDS.get(found[1], found[0]), text)
     text = re.sub(r"%hub_mode ([a-z]+)", r'eval "$(hub-magic mode \1)"', text)
     return text.replace("%hub_cache LOCATION", "--cache LOCATION")
 
 
 def write_out(text: str) -> None:
-    """Write to the standard output; a reader that has gone, as `head` does, ends neither work nor status."""
+    """Write to the standard output. A reader that is gone, as after `head`, stops neither work nor status."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would try once more at its end, and complain.
+        # Python would try once more at its end, and print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-# Attributes of results that hold what was not done, or is wrong.
+# Attributes of results that list failures.
 _SHORTFALLS = ("damaged", "kept", "left", "failed")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run a command; gives the exit status."""
+    """Run a command, and return the exit status."""
     words = sys.argv[1:] if words is None else list(words)
-    if words[:1] == ["serve"]:  # which describes its own options
+    if words[:1] == ["serve"]:  # `serve` describes its own options
         from ..host.__main__ import main as serve
 
         return serve(words[1:])
@@ -71,8 +71,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Namespace) -> Any:
-    if arguments.command != "doctor":  # which looks at what other programs will find
-        mend_environment()
+    if arguments.command != "doctor":  # the doctor checks what other programs will find
+        correct_environment()
     if arguments.cache:
         os.environ[CACHE_VARIABLE] = read_location(arguments.cache, os.environ)
 
@@ -84,7 +84,7 @@ def _run(arguments: Namespace) -> Any:
 
 
 def _runs() -> dict[str, Callable[[Namespace, Callable[[Fact], object]], Any]]:
-    """What runs each command; imported when a command is run, which neither completion nor help waits for."""
+    """Return the function of each command, imported late: completion and help do not wait for them."""
     from ..commands import transfer, verbs
     from .shell import examine, show_mode
 
@@ -109,7 +109,7 @@ def _as_json(result: Any) -> str:
 
 
 def _status(result: Any) -> int:
-    """1 where something was not done, or is wrong; a plan is neither."""
+    """Return 1 if a result has failures, else 0; a plan has none."""
     if not hasattr(result, "to_data") or hasattr(result, "execute"):
         return 0
     if hasattr(result, "findings"):

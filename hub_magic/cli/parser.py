@@ -12,13 +12,13 @@ from ..commands.options import Option, option
 
 @dataclass(frozen=True)
 class Command:
-    """A command; `cli.main` has what runs it.
+    """A command; `cli.main` has its function.
 
     Attributes:
         name: the word on the command line.
-        verb: the option of the magic that it stands for; it describes the command, and its value is the
-            command's words.
-        modifiers: the options that it takes.
+        verb: the option of the magic that it stands for; the option describes the command, and the option's
+            value is the command's words.
+        modifiers: the further options of the command.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Command:
 
     @property
     def arguments(self) -> tuple[Option, ...]:
-        """All that it takes, its words first."""
+        """All arguments of the command, its words first."""
         return (*self._words, *self.modifiers)
 
     @property
@@ -41,7 +41,7 @@ class Command:
 
 JSON = option("--json", action="store_true", help="print the result as JSON")
 CACHE = option("--cache", metavar="LOCATION", help="use this cache instead of the configured one")
-# What `hub_magic.host` takes is described there.
+# The options of `hub_magic.host` are described there.
 SERVE = option(
     "serve", nargs="...", metavar="DIRECTORY ...", help="serve a folder of models; see serve --help"
 )
@@ -79,7 +79,7 @@ COMMANDS = (
 
 
 def make_parser() -> ArgumentParser:
-    """The parser of the command line; each command's name is given as `command`."""
+    """Return the parser of the command line; the parsed `command` is the command's name."""
     parser = ArgumentParser(
         prog="hub-magic",
         description="Take care of the models that TensorFlow Hub has cached.",

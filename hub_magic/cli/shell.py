@@ -28,12 +28,12 @@ from ..settings import (
 
 @dataclass(frozen=True, slots=True)
 class ShellLines(Fact):
-    """Lines that make a setting in a shell: `eval "$(hub-magic mode offline)"`.
+    """The lines that make a setting in a shell: `eval "$(hub-magic mode offline)"`.
 
     Attributes:
-        mode: the mode that they set; "" when they set none.
-        reason: why it was chosen, for `auto`; else "".
-        lines: to be run by a POSIX shell.
+        mode: the mode that they set; "" if they set none.
+        reason: why `auto` chose it; else "".
+        lines: the lines, for a POSIX shell.
     """
 
     mode: str
@@ -46,7 +46,7 @@ class ShellLines(Fact):
 
 
 def show_mode(arguments: Namespace, _show: Callable[[Fact], object]) -> ModeSetting | ShellLines:
-    """`mode`: what is in force; `mode MODE`, `mode --legacy-keras`: the lines that set it."""
+    """Return the current mode (`mode`), or the lines that set it (`mode MODE`, `mode --legacy-keras`)."""
     keras = (f"export {KERAS_VARIABLE}=1",) if arguments.legacy_keras else ()
     if not arguments.mode:
         return ShellLines("", "", keras) if keras else read_mode()
@@ -64,7 +64,7 @@ def show_mode(arguments: Namespace, _show: Callable[[Fact], object]) -> ModeSett
 
 
 def examine(arguments: Namespace, _show: Callable[[Fact], object]) -> Diagnosis | Report:
-    """`doctor`, with `--online` and `--report`; what it says to run are lines for a shell."""
+    """Return the diagnosis (`doctor`, with `--online` and `--report`); its fixes are lines for a shell."""
     fixes = Fixes(in_notebook=False, cache=arguments.cache or "")
     diagnosis = diagnose(online=arguments.online, fixes=fixes)
     return diagnosis.report() if arguments.report else diagnosis

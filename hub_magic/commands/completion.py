@@ -17,12 +17,12 @@ _PATHS = frozenset({"LOCATION", "PATH", "FILE", "DIRECTORY", "HANDLE PATH", "HAN
 
 
 def candidates(options: Sequence[Option], before: Sequence[str], word: str) -> tuple[list[str], bool]:
-    """What may complete a word, and whether paths may as well.
+    """Return the candidates for a word, and whether paths are candidates too.
 
     Args:
-        options: what the line may hold.
-        before: the words before it, without the command.
-        word: the beginning of the word; "" for a new one.
+        options: the options of the line.
+        before: the words before the word, without the command.
+        word: the beginning of the word; "" for a new word.
     """
     kinds = _kinds(options, before)
     flags = sorted(flag for flag in _flags(options) if flag not in before and flag.startswith(word))
@@ -38,7 +38,7 @@ def candidates(options: Sequence[Option], before: Sequence[str], word: str) -> t
     if "location" in kinds:
         values.append("default")
     found = [value for value in values if value.startswith(word)]
-    # Where no more words are needed, the flags are what may be wanted.
+    # Flags are candidates only where no more words are required.
     return (found + flags if not word and not before else found), bool(kinds & _PATHS)
 
 
@@ -48,7 +48,7 @@ def _flags(options: Sequence[Option]) -> set[str]:
 
 
 def _kinds(options: Sequence[Option], before: Sequence[str]) -> set[str]:
-    """What sort of word is expected: what the last option takes, else what stands without an option."""
+    """Return the kinds of word expected: the values of the last option, or positional arguments."""
     by_flag = {flag: one for one in options for flag in one.names if flag.startswith("-")}
     given = next((index for index in reversed(range(len(before))) if before[index] in by_flag), None)
     if given is not None:
@@ -62,7 +62,7 @@ def _kinds(options: Sequence[Option], before: Sequence[str]) -> set[str]:
 
 
 def _takes(option: Option, count: int) -> bool:
-    """Whether an option that has so many words takes one more."""
+    """Return whether an option that has `count` words takes one more."""
     if option.settings.get("action") == "store_true":
         return False
     return option.settings.get("nargs") in {"+", "*", "..."} or count == 0
@@ -77,7 +77,7 @@ def _sorts(option: Option, count: int) -> set[str]:
 
 
 def _handles() -> list[str]:
-    """Handles of what is cached; a bucket is not asked for a completion."""
+    """Return the handles of cached models. A bucket is not asked, so that completion stays fast."""
     try:
         here = location()
         models = () if open_store(here).is_remote else list_cache(here).models

@@ -9,11 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Option:
-    """An argument as argparse takes it.
+    """An argument of argparse.
 
     Attributes:
         names: the flags, or the one name of a positional argument.
-        settings: what else `add_argument` is told; `help` is the only place where an option is described.
+        settings: further arguments of `add_argument`; `help` is the only description of an option.
     """
 
     names: tuple[str, ...]
@@ -21,17 +21,17 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The attribute under which argparse gives its value."""
+        """The attribute of the parsed arguments that has its value."""
         return self.names[-1].lstrip("-").replace("-", "_")
 
 
 def option(*names: str, **settings: Any) -> Option:
-    """An argument as argparse takes it."""
+    """Return an argument of argparse."""
     return Option(names, settings)
 
 
 def unquoted(text: str) -> str:
-    """The text without the quotes around it, which IPython's splitting of a magic's line keeps."""
+    """Return the text without its quotes, which IPython keeps when it splits a magic's line."""
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
@@ -186,7 +186,7 @@ CACHE = (
     FORGET,
 )
 
-# What the cell form's first line is rewritten to; not for people.
+# The rewritten first line of the cell form uses this option; people do not.
 CELL = option("--cell", action="store_true", help=SUPPRESS)
 VIA = option(
     "--via",
@@ -212,7 +212,7 @@ REPORT = option(
     help="print text to paste into an issue, without home folders, tokens and account names",
 )
 
-# What each magic takes.
+# The options of each magic.
 MAGICS = {
     "hub_mode": (MODE, LEGACY_KERAS, PERSIST, AUTOLOAD, FORGET),
     "hub_cache": CACHE,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[tuple[CachedModel, ...]]:
-    """These entries of the cache, on this machine's disk inside the `with`.
+    """Yield these entries of the cache as directories on the local disk, inside the `with`.
 
     Raises:
         SettingError: the bucket refuses.
@@ -38,7 +38,7 @@ def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[t
 
 
 def add(arguments: Namespace, _show: Show) -> Added | AddedList:
-    """`--add HANDLE PATH`, and `--add --all DIRECTORY`."""
+    """Add a model (`--add HANDLE PATH`), or several (`--add --all DIRECTORY`)."""
     from ..care import add as care
 
     if arguments.all:
@@ -56,7 +56,7 @@ def _send(plan: CopyPlan) -> None:
 
 
 def export(arguments: Namespace, _show: Show) -> Exported | Export:
-    """`--export HANDLE FILE`, and `--export --all DIRECTORY`."""
+    """Export a model (`--export HANDLE FILE`), or all (`--export --all DIRECTORY`)."""
     from ..care.export import export_model, export_models
 
     scan = scan_with_bar(location())
@@ -73,7 +73,7 @@ def export(arguments: Namespace, _show: Show) -> Exported | Export:
 
 
 def move_to(arguments: Namespace, show: Show) -> Move | Moved:
-    """`--move-to LOCATION`; the setting follows unless the disk refused something."""
+    """Move the cache (`--move-to LOCATION`); the setting follows unless the disk refused a file."""
     from ..care.move import plan_move
 
     source = _directory("--move-to")
@@ -105,7 +105,7 @@ def _words(words: list[str], usage: str, count: int) -> list[str]:
 
 
 def _directory(verb: str) -> str:
-    """Where the cache is, which must be on disk."""
+    """Return the cache's location, which must be on disk."""
     found = location()
     if open_store(found).is_remote:
         raise SettingError(

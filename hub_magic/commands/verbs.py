@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def scan_with_bar(location: str) -> CacheScan:
-    """Everything about the entries of a cache.
+    """Return the entries of a cache, measured.
 
     Raises:
         SettingError: the location cannot be listed.
@@ -42,7 +42,7 @@ def scan_with_bar(location: str) -> CacheScan:
 
 
 def list_with_bar(location: str) -> CacheScan:
-    """The entries by name; the files of those in a directory have not been looked at.
+    """Return the entries by name; the files of those in a directory are not yet measured.
 
     Raises:
         SettingError: the location cannot be listed.
@@ -61,7 +61,7 @@ Show = Callable[[Fact], object]
 
 
 def list_models(arguments: Namespace, _show: Show) -> CacheScan | MachineScan:
-    """`--list`, and `--list --all`."""
+    """List the cache (`--list`), or all caches (`--list --all`)."""
     if not arguments.all:
         return _scan()
     from ..cache.other_caches import scan_machine
@@ -70,12 +70,7 @@ def list_models(arguments: Namespace, _show: Show) -> CacheScan | MachineScan:
 
 
 def fetch(arguments: Namespace, _show: Show) -> FetchedModels:
-    """`--fetch HANDLE...`.
-
-    Example:
-        >>> fetch("https://host.example/team/model/1").path == scan_cache().models[0].path
-        True
-    """
+    """Fetch models (`--fetch HANDLE...`)."""
     from ..download import fetch_all
 
     for handle in arguments.fetch:
@@ -84,12 +79,7 @@ def fetch(arguments: Namespace, _show: Show) -> FetchedModels:
 
 
 def resolve(arguments: Namespace, _show: Show) -> str:
-    """`--resolve HANDLE`.
-
-    Example:
-        >>> resolve("https://host.example/team/model/1") == scan_cache().models[0].path
-        True
-    """
+    """Return the path of a model's files (`--resolve HANDLE`)."""
     from ..download import resolve as resolve_handle
 
     _check_path(arguments.resolve)
@@ -97,13 +87,13 @@ def resolve(arguments: Namespace, _show: Show) -> str:
 
 
 def remove(arguments: Namespace, show: Show) -> Removal | Removed:
-    """`--remove HANDLE...`."""
+    """Remove models (`--remove HANDLE...`)."""
     plan = plan_removal(arguments.remove, _scan(), loaded=loaded_here)
     return _carry_out(plan, show, only_plan=arguments.dry_run)
 
 
 def prune(arguments: Namespace, show: Show) -> Removal | Removed:
-    """`--prune`, with its rules."""
+    """Prune the cache by rules (`--prune`)."""
     plan = plan_prune(
         _scan(),
         max_size=arguments.max_size,
@@ -117,12 +107,12 @@ def prune(arguments: Namespace, show: Show) -> Removal | Removed:
 
 
 def verify_models(arguments: Namespace, _show: Show) -> Verification:
-    """`--verify`, with or without `--deep`."""
+    """Check that models are intact (`--verify`, with or without `--deep`)."""
     return _verify(arguments.verify, deep=arguments.deep)
 
 
 def repair(arguments: Namespace, _show: Show) -> Repair | Repaired:
-    """`--repair`. A model that is named is read to its end: somebody has a reason to name it."""
+    """Repair models (`--repair`). Every byte of a named model is read: the user has a reason to name it."""
     from ..care.repair import plan_repair
 
     plan = plan_repair(_verify(arguments.repair, deep=arguments.deep or bool(arguments.repair)))
@@ -130,19 +120,19 @@ def repair(arguments: Namespace, _show: Show) -> Repair | Repaired:
 
 
 def location() -> str:
-    """Where the cache is. A variable may hold a relative path, and a plan may be carried out elsewhere."""
+    """Return the cache's absolute location: a variable may be relative, and a plan may run elsewhere."""
     return absolute(read_cache().value)
 
 
 def loaded_here() -> Collection[str]:
-    """The paths of the entries that this process has loaded."""
+    """Return the paths of the entries that this process has loaded."""
     from ..download import loaded_folders
 
     return loaded_folders()
 
 
 def _check_path(text: str) -> None:
-    """Make sure that a handle which is a path leads somewhere.
+    """Check that a handle which is a path leads to a file or folder.
 
     Raises:
         HandleError: it does not, or the handle is not well-formed.
@@ -177,7 +167,7 @@ def _carry_out(plan: Removal, show: Show, *, only_plan: bool) -> Removal | Remov
 
 
 def copy_to(arguments: Namespace, show: Callable[[Fact], object]) -> CopyPlan | Copied:
-    """`--copy-to LOCATION`: the models that are not there yet."""
+    """Copy the models that are not there yet (`--copy-to LOCATION`)."""
     target = read_location(arguments.copy_to, os.environ)
     plan = plan_copy(scan_with_bar(target), _scan())
     if arguments.dry_run or not plan.going:

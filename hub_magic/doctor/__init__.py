@@ -29,16 +29,16 @@ def diagnose(
     root: Path | str = "/",
     fixes: Fixes | None = None,
 ) -> Diagnosis:
-    """Check everything that commonly goes wrong here, in well under two seconds.
+    """Return the findings about everything that commonly goes wrong, in well under two seconds.
 
     Args:
-        online: ask the hosts of the cached models, and the bucket that is the cache, as well.
-        shell: the class of the IPython shell (`type(get_ipython())`); the running one's when None. Outside
-            IPython fixes are lines for a shell.
+        online: whether to ask the hosts of the cached models, and the bucket that is the cache.
+        shell: the class of the IPython shell (`type(get_ipython())`); None outside IPython, where fixes are
+            lines for a shell.
         env: the environment; `os.environ` when None.
         modules: the imported modules; `sys.modules` when None.
         root: the file system's root, with `dev`, `etc`, `proc`, `sys` and `usr` in it.
-        fixes: how things are done where this is read; by `shell` when None.
+        fixes: the fixes for the place where this is read; chosen by `shell` when None.
 
     Example:
         >>> len(diagnose().findings) > 10
@@ -66,7 +66,7 @@ def _running_shell() -> type | None:
 
 
 def _on_one_line(finding: Finding) -> Finding:
-    """The finding without a fix that could not be copied: a path may hold line ends."""
+    """Return the finding, without a fix that cannot be copied: a path may hold line ends."""
     return finding if finding.fix.isprintable() else replace(finding, fix="")
 
 

@@ -23,49 +23,49 @@ from ..settings import (
     read_cache,
 )
 
-# What IPython leaves alone on a line: it splits at quotation marks, and fills in $NAME and {NAME}.
+# Characters that IPython leaves alone: it splits a line at quotation marks, and fills in $NAME and {NAME}.
 _PLAIN = r"[\w/.~:@%+=, -]+"
 
 
 @dataclass(frozen=True, slots=True)
 class Fixes:
-    """How things are done where the diagnosis is read.
+    """The lines that fix problems, for the place where the diagnosis is read.
 
     Attributes:
-        in_notebook: whether lines go into a cell in which the magics are loaded; else into a shell.
-        cache: the cache that the command line names with `--cache`; "" for the one in force.
+        in_notebook: whether lines go into a cell, where the magics are loaded; else into a shell.
+        cache: the cache that the command line names with `--cache`; "" for the current one.
     """
 
     in_notebook: bool
     cache: str = ""
 
     def install(self, *words: str) -> str:
-        """Install these requirements, with pip's options."""
+        """Return the line that installs these requirements, with pip's options."""
         pip = "%pip" if self.in_notebook else f"{shlex.quote(sys.executable)} -m pip"
         return " ".join((pip, "install", *(f'"{word}"' if _is_special(word) else word for word in words)))
 
     def run(self, line: str) -> str:
-        """Run a line of a shell."""
+        """Return a line that runs a line of a shell."""
         return f"!{line}" if self.in_notebook else line
 
     def set(self, name: str, value: str) -> str:
-        """Set a variable."""
+        """Return the line that sets a variable."""
         if self.in_notebook:
             return f"import os; os.environ[{name!r}] = {value!r}"
         return f"export {name}={shlex.quote(value)}"
 
     def unset(self, name: str) -> str:
-        """Remove a variable."""
+        """Return the line that removes a variable."""
         return f"import os; del os.environ[{name!r}]" if self.in_notebook else f"unset {name}"
 
     def rename(self, old: str, new: str) -> str:
-        """Give a variable its right name."""
+        """Return the line that renames a misspelt variable."""
         if self.in_notebook:
             return f"import os; os.environ[{new!r}] = os.environ.pop({old!r})"
         return f'export {new}="${old}"; unset {old}'
 
     def mode(self, mode: str) -> str:
-        """Set the mode."""
+        """Return the line that sets the mode."""
         if self.in_notebook:
             return f"%hub_mode {mode}"
         return (
@@ -75,32 +75,32 @@ class Fixes:
         )
 
     def cache_at(self, location: str, *, moving: bool = False) -> str:
-        """Cache elsewhere.
+        """Return the line that sets another location for the cache.
 
         Args:
-            location: where.
-            moving: whether what is cached now is to go there as well, which a notebook does at once.
+            location: the new location.
+            moving: whether cached models shall move too, which a notebook does at once.
         """
         if self.in_notebook:
             if not re.fullmatch(_PLAIN, location):
                 return f"import hub_magic; hub_magic.set_cache({location!r})"
             return f"%hub_cache {'--move-to ' if moving else ''}{_word(location)}"
-        path = os.path.expanduser(location)  # noqa: PTH111 - as the shell would
+        path = os.path.expanduser(location)  # as the shell expands it
         return f"export {CACHE_VARIABLE}={shlex.quote(path)}"
 
     def care(self, verb: str, *words: str) -> str:
-        """Do something with the cache: "repair", "prune --duplicates"."""
+        """Return the line that runs a verb of the cache: "repair", "prune --duplicates"."""
         rest = "".join(f" {_word(word) if self.in_notebook else shlex.quote(word)}" for word in words)
         if self.in_notebook:
             return f"%hub_cache --{verb}{rest}"
         return self._command(f"{verb}{rest}")
 
     def ask_others(self) -> str:
-        """Ask the doctor again, who may ask hosts and buckets."""
+        """Return the line that runs the doctor again, with hosts and buckets."""
         return "%hub_doctor --online" if self.in_notebook else self._command("doctor --online")
 
     def legacy_keras(self) -> str:
-        """Make tf.keras Keras 2."""
+        """Return the line that makes tf.keras Keras 2."""
         return "%hub_mode --legacy-keras" if self.in_notebook else f"export {KERAS_VARIABLE}=1"
 
     def _command(self, words: str) -> str:
@@ -109,25 +109,25 @@ class Fixes:
 
 
 def _is_special(word: str) -> bool:
-    """Whether a shell would take some of a requirement's letters for itself."""
+    """Return whether a shell would interpret some characters of a requirement."""
     return any(letter in word for letter in "<>~*")
 
 
 def _word(text: str) -> str:
-    """A word on a magic's line, which IPython splits at blanks outside quotes."""
+    """Return a word for a magic's line, which IPython splits at blanks outside quotes."""
     return f'"{text}"' if " " in text else text
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where the checks are made.
+    """The context of the checks.
 
     Attributes:
         env: the environment.
         modules: the imported modules.
         version_of: the version of an installed package; None when it is not installed.
         runtime: where the kernel runs.
-        fixes: how things are done here.
+        fixes: the lines that fix problems.
         root: the file system's root, with `etc`, `proc` and `usr` in it.
         is_online: whether hosts and buckets may be asked.
     """

@@ -14,11 +14,11 @@ from ..store import list_cache, verify
 from .context import Fixes, Surroundings
 from .diagnosis import Finding
 
-_NAMED = 3  # of many, so many are named
+_NAMED = 3  # the number of models named in a finding
 
 
 def check_entries(here: Surroundings) -> tuple[tuple[Finding, ...], int]:
-    """What is to be said of the entries of a cache on disk, and the bytes of its models."""
+    """Return the findings about the entries of a cache on disk, and the bytes of its models."""
     try:
         scan = list_cache(here.cache)
     except SettingError as error:
@@ -80,7 +80,7 @@ def _unreadable(found: Sequence[Problem]) -> Iterator[Finding]:
 
 
 def _duplicates(fixes: Fixes, scan: CacheScan, checked: Verification) -> Finding:
-    """By the spellings of handles alone: whether two hosts' models are the same, their files would tell."""
+    """Compare only the spellings of handles; only the files tell whether two hosts' models are the same."""
     groups = find_duplicates(scan)
     if not groups:
         return Finding("duplicates", "fine", "none, comparing handles")

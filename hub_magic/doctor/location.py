@@ -18,7 +18,7 @@ from ..quantities import size
 from .context import Surroundings
 from .diagnosis import Finding
 
-# As systemd-tmpfiles reads them (`man tmpfiles.d`): a file hides those of its name in later folders.
+# The folders of systemd-tmpfiles (`man tmpfiles.d`): a file hides files of its name in later folders.
 _FOLDERS = ("etc/tmpfiles.d", "run/tmpfiles.d", "usr/local/lib/tmpfiles.d", "usr/lib/tmpfiles.d")
 _CLEANED = frozenset("dDevqQ")
 _SPARED = frozenset("xX")
@@ -26,12 +26,12 @@ _SPARED = frozenset("xX")
 
 @dataclass(frozen=True, slots=True)
 class Cleaner:
-    """Who takes files away from a directory.
+    """The program or event that removes files from a directory.
 
     Attributes:
         path: the directory that is cleaned.
-        age: how old files are when they go, as tmpfiles.d writes it ("10d"); "" when only a restart does it.
-        said_by: the file that says so; "" where nothing but the directory's purpose does.
+        age: the age at which files are removed, as tmpfiles.d writes it ("10d"); "" for a restart only.
+        said_by: the file that says so; "" if only the directory's purpose does.
     """
 
     path: str
@@ -40,13 +40,13 @@ class Cleaner:
 
 
 def nearest(location: str) -> Path:
-    """The location, or the nearest folder above it that exists."""
+    """Return the location, or the nearest folder above it that exists."""
     path = Path(location)
     return next((folder for folder in (path, *path.parents) if os.path.lexists(folder)), path)
 
 
 def file_system(location: str, root: Path) -> str:
-    """The type of the file system that holds the location: "ext4", "tmpfs"; "" where that is not told."""
+    """Return the type of the location's file system: "ext4", "tmpfs"; "" if unknown."""
     try:
         lines = (root / "proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -59,13 +59,13 @@ def file_system(location: str, root: Path) -> str:
         if len(fields) < 5 or not after:
             continue
         point = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), fields[4])
-        if is_below(here, point) and len(point) >= len(found[0]):  # the last of equal ones lies on top
+        if is_below(here, point) and len(point) >= len(found[0]):  # the last of several mounts is on top
             found = (point, after.split()[0])
     return found[1]
 
 
 def cleaner_of(location: str, root: Path) -> Cleaner | None:
-    """Who cleans the location; None where nobody is known to."""
+    """Return the cleaner of the location; None if none is known."""
     here = os.path.realpath(location)
     folders = (here, *map(str, Path(here).parents))
     rules = [rule for rule in _rules(root) if any(fnmatchcase(folder, rule[1]) for folder in folders)]
@@ -81,12 +81,12 @@ def cleaner_of(location: str, root: Path) -> Cleaner | None:
 
 
 def is_below(path: str, folder: str) -> bool:
-    """Whether a path is the folder, or in it."""
+    """Return whether a path is the folder, or in it."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _rules(root: Path) -> list[tuple[str, str, str, str]]:
-    """The lines about directories that are cleaned or spared: type, pattern of paths, age, and the file."""
+    """Return rules for directories that are cleaned or spared: type, pattern of paths, age, and the file."""
     files: dict[str, Path] = {}
     for folder in reversed(_FOLDERS):
         files.update((path.name, path) for path in (root / folder).glob("*.conf"))
@@ -106,20 +106,20 @@ def _rules(root: Path) -> list[tuple[str, str, str, str]]:
 
 
 _IN_MEMORY = ("tmpfs", "ramfs")
-# Machines that are thrown away as a whole, whatever is on their disks.
+# Hosts that discard the whole machine, with all its disks.
 _THROWN_AWAY = ("colab", "kaggle")
 _HOMES = ("~/.cache/tfhub_modules", "~/tfhub_modules")
-# Bytes: less than most models take, and less than any takes.
+# Bytes: less than most models need, and less than any model needs.
 _LITTLE = 1_000_000_000
 _NOTHING = 100_000_000
 
 
 def check_location(here: Surroundings, cached: int) -> Iterator[Finding]:
-    """What is to be said of a cache on disk.
+    """Yield the findings about a cache on disk.
 
     Args:
-        here: where the checks are made.
-        cached: bytes of the models in it.
+        here: the context of the checks.
+        cached: the bytes of the models in the cache.
     """
     place = _place(here)
     yield place
@@ -131,16 +131,16 @@ def check_location(here: Surroundings, cached: int) -> Iterator[Finding]:
 
 
 def better_place(location: str) -> str:
-    """A place for the cache in the user's home, other than this one."""
-    return next(home for home in _HOMES if os.path.expanduser(home) != location)  # noqa: PTH111
+    """Return a location for the cache in the user's home, other than this one."""
+    return next(home for home in _HOMES if os.path.expanduser(home) != location)
 
 
 def _place(here: Surroundings) -> Finding:
     name, location = "cache", here.cache
     elsewhere = here.fixes.cache_at(better_place(location))
     existing = nearest(location)
-    if not os.path.isdir(existing):  # noqa: PTH112 - Path raises where it may not look
-        what = "is a file" if os.path.exists(existing) else "is a link that leads nowhere"  # noqa: PTH110
+    if not os.path.isdir(existing):  # Path.is_* raises where access is denied
+        what = "is a file" if os.path.exists(existing) else "is a link that leads nowhere"
         return Finding(name, "problem", f"{location} cannot be the cache: {existing} {what}", elsewhere)
     owner = owner_of(str(existing))
     whose = f" (owned by {owner})" if owner else ""
@@ -168,7 +168,7 @@ def _is_read_only(folder: Path) -> bool:
 
 
 def _is_shared(folder: Path) -> bool:
-    """Whether its owner lets a group, or everybody, write there."""
+    """Return whether the folder is writable for a group or everybody."""
     return bool(folder.stat().st_mode & 0o022)
 
 
@@ -205,7 +205,7 @@ def _room(here: Surroundings, cached: int) -> Finding | None:
     if free >= _LITTLE:
         return Finding(name, "fine", found)
     home = better_place(location)
-    if free_space(os.path.expanduser(home)) >= _LITTLE:  # noqa: PTH111
+    if free_space(os.path.expanduser(home)) >= _LITTLE:
         fix = here.fixes.cache_at(home, moving=cached > 0)
     else:
         fix = here.fixes.care("prune --max-size", f"{cached // 2_000_000}MB") if cached >= 2_000_000 else ""

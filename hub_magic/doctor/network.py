@@ -22,7 +22,7 @@ from .location import better_place
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-# Who reads each.
+# The readers of each variable.
 _FILES = {
     "SSL_CERT_FILE": "tensorflow_hub",
     "REQUESTS_CA_BUNDLE": "hub_magic and google-auth",
@@ -34,7 +34,7 @@ _LONGEST = 1 << 20
 
 
 def check_network(here: Surroundings) -> Iterator[Finding]:
-    """Proxies, then certificates; no host is asked."""
+    """Yield findings about proxies, then certificates, without asking a host."""
     yield from _proxies(here.env, here.fixes)
     yield from _certificates(here.env, here.fixes, is_late="tensorflow_hub" in here.modules)
 
@@ -50,18 +50,18 @@ def _proxies(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
 
 
 def without_login(url: str) -> str:
-    """A URL without the name and password in it."""
+    """Return a URL without its name and password."""
     before, at, host = url.rpartition("@")
     scheme = before.partition("://")[0] + "://" if "://" in before else ""
     return f"{scheme}***@{host}" if at else url
 
 
 def _fault_of_proxy(value: str) -> str:
-    """What is wrong with a proxy's address, without its login; "" for a usable one."""
+    """Return the fault of a proxy's address, without its login; "" for a usable address."""
     shown = without_login(value)
     if value != value.strip() or any(letter in value for letter in " \"'"):
         return f"{shown!r} contains spaces or quotation marks"
-    # Without a scheme, all who read it take http.
+    # All readers take an address without a scheme as http.
     try:
         url = urlsplit(value if "://" in value else f"http://{value}")
         _ = url.port
@@ -90,9 +90,9 @@ def _fault_of_trust(name: str, value: str) -> str:
     path = Path(value)
     if not os.path.lexists(path):
         return "does not exist"
-    is_folder = os.path.isdir(path)  # noqa: PTH112 - Path raises where it may not look
+    is_folder = os.path.isdir(path)
     if name in _FOLDERS or is_folder:
-        # requests takes a folder, too; OpenSSL and curl want a file here.
+        # requests accepts a folder too; OpenSSL and curl want a file here.
         if name not in {*_FOLDERS, "REQUESTS_CA_BUNDLE"}:
             return "is a folder, not a file"
         return "" if is_folder and os.access(path, os.R_OK | os.X_OK) else "is not a readable folder"
@@ -105,13 +105,13 @@ def _fault_of_trust(name: str, value: str) -> str:
 
 _FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 _NAME = "credentials"
-# What TensorFlow's own look understands (`google_auth_provider.cc`).
+# The kinds of credentials that TensorFlow reads (`google_auth_provider.cc`).
 _FOR_TENSORFLOW = ("service_account", "authorized_user")
-_GIVEN_OUT_HERE = ("colab", "colab-enterprise", "workbench")
+_BRING_CREDENTIALS = ("colab", "colab-enterprise", "workbench")
 
 
 def check_credentials(here: Surroundings) -> Iterator[Finding]:
-    """Whether a bucket can be logged in to, and whether it lets us in where that may be asked."""
+    """Yield whether login to a bucket is possible, and, if `--online`, whether the bucket allows access."""
     needed = open_store(here.cache).is_remote
     yield _credentials(here, needed=needed)
     if needed:
@@ -123,11 +123,11 @@ def _credentials(here: Surroundings, *, needed: bool) -> Finding:
     if named:
         return _named_file(here, named, needed=needed)
     path = _well_known(here.env)
-    if os.path.isfile(path):  # noqa: PTH113 - Path raises where it may not look
+    if os.path.isfile(path):
         return Finding(_NAME, "fine", f"a gcloud login in {path}")
     if not needed:
         return Finding(_NAME, "fine", "none, and none is needed: the cache is not in a bucket")
-    if here.runtime.host in _GIVEN_OUT_HERE and here.fixes.in_notebook:
+    if here.runtime.host in _BRING_CREDENTIALS and here.fixes.in_notebook:
         fix = "from google.colab import auth; auth.authenticate_user()"
         return Finding(_NAME, "warning", "none in a file; this computer may provide them, or log in", fix)
     fix = here.fixes.run("gcloud auth application-default login")
@@ -150,11 +150,11 @@ def _named_file(here: Surroundings, path: str, *, needed: bool) -> Finding:
 
 
 def _well_known(env: Mapping[str, str]) -> Path:
-    """Where gcloud puts a login: `google/auth/_cloud_sdk.py`."""
+    """Return the file in which gcloud keeps a login: `google/auth/_cloud_sdk.py`."""
     folder = env.get("CLOUDSDK_CONFIG", "")
     if not folder and os.name == "nt":
-        folder = os.path.join(env.get("APPDATA", ""), "gcloud")  # noqa: PTH118 - may be a relative nothing
-    folder = folder or os.path.expanduser("~/.config/gcloud")  # noqa: PTH111 - Path raises where no home is
+        folder = os.path.join(env.get("APPDATA", ""), "gcloud")
+    folder = folder or os.path.expanduser("~/.config/gcloud")  # Path raises where there is no home directory
     return Path(folder, "application_default_credentials.json")
 
 
@@ -177,15 +177,15 @@ def _bucket(here: Surroundings) -> Finding:
     )
 
 
-# Asked where nothing is cached: small, and among the most used.
+# The model to request if nothing is cached: small, and among the most used.
 _USUAL = "https://tfhub.dev/google/nnlm-en-dim50/2"
 _AT_ONCE = 8
-# A doctor waits for nobody long.
+# Short timeouts: a doctor waits for nobody long.
 _RETRIES = RetryPolicy(connect=3, read=5, tries=1)
 
 
 def check_hosts(here: Surroundings) -> Iterator[Finding]:
-    """One finding for each host, asked for one of its cached models."""
+    """Yield one finding for each host, which is asked for one of its cached models."""
     try:
         cached = [model.handle for model in list_cache(here.cache).models]
     except SettingError:
@@ -195,7 +195,7 @@ def check_hosts(here: Surroundings) -> Iterator[Finding]:
 
 
 def one_for_each_host(handles: Iterable[str]) -> tuple[Handle, ...]:
-    """The first of the handles at each host, in the order of hosts; what is no URL is left out."""
+    """Return the first of the handles at each host, in the order of hosts, without those that are no URLs."""
     found: dict[str, Handle] = {}
     for text in sorted(handles):
         try:
@@ -213,7 +213,7 @@ def _host(handle: Handle) -> str:
 
 def _ask(handle: Handle) -> Finding:
     import requests
-    from urllib3.exceptions import HTTPError  # which reading a body raises
+    from urllib3.exceptions import HTTPError  # raised while a body is read
 
     name = f"host {_host(handle)}"
     web = Web(_RETRIES, connections=1)

@@ -15,14 +15,14 @@ from ..settings import KERAS_VARIABLE
 from .context import Surroundings
 from .diagnosis import Finding
 
-# tensorflow_hub's own requirement (`_ensure_tf_install`), and the first version whose tf.keras is Keras 3.
+# The requirement of tensorflow_hub (`_ensure_tf_install`), and the first version whose tf.keras is Keras 3.
 _OLDEST = (1, 15)
 _KERAS_3 = (2, 16)
 _LAYER = "hub.KerasLayer"
 
 
 def check_packages(here: Surroundings) -> Iterator[Finding]:
-    """TensorFlow, tensorflow_hub, and what its import needs."""
+    """Yield findings about TensorFlow, tensorflow_hub, and what tensorflow_hub's import needs."""
     yield _tensorflow(here)
     yield _tensorflow_hub(here)
     if is_installed("tensorflow_hub"):
@@ -47,7 +47,7 @@ def _tensorflow(here: Surroundings) -> Finding:
 
 def _tensorflow_hub(here: Surroundings) -> Finding:
     if not is_installed("tensorflow_hub"):
-        # It asks for tf_keras, which asks for `tensorflow` even where tensorflow-cpu is.
+        # tensorflow_hub requires tf_keras, which requires `tensorflow` even if tensorflow-cpu is installed.
         words = ("tensorflow-hub",) if not is_installed("tensorflow") else ("--no-deps", "tensorflow-hub")
         return Finding(
             "tensorflow_hub", "problem", "tensorflow_hub is not installed", here.fixes.install(*words)
@@ -58,7 +58,7 @@ def _tensorflow_hub(here: Surroundings) -> Finding:
 
 
 def _pkg_resources(here: Surroundings) -> Finding:
-    """tensorflow_hub 0.16.1 compares versions with it; setuptools 82 has it no more (tensorflow/hub#934)."""
+    """Check pkg_resources: tensorflow_hub 0.16.1 needs it, setuptools 82 lacks it (tensorflow/hub#934)."""
     name = "pkg_resources"
     if "tensorflow_hub" in here.modules:
         return Finding(name, "fine", "not needed any more: tensorflow_hub is imported")
@@ -74,10 +74,10 @@ def _pkg_resources(here: Surroundings) -> Finding:
 
 
 def _tf_keras(here: Surroundings, minor: tuple[int, ...]) -> Finding:
-    """tensorflow_hub imports it beside Keras 3; its minor version is TensorFlow's."""
+    """Check tf_keras: tensorflow_hub imports it beside Keras 3, and its minor version is TensorFlow's."""
     name = "tf_keras"
     wanted = "{}.{}".format(*minor)
-    # Without its dependencies, which are `tensorflow` whatever the name of the build that is here.
+    # No dependencies: they are `tensorflow`, whatever build is installed here.
     fix = here.fixes.install("--no-deps", f"tf-keras~={wanted}.0")
     if not is_installed(name):
         if minor < _KERAS_3:
@@ -94,7 +94,7 @@ def _tf_keras(here: Surroundings, minor: tuple[int, ...]) -> Finding:
 
 
 def _keras_layer(here: Surroundings, minor: tuple[int, ...]) -> Finding:
-    """A model of Keras 3 takes no layer of Keras 2 (tensorflow/hub#920)."""
+    """Check Keras layers: a model of Keras 3 accepts no layer of Keras 2 (tensorflow/hub#920)."""
     keras = imported_keras(here.modules)
     if minor < _KERAS_3 or keras == 2:
         return Finding(_LAYER, "fine", "tf.keras is Keras 2, which accepts hub.KerasLayer")
@@ -116,14 +116,14 @@ def _keras_layer(here: Surroundings, minor: tuple[int, ...]) -> Finding:
 
 
 def _minor(version: str) -> tuple[int, ...]:
-    """Major and minor of a version; () where it has none."""
+    """Return major and minor of a version; () if it has none."""
     parts = version.split(".")[:2]
     return tuple(map(int, parts)) if len(parts) == 2 and all(map(str.isdecimal, parts)) else ()
 
 
 _NAME = "widgets"
 _REQUIRED = {"ipywidgets": (7, 7, 1), "anywidget": (0, 9)}
-# Each package and its extension of JupyterLab, a folder below one of Jupyter's data folders.
+# Each package and its JupyterLab extension, a folder below one of Jupyter's data folders.
 _EXTENSIONS = {
     "jupyterlab-widgets": "@jupyter-widgets/jupyterlab-manager",
     "anywidget": "anywidget",
@@ -136,7 +136,7 @@ _FETCHING = {
 
 
 def check_front_end(here: Surroundings) -> Iterator[Finding]:
-    """The packages of widgets, and where JupyterLab may find their JavaScript."""
+    """Yield findings about the packages of widgets, and where JupyterLab may find their JavaScript."""
     if not here.fixes.in_notebook or here.runtime.host in {"terminal", "script"}:
         yield Finding(_NAME, "fine", "none in a terminal, where %hub_cache shows a table")
     else:
@@ -169,12 +169,12 @@ def _in_browser(here: Surroundings) -> Finding:
 
 
 def _has_extension(here: Surroundings, folder: str) -> bool:
-    """Whether one of Jupyter's data folders, as `jupyter --paths` gives them, holds it."""
+    """Return whether one of Jupyter's data folders, as `jupyter --paths` lists them, holds the extension."""
     named = [path for path in here.env.get("JUPYTER_PATH", "").split(os.pathsep) if path]
-    home = here.env.get("JUPYTER_DATA_DIR") or os.path.expanduser("~/.local/share/jupyter")  # noqa: PTH111
+    home = here.env.get("JUPYTER_DATA_DIR") or os.path.expanduser("~/.local/share/jupyter")
     usual = (home, f"{sys.prefix}/share/jupyter", "/usr/local/share/jupyter", "/usr/share/jupyter")
     places = (Path(root, "labextensions", folder, "package.json") for root in (*named, *usual))
-    return any(map(os.path.isfile, places))  # Path's own raises where it may not look
+    return any(map(os.path.isfile, places))  # Path's own raises where access is denied
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -199,7 +199,7 @@ _PACKAGES = (
 
 
 def check_machine(here: Surroundings) -> Iterator[Finding]:
-    """Where this runs, and what with."""
+    """Yield findings about the computer and its software."""
     yield _runtime(here)
     yield _versions(here)
 

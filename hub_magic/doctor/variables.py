@@ -34,13 +34,13 @@ KNOWN = (
     KERAS_VARIABLE,
 )
 _CLOSE = 0.8
-# Other libraries have caches and hubs, too.
+# Prefixes of other libraries, which have caches and hubs too.
 _OTHERS = re.compile(r"(HF|HUGGING_?FACE|KAGGLE|PY_?TORCH|TORCH|JUPYTER|DOCKER|GIT)", re.IGNORECASE)
 _NO = ("", "0", "false", "False")
 
 
 def check_variables(here: Surroundings) -> Iterator[Finding]:
-    """Names first, then values."""
+    """Yield findings about variables: names first, then values."""
     yield from _names(here.env, here.fixes)
     yield _mode(here.env, here.fixes)
     yield _cache(here.env, here.fixes)
@@ -48,7 +48,7 @@ def check_variables(here: Surroundings) -> Iterator[Finding]:
 
 
 def meant(name: str) -> str:
-    """The variable that a misspelt name is close to; "" for a right one, or one of somebody else."""
+    """Return the variable that a misspelt name resembles; "" for a correct name, or another program's."""
     if name in KNOWN or _OTHERS.match(name) or not re.fullmatch(r"[A-Za-z_]\w*", name):
         return ""
     letters = _letters(name)
@@ -89,7 +89,7 @@ def _mode(env: Mapping[str, str], fixes: Fixes) -> Finding:
 
 
 def _cache(env: Mapping[str, str], fixes: Fixes) -> Finding:
-    """What the variable says; what is there is looked at elsewhere."""
+    """Check the variable's value only; other checks look at the location."""
     name, raw = CACHE_VARIABLE, env.get(CACHE_VARIABLE, "")
     if not raw:
         return Finding(name, "fine", "not set, so models are cached in the library's own location")
@@ -101,7 +101,7 @@ def _cache(env: Mapping[str, str], fixes: Fixes) -> Finding:
         return Finding(name, "problem", said, fixes.cache_at("~/.cache/tfhub_modules"))
     if open_store(location).is_remote or raw == location:
         return Finding(name, "fine", raw)
-    if os.path.isabs(raw):  # noqa: PTH117 - the text counts
+    if os.path.isabs(raw):
         unlike = any(sign in raw for sign in "$\"'") or raw != raw.strip()
         if not unlike:
             return Finding(name, "fine", raw)

@@ -110,7 +110,7 @@ def _checked_name(member: tarfile.TarInfo) -> str:
 
 def _make_folder(directory: str, name: str) -> None:
     try:
-        os.makedirs(f"{directory}/{name}", exist_ok=True)  # noqa: PTH103 - one call for each of many members
+        os.makedirs(f"{directory}/{name}", exist_ok=True)  # one call for each of many members
     except (FileExistsError, NotADirectoryError) as error:
         raise ArchiveRefusedError(f"{name!r} occurs twice") from error
 

@@ -18,7 +18,7 @@ from ..cache.record import find_damage
 from ..errors import DownloadError
 from ..facts import Fact
 from ..handles import Handle
-from ..progress import DownloadBar, has_audience
+from ..progress import DownloadBar, is_interactive
 from ..settings import is_offline, read_cache, read_mode
 from ..store import open_store
 from .archive import NoSpaceError
@@ -145,7 +145,7 @@ def fetch(
         path = folder_of(parsed, retries)
         return Fetched(path, handle, 0, time.monotonic() - began, was_cached=False)
     if is_ours(parsed, cache):
-        bar = bar or partial(DownloadBar, shown=show_progress and has_audience())
+        bar = bar or partial(DownloadBar, shown=show_progress and is_interactive())
         options = DownloadOptions(bar, notice, retries)
         path, received = _have(parsed, cache, options, lock_timeout)
         return Fetched(path, handle, received, time.monotonic() - began, was_cached=received == 0)
@@ -159,7 +159,7 @@ def resolve_ours(handle: Handle) -> str:
         HubMagicError: as `fetch`.
     """
     cache = read_cache().value
-    entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
+    entry = os.path.join(cache, handle.folder)  # as tensorflow_hub returns it
     try:
         if not _is_uncompressed() and _damage(entry) == "":
             return entry
@@ -180,7 +180,7 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
         return have_in_bucket(
             handle, cache, options, lambda directory: _have(handle, directory, options, lock_timeout)
         )
-    entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
+    entry = os.path.join(cache, handle.folder)  # as tensorflow_hub returns it
     try:
         damage = _damage(entry)
         if damage == "":
@@ -198,20 +198,20 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
 
 def _damage(entry: str) -> str | None:
     """Why a cached copy cannot be whole; "" when nothing speaks against it, None when there is none."""
-    if not os.path.isdir(entry):  # noqa: PTH112 - on every load
+    if not os.path.isdir(entry):  # on every load
         return None
     if os.path.lexists(entry + LOCK_SUFFIX):
         with contextlib.suppress(OSError):  # another user's, or a cache that is only read
             take_over(entry, seconds=0)
     damage = find_damage(entry)
-    if not damage or os.path.islink(entry):  # noqa: PTH114 - what a link leads to is somebody else's
+    if not damage or os.path.islink(entry):  # the target of a link is not ours
         return ""
-    return damage if os.listdir(entry) else None  # noqa: PTH208
+    return damage if os.listdir(entry) else None
 
 
 def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout: float) -> int:
     """Download a model into its place in the cache; the bytes received, 0 when another process did it."""
-    os.makedirs(os.path.dirname(entry), exist_ok=True)  # noqa: PTH103, PTH120
+    os.makedirs(os.path.dirname(entry), exist_ok=True)
     with options.bar("", None) as waiting:
 
         def show(holder: Holder | None, size: int) -> None:

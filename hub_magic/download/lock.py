@@ -42,7 +42,7 @@ def sweep(entry: str, *, spare: Holder, before: float) -> None:
     """
     cache, _, folder = entry.rpartition(os.sep)
     with contextlib.suppress(OSError):
-        for name in os.listdir(cache):  # noqa: PTH208
+        for name in os.listdir(cache):
             part = read_name(name) if name.startswith(folder) else None
             if part is None or part.role not in {Role.DOWNLOAD, Role.LEFTOVER} or spare.uid in name:
                 continue
@@ -119,7 +119,7 @@ class _Clock:
         probe = Parts(entry, uuid.uuid4().hex).lock
         try:
             write_new(probe, "")
-            self._offset = os.stat(probe).st_mtime - time.monotonic()  # noqa: PTH116
+            self._offset = os.stat(probe).st_mtime - time.monotonic()
         finally:
             remove(probe)
 

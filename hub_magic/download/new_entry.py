@@ -25,7 +25,7 @@ from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
 from ..errors import DownloadError
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
-from ..progress import DownloadBar, Tally, run_all, run_aside
+from ..progress import DownloadBar, Tally, run_all, run_in_thread
 from ..settings import is_offline
 from .archive import ArchiveRefusedError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
@@ -142,7 +142,7 @@ def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions)
     for attempt in range(1, _ATTEMPTS + 1):
         connections = _CONNECTIONS if attempt == 1 else 1
         try:
-            os.mkdir(parts.folder)  # noqa: PTH102 - as all paths here, a string
+            os.mkdir(parts.folder)
             size, etag, files = _unpack(handle, url, parts.folder, connections, options)
             received += size
             put_in_place(parts, handle.text, etag, files)
@@ -214,21 +214,21 @@ def put_in_place(parts: Parts, handle: str, etag: str, files: tuple[FileRecord, 
         OSError: the disk refuses to be written.
     """
     entry = parts.entry
-    if os.path.isdir(entry) and not find_damage(entry):  # noqa: PTH112
+    if os.path.isdir(entry) and not find_damage(entry):
         return
     # As tensorflow_hub does, first the descriptor: an entry is there when its folder is.
     text = descriptor_text(Descriptor(handle, datetime.now(), socket.gethostname(), os.getpid()))  # noqa: DTZ005
     write_new(parts.descriptor, text)
-    os.replace(parts.descriptor, entry + DESCRIPTOR_SUFFIX)  # noqa: PTH105
+    os.replace(parts.descriptor, entry + DESCRIPTOR_SUFFIX)
     write_new(parts.record, record_text(EntryRecord(handle, etag, text, files)))
-    os.replace(parts.record, entry + RECORD_SUFFIX)  # noqa: PTH105
+    os.replace(parts.record, entry + RECORD_SUFFIX)
     if os.path.lexists(entry):
-        os.rename(entry, parts.old)  # noqa: PTH104
+        os.rename(entry, parts.old)
     try:
-        os.rename(parts.folder, entry)  # noqa: PTH104
+        os.rename(parts.folder, entry)
     except OSError:
         if os.path.lexists(parts.old):
-            os.rename(parts.old, entry)  # noqa: PTH104
+            os.rename(parts.old, entry)
         raise
 
 
@@ -261,7 +261,7 @@ def have_in_bucket(
             return folder, look_at(folder, handle.folder)
 
         with options.bar(f"Checking {cache}", None) as bar:
-            folder, found = run_aside(look, adding(bar, quiet=1))
+            folder, found = run_in_thread(look, adding(bar, quiet=1))
         if found.is_whole:
             return path, 0
         if is_offline():

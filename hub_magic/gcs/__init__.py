@@ -1,6 +1,6 @@
 """Google Cloud Storage: whether this kernel may use a bucket, and what is in it.
 
-google-cloud-storage takes a second to import, so it is imported when a bucket is first asked.
+google-cloud-storage takes a second to import, so it is imported at the first request to a bucket.
 """
 
 from .access import BucketAccess, check_bucket, require_bucket

@@ -14,19 +14,19 @@ from ..runtime import Runtime
 from .folder import BucketFolder, open_folder
 from .identity import ASK_OWNER, BucketError, Identity, first_line, refusals_in_words
 
-# Colab's TPUs on the network were all of one project: googlecolab/colabtools#1177.
+# All of Colab's TPUs on the network belonged to one project: googlecolab/colabtools#1177.
 _COLAB_PROJECT = "495559152420"
 _METADATA = "computeMetadata/v1/project/numeric-project-id"
-# Seconds to wait for a connection to the machine's own server, and for an answer.
+# Seconds to wait for a connection to the metadata server, and for an answer.
 _BRIEFLY = (1, 3)
 
 
 class Reader(NamedTuple):
-    """Who reads for the worker.
+    """The account that reads for the worker.
 
     Attributes:
-        name: their account, or whose it is; "" where the worker is this process.
-        remedy: how to let them.
+        name: the account, or a description of it; "" where the worker is this process.
+        remedy: how to let that account read.
     """
 
     name: str = ""
@@ -34,26 +34,27 @@ class Reader(NamedTuple):
 
 
 def find_reader(runtime: Runtime | None, location: str, identity: Identity, project: str = "") -> Reader:
-    """Who must be able to read a bucket besides this kernel.
+    """Return the account, besides this kernel's, that must be able to read a bucket.
 
     Args:
         runtime: where kernel and worker run.
         location: the `gs://` location.
-        identity: who this kernel is.
-        project: its project's id, where that is known.
+        identity: this kernel's identity.
+        project: the id of its project, if known.
     """
     if runtime is None or not runtime.is_remote:
         return Reader()
     bucket = "/".join(location.split("/")[:3])
-    by_hand = Reader(
+    manual = Reader(
         f"the account that the worker at {', '.join(runtime.worker.endpoints) or runtime.worker.job} runs as",
         f"Give that account the role roles/storage.objectViewer on {bucket}.",
     )
-    if runtime.worker.kind == "multi-host":  # TPU VMs, each of which reads as the account attached to it
+    # TPU VMs: each reads as the account attached to it.
+    if runtime.worker.kind == "multi-host":
         is_known = identity.kind == "machine" and identity.account
-        return _let(identity.account, bucket) if is_known else by_hand
+        return _let(identity.account, bucket) if is_known else manual
     if runtime.accelerator.kind != "tpu":
-        return by_hand
+        return manual
     number = _project_number(identity)
     if number:
         return _let(f"service-{number}@cloud-tpu.iam.gserviceaccount.com", bucket)
@@ -75,7 +76,7 @@ def _let(account: str, bucket: str) -> Reader:
 
 
 def _project_number(identity: Identity) -> str:
-    """The number of the TPU's project: Colab's, or this machine's own; "" where nothing tells."""
+    """Return the number of the TPU's project: Colab's, or this computer's; "" if unknown."""
     if os.environ.get("COLAB_TPU_ADDR"):
         return _COLAB_PROJECT
     for name in ("CLOUD_ML_PROJECT_ID", "GOOGLE_CLOUD_PROJECT"):  # the first is a number in Vertex AI
@@ -85,12 +86,12 @@ def _project_number(identity: Identity) -> str:
 
 
 def _ask_machine() -> str:
-    """The number of the project that this machine of Google Cloud belongs to; "" without an answer."""
+    """Return the number of the project of this Google Cloud machine; "" without an answer."""
     import requests
 
     host = os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
     with requests.Session() as session:
-        session.trust_env = False  # a proxy's own machine would answer
+        session.trust_env = False  # a proxy would answer for its own machine
         try:
             answer = session.get(
                 f"http://{host}/{_METADATA}", headers={"Metadata-Flavor": "Google"}, timeout=_BRIEFLY
@@ -100,7 +101,7 @@ def _ask_machine() -> str:
     return answer.text.strip() if answer.ok and answer.text.strip().isdecimal() else ""
 
 
-# What each act takes: replacing an object is deleting it, too, and a lock is changed while it is held.
+# The permissions for each act. Replacing an object also deletes it, and a held lock is updated.
 _NEEDED = {
     "listed": {"storage.objects.list"},
     "read": {"storage.objects.get"},
@@ -111,15 +112,15 @@ _NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class BucketAccess(Fact):
-    """What this kernel may do with a bucket.
+    """This kernel's permissions on a bucket.
 
     Attributes:
         location: the `gs://` location.
-        identity: who asks.
-        can_list, can_read, can_write, can_delete: what that identity may do.
-        reader: who must be able to read it besides, where a worker elsewhere reads for itself; else "".
-        reader_remedy: how to let them.
-        problem: why TensorFlow in this process cannot use it, and what to do; "" when nothing speaks against.
+        identity: this kernel's identity.
+        can_list, can_read, can_write, can_delete: the permissions of that identity.
+        reader: the account of a remote worker that must also be able to read the bucket; "" if none.
+        reader_remedy: how to let that account read.
+        problem: why TensorFlow in this process cannot use the bucket, and what to do; "" if it can.
 
     Example:
         >>> check_bucket("gs://models").can_write
@@ -139,7 +140,7 @@ class BucketAccess(Fact):
 
     @property
     def refusal(self) -> str:
-        """Why models cannot be cached there, and what to do; "" when they can."""
+        """Return why models cannot be cached in the bucket, and what to do; "" if they can."""
         granted = (self.can_list, self.can_read, self.can_write, self.can_delete)
         lacking = [act for act, can in zip(_NEEDED, granted, strict=True) if not can]
         if lacking:
@@ -148,11 +149,11 @@ class BucketAccess(Fact):
 
 
 def check_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAccess:
-    """What this kernel may do with a bucket. Nothing is written; an answer takes seconds at most.
+    """Return this kernel's permissions on a bucket, within seconds and without writing anything.
 
     Args:
         location: `gs://bucket/path`.
-        runtime: where kernel and worker run, where that matters.
+        runtime: where kernel and worker run, if that matters.
 
     Raises:
         SettingError: the location is not well-formed, there are no credentials, there is no such bucket, or
@@ -165,25 +166,25 @@ def check_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAcce
     location = read_location(location, {})
     with open_folder(location, brief=True) as folder:
         granted = _granted(folder)
-        reader = find_reader(runtime, location, folder.who, folder.project)
+        reader = find_reader(runtime, location, folder.identity, folder.project)
         return BucketAccess(
             location,
-            folder.who,
+            folder.identity,
             can_list=granted >= _NEEDED["listed"],
             can_read=granted >= _NEEDED["read"],
             can_write=granted >= _NEEDED["written"],
             can_delete=granted >= _NEEDED["cleared"],
             reader=reader.name,
             reader_remedy=reader.remedy,
-            problem=_why_not_here(location, folder.who) or _why_not_tensorflow(location),
+            problem=_why_no_tensorflow(location, folder.identity) or _why_not_tensorflow(location),
         )
 
 
 def require_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAccess:
-    """The same, for a bucket that has to be usable as a cache.
+    """Return this kernel's permissions on a bucket that must be usable as a cache.
 
     Raises:
-        SettingError: it is not.
+        SettingError: the bucket is not usable as a cache.
     """
     access = check_bucket(location, runtime=runtime)
     if access.refusal:
@@ -193,7 +194,7 @@ def require_bucket(location: str, *, runtime: Runtime | None = None) -> BucketAc
 
 def _granted(folder: BucketFolder) -> frozenset[str]:
     try:
-        with refusals_in_words(folder.location, "used", str(folder.who)):
+        with refusals_in_words(folder.location, "used", str(folder.identity)):
             return frozenset(
                 folder.bucket.test_iam_permissions(
                     sorted(set().union(*_NEEDED.values())), timeout=folder.timeout, retry=folder.retry
@@ -208,8 +209,8 @@ def _granted(folder: BucketFolder) -> frozenset[str]:
         raise
 
 
-def _why_not_here(location: str, identity: Identity) -> str:
-    """Why no TensorFlow gets where google-auth gets, on this platform or as this identity; else ""."""
+def _why_no_tensorflow(location: str, identity: Identity) -> str:
+    """Return why no TensorFlow can use it on this platform or as this identity, unlike google-auth; or ""."""
     if sys.platform == "win32":
         return f"TensorFlow for Windows cannot open {location}. Use a directory, or run the kernel in WSL."
     if not identity.suits_tensorflow:
@@ -221,7 +222,7 @@ def _why_not_here(location: str, identity: Identity) -> str:
 
 
 def _why_not_tensorflow(location: str) -> str:
-    """Why the TensorFlow that this process has imported does not get there; "" as far as can be told."""
+    """Return why the TensorFlow imported in this process cannot open the location; "" if it can."""
     if "tensorflow" not in sys.modules:
         return ""
     import tensorflow as tf
@@ -229,7 +230,7 @@ def _why_not_tensorflow(location: str) -> str:
     try:
         tf.io.gfile.exists(location)
     except (tf.errors.UnauthenticatedError, tf.errors.PermissionDeniedError):
-        # It keeps an empty token as long as the process lives once it has found no credentials.
+        # TensorFlow that has found no credentials keeps an empty token as long as the process lives.
         return (
             "TensorFlow opened gs:// before there were credentials, and does not check again. "
             f"Restart the kernel and run %hub_cache {location} before the first load."

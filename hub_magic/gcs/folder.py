@@ -1,7 +1,7 @@
 """A folder in a bucket, and the operations on its objects.
 
 Every method may be called by several threads at once. Uploads name what they replace ("nothing" or one
-generation), so two machines that write the same name cannot both believe that they did.
+generation), so two computers that write the same name cannot both believe that they succeeded.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 
 
 _FIELDS = "items(name,size,generation,metageneration,timeCreated,updated,crc32c,metadata),nextPageToken"
-# Seconds to wait for a connection, and for each piece of an answer; and how long to try again in all.
+# Seconds to wait for a connection, and for each piece of an answer; and seconds to retry in all.
 _TIMEOUT = (10, 60)
 _PERSISTENCE = 90
 _FIRST_TIMEOUT = (5, 10)
 _FIRST_PERSISTENCE = 8
-LARGEST_BATCH = 100  # by the manual's "Batch requests"
-_BATCHES = 8  # sent at once
+LARGEST_BATCH = 100  # the limit in the manual's "Batch requests"
+_BATCHES = 8  # batches sent at once
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class BucketFolder:
-    """A `gs://bucket/path` that is open; leave its `with` to end the connections."""
+    """An open `gs://bucket/path`. Leaving its `with` closes the connections."""
 
     def __init__(
-        self, location: str, client: Any, who: Identity, *, project: str = "", brief: bool = False
+        self, location: str, client: Any, identity: Identity, *, project: str = "", brief: bool = False
     ) -> None:
         bucket, _, path = location.removeprefix("gs://").partition("/")
         self.location = location
-        self.who = who
+        self.identity = identity
         self.project = project
         self.bucket_name = bucket
         self.prefix = f"{path.rstrip('/')}/" if path.strip("/") else ""
@@ -64,12 +64,12 @@ class BucketFolder:
         self.close()
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self.client._http.close()  # noqa: SLF001 - 2.10 has no other way
 
     @property
     def retry(self) -> Any:
-        """How a request that may pass is tried again."""
+        """The retry policy of a request."""
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         return DEFAULT_RETRY.with_delay(initial=0.5, maximum=15.0).with_timeout(self._persistence)
@@ -80,14 +80,14 @@ class BucketFolder:
         return self.client.bucket(self.bucket_name)
 
     def files(self, prefix: str = "", progress: Progress = no_progress) -> Iterator[BucketFile]:
-        """All objects whose names in the folder begin so, 1000 with each request, in the order of names.
+        """Yield all objects whose names in the folder begin with `prefix`, sorted by name, 1000 per request.
 
         Args:
-            prefix: how the names begin.
-            progress: told with each answer how many more objects there are.
+            prefix: the beginning of the names.
+            progress: told the number of further objects with each answer.
 
         Raises:
-            BucketError: they may not be listed.
+            BucketError: listing is not permitted.
         """
         with self.in_words("listed"):
             found = self.client.list_blobs(
@@ -103,7 +103,7 @@ class BucketFolder:
                     yield file_of(blob, self.prefix)
 
     def read(self, name: str) -> bytes | None:
-        """What is in a small object; None when it is not there."""
+        """Return the content of a small object; None if there is no such object."""
         try:
             with self.in_words("read"):
                 content: bytes = self.blob(name).download_as_bytes(
@@ -123,13 +123,13 @@ class BucketFolder:
         metadata: Mapping[str, str] | None = None,
         replaces: int | None = 0,
     ) -> int | None:
-        """Write a small object: its generation, or None when something else is there than it may replace.
+        """Write a small object and return its generation; None if it may not replace the present object.
 
         Args:
-            name: in the folder.
-            content: its bytes.
-            metadata: what listings shall give with it.
-            replaces: the generation that it may replace, 0 for nothing; None for whatever is there.
+            name: the object's name in the folder.
+            content: the object's bytes.
+            metadata: values that listings return with the object.
+            replaces: the generation that it may replace; 0 for no object, None for any.
         """
         blob = self.blob(name)
         if metadata:
@@ -147,7 +147,7 @@ class BucketFolder:
         return int(blob.generation)
 
     def describe(self, name: str, metadata: Mapping[str, str], *, generation: int) -> bool:
-        """Write what listings give with an object; whether it was still the one of that generation."""
+        """Write an object's metadata and return whether it still had that generation."""
         blob = self.blob(name)
         blob.metadata = dict(metadata)
         try:
@@ -160,9 +160,9 @@ class BucketFolder:
         return True
 
     def remove(self, file: BucketFile) -> bool:
-        """Delete one object; whether it was there, the very one and unchanged."""
+        """Delete an object and return whether it existed with that generation, unchanged."""
         options = {"if_generation_match": file.generation}
-        if file.updated is not None:  # it comes from a listing
+        if file.updated is not None:  # the file comes from a listing
             options["if_metageneration_match"] = file.metageneration
         try:
             with self.in_words("cleared"):
@@ -174,10 +174,10 @@ class BucketFolder:
         return True
 
     def delete(self, files: Iterable[BucketFile], progress: Progress = no_progress) -> None:
-        """Delete these objects, 100 with each request; what is gone or was replaced already stays so.
+        """Delete objects, 100 per request. Objects that are gone or replaced are skipped.
 
         Raises:
-            BucketError: one of them may not be deleted.
+            BucketError: deleting one of them is not permitted.
         """
         left = list(files)
         while left:
@@ -191,14 +191,14 @@ class BucketFolder:
             progress(sum(file.size for file in batch))
 
     def copy(self, copies: Sequence[Copying]) -> int:
-        """Copy objects within the folder, 100 with each request, all requests at once.
+        """Copy objects within the folder, 100 per request, all requests at once.
 
-        A batch is one request with one body: the storage gets all of it and acts, in whatever order, or gets
-        a part and does nothing, so a process that is killed meanwhile leaves none or all of a batch. Where
-        something is at a target already, that stays.
+        A batch is one request with one body. The storage receives all of it and acts, in any order, or it
+        receives a part and does nothing. So a process that is killed meanwhile leaves none or all of a batch.
+        Objects that already exist at a target stay.
 
         Returns:
-            At how many targets there was something already.
+            The number of targets that already existed.
 
         Raises:
             BucketError: one of them cannot be copied.
@@ -224,10 +224,10 @@ class BucketFolder:
         return self._batch(ask, passing={412}, act="written")
 
     def _batch(self, ask: Callable[[], None], *, passing: set[int], act: str) -> int:
-        """Send what `ask` asks as one request, again while the storage is out of order.
+        """Send the requests that `ask` makes as one batch, and retry while the storage has a server error.
 
         Returns:
-            How many of them were answered with one of the statuses that may pass.
+            The number of answers with a status in `passing`.
         """
         from google.api_core import exceptions
 
@@ -237,7 +237,7 @@ class BucketFolder:
             statuses = [answer.status_code for answer in batch._responses]  # noqa: SLF001 - as its manual says
             refused = [one for one in statuses if one >= 300 and one not in passing]
             if refused:
-                # What can be tried again is: conditions make sure that nothing is done twice.
+                # Retry the batch if possible: conditions make sure that nothing is done twice.
                 worst = next((one for one in refused if one not in _TRANSIENT), refused[0])
                 raise exceptions.from_http_status(  # type: ignore[no-untyped-call]
                     worst, f"{len(refused)} of {len(statuses)} refused"
@@ -249,25 +249,25 @@ class BucketFolder:
             return passed
 
     def blob(self, name: str) -> Any:
-        """The object of that name in the folder as google-cloud-storage knows it."""
+        """Return the object of that name in the folder, as google-cloud-storage knows it."""
         return self.bucket.blob(self.prefix + name)
 
     def in_words(self, act: str) -> Any:
-        """Inside this `with`, what the storage refuses becomes a line; `act` is what was done: "read"."""
-        return refusals_in_words(self.location, act, str(self.who))
+        """Turn the storage's refusals inside this `with` into one line; `act` says what was done: "read"."""
+        return refusals_in_words(self.location, act, str(self.identity))
 
 
 CONNECTIONS = 64
-# Seconds for a login, which google-auth would otherwise wait for two minutes.
+# Seconds for a login; google-auth would wait for two minutes.
 _LOGIN = 8
 
 
 def open_folder(location: str, *, brief: bool = False) -> BucketFolder:
-    """A folder in a bucket, as whoever this kernel is.
+    """Return an open folder in a bucket, with this kernel's identity.
 
     Args:
         location: `gs://bucket/path`.
-        brief: give up after seconds where the storage does not answer.
+        brief: give up after seconds if the storage does not answer.
 
     Raises:
         SettingError: there are no credentials, or Google does not accept them.
@@ -280,7 +280,7 @@ def open_folder(location: str, *, brief: bool = False) -> BucketFolder:
         credentials = find_credentials()
         session = AuthorizedSession(credentials, refresh_timeout=_LOGIN)  # type: ignore[no-untyped-call]
         session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
-        # Once, here, and not in each of the threads that ask first.
+        # Log in once, here, instead of in each thread that asks first.
         with requests.Session() as asking:
             credentials.refresh(_Brief(Request(asking)))
         client = storage.Client(project="hub_magic", credentials=credentials, _http=session)

@@ -22,19 +22,19 @@ SCOPES = (
     "https://www.googleapis.com/auth/userinfo.email",
 )
 _TOKENINFO = "https://oauth2.googleapis.com/tokeninfo"
-# Seconds to wait for a connection, and for an answer, where only a name is asked for.
+# Seconds to wait for a connection, and for an answer, where only a name is requested.
 _BRIEFLY = (3, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity(Fact):
-    """Who asks.
+    """The identity of this kernel at Google Cloud.
 
     Attributes:
-        account: the e-mail address of the user or service account; "" when it is not known.
-        kind: what sort of credentials: "service account", "user", "machine" (given out by the machine's own
-            server), or "federated".
-        source: where they were found: a file, or the machine.
+        account: the e-mail address of the user or service account; "" if unknown.
+        kind: the kind of credentials: "service account", "user", "machine" (from the metadata server), or
+            "federated".
+        source: where the credentials were found: a file, or the machine.
     """
 
     account: str
@@ -46,22 +46,22 @@ class Identity(Fact):
 
     @property
     def suits_tensorflow(self) -> bool:
-        """Whether TensorFlow's own look finds them: it reads no files of federated identities."""
+        """Whether TensorFlow finds these credentials too: it reads no files of federated identities."""
         return self.kind != "federated"
 
 
 def login_remedy() -> str:
-    """What to run so that there are credentials."""
+    """Return the line to run so that there are credentials."""
     if "COLAB_RELEASE_TAG" in os.environ:
         return "Run: from google.colab import auth; auth.authenticate_user()"
     return "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file"
 
 
 def find_credentials() -> Any:
-    """google-auth's credentials for storage.
+    """Return google-auth's credentials for storage.
 
     Raises:
-        SettingError: there are none, or the file that is named for them cannot be used.
+        SettingError: there are none, or the file that the variable names cannot be used.
     """
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")
     with google_imports():
@@ -82,9 +82,9 @@ def find_credentials() -> Any:
 
 @contextmanager
 def _asking_once() -> Iterator[None]:
-    """google-auth asks a machine's server that is not there once, for three seconds, not three times.
+    """Make google-auth try a missing metadata server once, for three seconds, instead of three times.
 
-    It reads the variable at an import of its own, which happens at the first look for credentials.
+    google-auth reads the variable when it imports a module of its own, at the first look for credentials.
     """
     name = "GCE_METADATA_DETECT_RETRIES"
     with variables_set({name: os.environ.get(name, "1")}):
@@ -92,10 +92,10 @@ def _asking_once() -> Iterator[None]:
 
 
 def identify(credentials: Any, session: Any) -> Identity:
-    """Who the credentials are; asks Google for the address of a user, whose file does not hold it.
+    """Return the identity of credentials. For a user it asks Google for the address, which the file lacks.
 
     Args:
-        credentials: as `find_credentials` gives them.
+        credentials: as `find_credentials` returns them.
         session: an open `AuthorizedSession` with them.
     """
     module = type(credentials).__module__
@@ -111,7 +111,7 @@ def identify(credentials: Any, session: Any) -> Identity:
 
 
 def project_of(credentials: Any) -> str:
-    """The id of the project that is worked in, where variables or the credentials tell it; else ""."""
+    """Return the id of the current project, if variables or the credentials name it; else ""."""
     named = (os.environ.get(name) for name in ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"))
     return next(filter(None, named), "") or str(getattr(credentials, "project_id", "") or "")
 
@@ -128,14 +128,14 @@ def _ask_address(credentials: Any, session: Any) -> str:
 
 @contextmanager
 def google_imports() -> Iterator[None]:
-    """Google's packages warn at their import of Python's age or of gRPC's parts, which helps nobody here."""
+    """Silence warnings at the import of Google's packages, about Python's age or parts of gRPC."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, without the full stop."""
+    """Return the first line of an error's text, without the full stop."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(". ") if lines else type(error).__name__
 
@@ -146,10 +146,10 @@ ASK_OWNER = (
 
 
 class BucketError(SettingError):
-    """A bucket that does not give or take what it was asked for.
+    """An error from a bucket: it did not return or accept what was requested.
 
     Attributes:
-        status: the HTTP status; 0 where there was no answer.
+        status: the HTTP status; 0 without an answer.
     """
 
     def __init__(self, message: str, status: int = 0) -> None:
@@ -159,12 +159,12 @@ class BucketError(SettingError):
 
 @contextmanager
 def refusals_in_words(location: str, act: str, who: str = "") -> Iterator[None]:
-    """Whatever Google's packages raise inside the `with` becomes a line.
+    """Turn errors of Google's packages inside the `with` into one line.
 
     Args:
         location: the `gs://` location.
-        act: what is done with it: "listed", "read", "written".
-        who: who asks, where that is known.
+        act: what is done with the location: "listed", "read", "written".
+        who: this kernel's identity, if known.
 
     Raises:
         BucketError: the storage refuses, or does not answer.
@@ -175,13 +175,13 @@ def refusals_in_words(location: str, act: str, who: str = "") -> Iterator[None]:
 
     try:
         from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-    except ImportError:  # before 3.0 they had another home
+    except ImportError:  # their place before 3.0
         from google.resumable_media import DataCorruption, InvalidResponse
     try:
         yield
     except GoogleAPIError as error:
         cause = getattr(error, "cause", None) or error
-        if isinstance(cause, (requests.RequestException, OSError)):  # tried until the time was up
+        if isinstance(cause, (requests.RequestException, OSError)):  # retried until the time was up
             raise BucketError(_silence(location, cause)) from error
         status = int(getattr(cause, "code", 0) or 0)
         raise BucketError(_words(location, act, who, status, cause), status) from error

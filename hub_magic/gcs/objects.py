@@ -16,13 +16,13 @@ class BucketFile:
     """An object in a folder of a bucket.
 
     Attributes:
-        name: relative to the folder; one that ends in "/" only marks a folder.
+        name: the name relative to the folder; a name that ends in "/" only marks a folder.
         size: in bytes.
-        generation: which of the objects that had this name in turn it is.
+        generation: the GCS object generation.
         metageneration: how often its metadata were written.
-        created, updated: times of the bucket's clock.
+        created, updated: times by the bucket's clock.
         crc32c: the checksum of its content in base64, as the storage computes it.
-        metadata: what was written about it when it was stored.
+        metadata: values stored with the object.
     """
 
     name: str
@@ -37,14 +37,14 @@ class BucketFile:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """A copy within a folder: from a name to a name at which there must be nothing yet."""
+    """A copy within a folder, to a name that must not exist yet."""
 
     source: str
     target: str
 
 
 class Part:
-    """A part of a file, to be read as if it were a file of its own."""
+    """A part of a file, readable like a file of its own."""
 
     def __init__(self, file: IO[bytes], start: int, size: int) -> None:
         self._file = file
@@ -53,21 +53,21 @@ class Part:
         file.seek(start)
 
     def read(self, size: int = -1) -> bytes:
-        """So many bytes, or as many as are left of it."""
+        """Return up to `size` bytes of the part; all remaining bytes if `size` is negative."""
         left = max(self._size - self.tell(), 0)
         return self._file.read(left if size < 0 else min(size, left))
 
     def seek(self, position: int) -> int:
-        """Go to a position in the part."""
+        """Move to a position in the part and return it."""
         return self._file.seek(self._start + position) - self._start
 
     def tell(self) -> int:
-        """The position in the part."""
+        """Return the position in the part."""
         return self._file.tell() - self._start
 
 
 class Watched:
-    """A file that tells how many bytes went through it; going back, to send a piece again, is not undone."""
+    """A file that reports how many bytes passed through it. Bytes that are sent again are counted once."""
 
     def __init__(self, file: IO[bytes] | Part, progress: Progress) -> None:
         self._file: Any = file
@@ -75,13 +75,13 @@ class Watched:
         self._told = 0
 
     def read(self, size: int = -1) -> bytes:
-        """As the file's own."""
+        """Read from the file and report progress."""
         data: bytes = self._file.read(size)
         self._tell(self._file.tell())
         return data
 
     def write(self, data: bytes) -> int:
-        """As the file's own."""
+        """Write to the file and report progress."""
         written: int = self._file.write(data)
         self._tell(self._file.tell())
         return written
@@ -96,13 +96,13 @@ class Watched:
 
 
 def local_checksum(path: str, start: int = 0, size: int = -1) -> str:
-    """The crc32c of a file of this machine, or a part of it, in base64, as a bucket's listing gives it."""
+    """Return the crc32c of a local file, or of a part of it, in base64 as in a bucket's listing."""
     import base64
 
     import google_crc32c
 
     checksum = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         part = Part(file, start, size if size >= 0 else os.fstat(file.fileno()).st_size - start)
         for block in iter(lambda: part.read(1 << 20), b""):
             checksum.update(block)  # type: ignore[no-untyped-call]
@@ -110,7 +110,7 @@ def local_checksum(path: str, start: int = 0, size: int = -1) -> str:
 
 
 def file_of(blob: Any, prefix: str) -> BucketFile:
-    """An object as google-cloud-storage lists it, under its name in the folder."""
+    """Return an object as google-cloud-storage lists it, under its name in the folder."""
     return BucketFile(
         blob.name[len(prefix) :],
         int(blob.size or 0),

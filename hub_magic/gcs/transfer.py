@@ -9,8 +9,8 @@ from ..progress import Progress, no_progress
 from .folder import BucketFolder
 from .objects import BucketFile, Part, Watched, local_checksum
 
-MOST_PIECES = 32  # of which one object can be made, by the manual's "Composite objects"
-# A larger object is sent in chunks, each of which can be sent again.
+MOST_PIECES = 32  # the most parts of one object, by the manual's "Composite objects"
+# Larger objects are sent in chunks, so that each chunk can be sent again.
 _CHUNK = 16 << 20
 
 
@@ -23,21 +23,21 @@ def upload(
     start: int = 0,
     size: int = -1,
 ) -> BucketFile:
-    """Send a file of this machine; gives the object that it is now.
+    """Send a local file and return the new object.
 
     Args:
-        folder: where to.
-        path: the file's.
-        name: of the object.
-        progress: told how many more bytes are sent.
-        start: where the part that is to be sent begins.
-        size: how long that part is; to the file's end by default.
+        folder: the target folder.
+        path: the path of the file.
+        name: the name of the object.
+        progress: told the number of further bytes sent.
+        start: where the part to send begins.
+        size: the length of that part; to the file's end by default.
     """
     if size < 0:
-        size = os.stat(path).st_size - start  # noqa: PTH116 - for each of thousands
+        size = os.stat(path).st_size - start  # for thousands of files
     blob = folder.blob(name)
     blob.chunk_size = _CHUNK if size > _CHUNK else None
-    with open(path, "rb") as file, folder.in_words("written"):  # noqa: PTH123
+    with open(path, "rb") as file, folder.in_words("written"):
         blob.upload_from_file(
             Watched(Part(file, start, size), progress),
             size=size,
@@ -50,7 +50,7 @@ def upload(
 
 
 def join(folder: BucketFolder, pieces: Sequence[str], name: str) -> BucketFile:
-    """Make one object of several, which stay; gives the object that it is now."""
+    """Make one object of several, which stay, and return it."""
     blob = folder.blob(name)
     blob.content_type = "application/octet-stream"
     with folder.in_words("written"):
@@ -59,11 +59,11 @@ def join(folder: BucketFolder, pieces: Sequence[str], name: str) -> BucketFile:
 
 
 def download(folder: BucketFolder, file: BucketFile, path: str, progress: Progress = no_progress) -> None:
-    """Fetch an object into a file of this machine, its checksum compared; this very generation.
+    """Fetch this generation of an object into a local file, and compare the checksum.
 
-    What an earlier attempt has left in the file stays, if it is how the object begins.
+    Bytes of an earlier attempt stay in the file if the object begins with them.
     """
-    had = os.stat(path).st_size if os.path.isfile(path) else 0  # noqa: PTH113, PTH116
+    had = os.stat(path).st_size if os.path.isfile(path) else 0
     if 0 < had <= file.size and file.crc32c:
         if had < file.size:
             _fetch(folder, file, path, progress, had)
@@ -71,14 +71,14 @@ def download(folder: BucketFolder, file: BucketFile, path: str, progress: Progre
             progress(had)
         if local_checksum(path) == file.crc32c:
             return
-        progress = no_progress  # its bytes have been told
+        progress = no_progress  # these bytes are already reported
     _fetch(folder, file, path, progress)
 
 
 def _fetch(folder: BucketFolder, file: BucketFile, path: str, progress: Progress, start: int = 0) -> None:
-    """Fetch an object from a place on, into a file that holds what comes before it."""
+    """Fetch an object from `start` on, into a file that holds the bytes before."""
     blob = folder.bucket.blob(folder.prefix + file.name, generation=file.generation)
-    with open(path, "ab" if start else "wb") as target, folder.in_words("read"):  # noqa: PTH123
+    with open(path, "ab" if start else "wb") as target, folder.in_words("read"):
         blob.download_to_file(
             Watched(target, progress),
             start=start or None,
@@ -90,7 +90,7 @@ def _fetch(folder: BucketFolder, file: BucketFile, path: str, progress: Progress
 
 
 def copy_between(source: BucketFolder, file: BucketFile, folder: BucketFolder, name: str) -> BucketFile:
-    """Copy an object of another folder, within the storage; gives the object that it is now."""
+    """Copy an object of another folder within the storage, and return the new object."""
     original = source.bucket.blob(source.prefix + file.name, generation=file.generation)
     target, token = folder.blob(name), None
     with folder.in_words("written"):

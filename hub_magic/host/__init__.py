@@ -3,8 +3,8 @@
     with ModelHost("models") as host:
         model = hub.load(f"{host.url}/digits/classifier/1")
 
-The same from a shell: `python -m hub_magic.host models --port 8000`. It needs the standard library only and
-nothing else of hub_magic. The protocol: https://www.tensorflow.org/hub/hosting
+The same from a shell: `python -m hub_magic.host models --port 8000`. The host needs only the standard
+library, and nothing else of hub_magic. The protocol: https://www.tensorflow.org/hub/hosting
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ __all__ = ["HostError", "ModelHost", "Request"]
 
 
 class HostError(Exception):
-    """The host cannot serve with the folder, bucket, port or address given; one line says why."""
+    """The host cannot serve with the given folder, bucket, port or address. Its message is one line."""
 
 
 class ModelHost:
-    """Serves the models of a folder over HTTP while its `with` block runs, or from `start` to `close`.
+    """A server for the models of a folder, over HTTP, while its `with` block runs or from `start` to `close`.
 
     Args:
-        directory: holds models as `PUBLISHER/NAME/VERSION/` folders, or as `PUBLISHER/NAME/VERSION.tar.gz`;
-            more or fewer parts are fine.
-        gcs: handle path → `gs://` folder, for the models that a bucket holds as well, or only.
-        port: 0 takes a free one.
-        bind: the address to listen on. The default can be reached from this machine only; "0.0.0.0" from
-            every other.
-        cache_directory: keeps the archives made of folders, so that a restart need not make them again; for
-            one host at a time. Default: a temporary directory, removed at the end.
-        verbose: write a line to stderr for each request.
+        directory: the models, as `PUBLISHER/NAME/VERSION/` folders, or as `PUBLISHER/NAME/VERSION.tar.gz`;
+            more or fewer parts are allowed.
+        gcs: handle path → `gs://` folder, for the models that a bucket holds too, or only a bucket holds.
+        port: the port; 0 chooses a free port.
+        bind: the address to listen on. The default accepts connections from this computer only; "0.0.0.0"
+            accepts them from every computer.
+        cache_directory: keeps the archives of folders, so that a restart does not make them again; for one
+            host at a time. Default: a temporary directory, removed at the end.
+        verbose: whether to write a line to stderr for each request.
 
     Raises:
         HostError: the directory is missing or is itself a model, or an argument cannot be used.
@@ -88,28 +88,28 @@ class ModelHost:
 
     @property
     def url(self) -> str:
-        """The host's URL, without a slash at the end; a handle is this, a slash and the model's path."""
+        """The host's URL, without a slash at the end; a handle is this URL, a slash and the model's path."""
         if self._server is None:
             raise RuntimeError("The host is not running; enter its `with` block or call start().")
         return self._server.url
 
     @property
     def handles(self) -> tuple[str, ...]:
-        """The handles of all models served now, as `hub.load` takes them."""
+        """The handles of all models that are served now, as `hub.load` takes them."""
         return tuple(self.url + url_path(model.handle) for model in self._catalog.models())
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """The requests so far, oldest first; the last 10,000."""
+        """The last 10,000 requests, oldest first."""
         with self._requests_lock:
             return tuple(self._requests)
 
     def start(self) -> None:
-        """Listen, and answer in the background. Nothing happens when it runs already.
+        """Listen, and answer in the background. A host that is running stays as it is.
 
         Raises:
-            HostError: the port is taken, the address is not this machine's, or there can be no
-                `cache_directory`.
+            HostError: the port is taken, the address is not this computer's, or `cache_directory` cannot
+                be used.
         """
         if self._server is not None:
             return
@@ -129,7 +129,7 @@ class ModelHost:
         self._server = server
 
     def close(self) -> None:
-        """Stop listening, end every connection, and remove the temporary archives."""
+        """Stop listening, close every connection, and remove the temporary archives."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -151,7 +151,7 @@ class ModelHost:
         directory = Path(self._cache_directory).expanduser().resolve()
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=directory).close()  # now, rather than at the first client's request
+            tempfile.TemporaryFile(dir=directory).close()  # fails now instead of at a client's first request
         except OSError as error:
             raise HostError(
                 f"Cannot keep archives in {directory}: {error.strerror}. Give another folder."

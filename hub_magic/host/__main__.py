@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until Ctrl-C or SIGTERM; the exit status: 0, or 2 when it cannot start."""
+    """Serve until Ctrl-C or SIGTERM, and return the exit status: 0, or 2 if the host cannot start."""
     given = _parser().parse_args(arguments)
-    # A handler may run while its own thread holds the lock of an Event, which it would then wait for. Python
-    # itself writes each signal's number into this socket.
+    # A signal handler may run while its own thread holds an Event's lock, and would then wait for itself.
+    # Python itself writes each signal's number into this socket.
     heard, told = socket.socketpair()
     told.setblocking(False)
     signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)

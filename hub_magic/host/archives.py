@@ -1,7 +1,7 @@
 """Archives of models: made once, the same bytes every time, whole or in ranges.
 
-The bytes depend only on the names and contents of a model's files, so the ETag, a digest of the archive, is
-the same after a restart and on a second host, and a download that broke off can be resumed there.
+The bytes depend only on the names and contents of a model's files. So the ETag, a digest of the archive, is
+the same after a restart and on a second host, and an interrupted download can be resumed there.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from .catalog import Catalog, Model, ModelFile
 
 
-# Not ".tar.gz": an archive directory inside the served folder must not show up as models.
+# Not ".tar.gz": an archive directory inside the served folder must not appear as models.
 _SUFFIX = ".tgz"
 _UNFINISHED = ".part"
 
 
 @dataclass(frozen=True)
 class OpenArchive:
-    """An archive ready to be sent; whoever gets it closes `file`.
+    """An archive that is ready to send. The caller closes `file`.
 
     Attributes:
-        file: opened for reading; it stays readable when the archive is replaced meanwhile.
+        file: open for reading; it stays readable when the archive is replaced meanwhile.
         size: in bytes.
         etag: a strong ETag, with its quotes.
     """
@@ -44,10 +44,10 @@ class OpenArchive:
 
 
 class ArchiveStore:
-    """The archives made of a catalog's folders, kept in a directory.
+    """The archives of a catalog's folders, kept in a directory.
 
-    A file's name is `<model>-<state of the model's files>-<digest of the archive>.tgz`; nothing else is
-    remembered, so a directory that is kept serves the next host as well. One host at a time may use it.
+    A file's name is `<model>-<state of the model's files>-<digest of the archive>.tgz`. No other state is
+    kept, so the next host can use the same directory. Only one host at a time may use it.
     """
 
     def __init__(self, catalog: Catalog, directory: Path) -> None:
@@ -55,11 +55,11 @@ class ArchiveStore:
         self._directory = directory
         self._locks: dict[str, threading.Lock] = {}
         self._stopped = threading.Event()
-        for unfinished in directory.glob(f"*{_UNFINISHED}"):  # left by a host that was killed
+        for unfinished in directory.glob(f"*{_UNFINISHED}"):  # leftovers of a host that was killed
             unfinished.unlink()
 
     def open(self, model: Model) -> OpenArchive:
-        """Open the model's archive: the ready one, else one made of its folder now or earlier.
+        """Return the model's archive, open: the ready one, or one made of its folder now or earlier.
 
         Raises:
             BlockingIOError: the model's files changed while they were packed.
@@ -88,11 +88,11 @@ class ArchiveStore:
         return OpenArchive(file, os.fstat(file.fileno()).st_size, f'"{path.stem.rpartition("-")[2]}"')
 
     def stop(self) -> None:
-        """Break off the archives that are being made."""
+        """Stop the archives that are being made."""
         self._stopped.set()
 
     def _make(self, files: tuple[ModelFile, ...], name: str) -> Path:
-        # A cleaner of temporary files may have taken the directory since the host started.
+        # A cleaner of temporary files may have removed the directory since the host started.
         self._directory.mkdir(parents=True, exist_ok=True)
         handle, unfinished = tempfile.mkstemp(suffix=_UNFINISHED, dir=self._directory)
         try:
@@ -110,7 +110,7 @@ class ArchiveStore:
 
 
 class _Sink:
-    """A file for the archive's bytes: digests them on the way, and can be stopped."""
+    """A file for the archive's bytes that computes their digest and can be stopped."""
 
     def __init__(self, file: BinaryIO, stopped: threading.Event) -> None:
         self._file = file
@@ -119,7 +119,7 @@ class _Sink:
 
     def write(self, data: bytes) -> int:
         if self._stopped.is_set():
-            # Not InterruptedError: io.BufferedWriter, inside gzip, would try again for ever.
+            # Not InterruptedError: io.BufferedWriter, inside gzip, would retry it forever.
             raise ConnectionAbortedError(errno.ECONNABORTED, "The host is closing")
         self._digest.update(data)
         return self._file.write(data)
@@ -132,12 +132,12 @@ class _Sink:
 
 
 def _pack(files: tuple[ModelFile, ...], sink: _Sink) -> None:
-    """Write the `.tar.gz`: the model's root is the archive's root, and nothing in it names a time or user.
+    """Write the `.tar.gz`. The model's root is the archive's root, and no times or users are recorded.
 
-    Links were followed, because tensorflow_hub refuses archives with links; folders have entries of their
-    own, because it makes no others.
+    Links are replaced by their targets, because tensorflow_hub refuses archives with links. Folders have
+    entries of their own, because tensorflow_hub makes no others.
     """
-    # Level 6: trained weights hardly compress, and 9 takes longer for nothing.
+    # Level 6: trained weights hardly compress, and level 9 takes longer without gain.
     with (
         gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=sink, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
@@ -153,18 +153,18 @@ def _pack(files: tuple[ModelFile, ...], sink: _Sink) -> None:
                     tar.addfile(entry, content)
 
 
-# One range only; several, other units and nonsense are ignored, as the RFC allows.
+# Only one range is supported. Several ranges, other units and nonsense are ignored, as the RFC allows.
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Part:
-    """What to send.
+    """The part of an archive to send.
 
     Attributes:
         status: 200, 206, 304 or 416.
-        start: the first byte's place.
-        length: how many bytes; 0 for 304 and 416.
+        start: the first byte's position.
+        length: the number of bytes; 0 for 304 and 416.
     """
 
     status: HTTPStatus
@@ -173,10 +173,10 @@ class Part:
 
 
 def plan_part(size: int, etag: str, *, asked: str = "", if_range: str = "", if_none_match: str = "") -> Part:
-    """Decide what of `size` bytes is sent.
+    """Return the part of `size` bytes to send.
 
     Args:
-        size: the archive's bytes.
+        size: the size of the archive in bytes.
         etag: its strong ETag, with quotes.
         asked: the `Range` header.
         if_range: the `If-Range` header; a date never matches, because no `Last-Modified` is sent.

@@ -1,8 +1,8 @@
 """The models in a folder, and the paths below it that may be read.
 
 A handle is a path below the folder: `digits/classifier/1` is the model in `digits/classifier/1/`, or in the
-ready archive `digits/classifier/1.tar.gz`. The folder is read anew at every question, so models may come and
-go while they are served.
+ready archive `digits/classifier/1.tar.gz`. The folder is read at every request, so models may be added and
+removed while the host runs.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 ARCHIVE_SUFFIX = ".tar.gz"
 
-# A folder with one of these is a model; the last is the TF1 Hub format's.
+# A folder with one of these files is a model; the last is the TF1 Hub format's.
 _MARKERS = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
 
 
 @dataclass(frozen=True)
 class Model:
-    """Where a model is; at least one of the three places.
+    """The places of a model, at least one of three.
 
     Attributes:
-        handle: its path on the host, without a slash at either end ("digits/classifier/1").
+        handle: the model's path on the host, without a slash at either end ("digits/classifier/1").
         folder: the folder of its files.
-        archive: its ready archive, which is sent as it is, also when there is a folder.
+        archive: its ready archive, which is sent unchanged and takes precedence over a folder.
         bucket: the `gs://` folder of its files, or "".
     """
 
@@ -45,10 +45,10 @@ class ModelFile:
     """A file or folder in a model.
 
     Attributes:
-        name: its path below the model with "/" between the parts; a folder's ends with "/".
-        path: where its bytes are, every link followed.
+        name: the path below the model with "/" between the parts; a folder's name ends with "/".
+        path: the path of its bytes, with every link resolved.
         size: in bytes; 0 for a folder.
-        changed: when it last changed: modification and status time in nanoseconds; zeros for a folder.
+        changed: the time of the last change: modification and status time in nanoseconds; zeros for a folder.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Catalog:
     """The models of one folder.
 
     Attributes:
-        root: the folder; nothing outside it is ever read.
+        root: the folder; no file outside it is ever read.
         buckets: handle → `gs://` folder, for models that have one.
     """
 
@@ -70,18 +70,18 @@ class Catalog:
     buckets: Mapping[str, str]
 
     def find(self, handle: str) -> Model | None:
-        """The model under this handle, or None."""
+        """Return the model under this handle, or None."""
         place = self._place(handle)
         if place is None or place == self.root:
             return None
         folder = place if is_model(place) and self._contains(place) else None
         archive = place.with_name(place.name + ARCHIVE_SUFFIX)
-        ready = archive if os.path.isfile(archive) and self._contains(archive) else None  # noqa: PTH113
+        ready = archive if os.path.isfile(archive) and self._contains(archive) else None
         bucket = self.buckets.get(handle, "")
         return Model(handle, folder, ready, bucket) if folder or ready or bucket else None
 
     def models(self, below: str = "") -> tuple[Model, ...]:
-        """All models, or those whose handles start with the path `below`; version 2 comes before 10."""
+        """Return all models, or those whose handles start with the path `below`; version 2 before 10."""
         place = self._place(below)
         if place is None:
             return ()
@@ -93,18 +93,18 @@ class Catalog:
         return tuple(model for model in found if model is not None)
 
     def files(self, folder: Path) -> tuple[ModelFile, ...]:
-        """A model's files and folders, each folder before what is in it, else by name.
+        """Return a model's files and folders, sorted by name, each folder before its content.
 
         Raises:
             PermissionError: a link leads out of the served folder.
-            OSError: something cannot be read; its `filename` is the path below the model.
+            OSError: a file or folder cannot be read; `filename` is the path below the model.
         """
         return tuple(self._files(folder, "", (os.path.realpath(folder),)))
 
     def _place(self, handle: str) -> Path | None:
-        """Where a handle points by its text alone, or None if no handle reads like this.
+        """Return the path that a handle's text names, or None if the text is no handle.
 
-        A leading dot is refused: that covers `.` and `..`, and keeps hidden folders (`.git`) unserved.
+        A leading dot is refused, which excludes `.` and `..`, and keeps hidden folders (`.git`) unserved.
         """
         parts = handle.split("/") if handle else []
         if any(not part or part[0] == "." or "\\" in part or "\0" in part for part in parts):
@@ -112,14 +112,14 @@ class Catalog:
         return self.root.joinpath(*parts)
 
     def _contains(self, path: Path) -> bool:
-        """Whether the path is in the served folder once every link is followed."""
+        """Return whether the path is in the served folder after every link is resolved."""
         return Path(os.path.realpath(path)).is_relative_to(self.root)
 
     def _handles(self, folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
         try:
             paths = tuple(folder.iterdir())
         except OSError:
-            return  # one folder that cannot be read does not hide the others
+            return  # an unreadable folder does not hide the others
         for path in paths:
             name = path.name
             if name.startswith(".") or not self._contains(path):
@@ -128,7 +128,8 @@ class Catalog:
                 yield prefix + name.removesuffix(ARCHIVE_SUFFIX)
             elif is_model(path):
                 yield prefix + name
-            elif (real := os.path.realpath(path)) not in above:  # else a link to a folder above: endless
+            # a link to a folder above would be endless
+            elif (real := os.path.realpath(path)) not in above:
                 yield from self._handles(path, f"{prefix}{name}/", (*above, real))
 
     def _files(self, folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[ModelFile]:
@@ -151,9 +152,9 @@ class Catalog:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether this folder is a model; False for whatever cannot be read."""
+    """Return whether this folder is a model; False if it cannot be read."""
     # os.path, because Path.is_file raises for a name that is too long.
-    return any(os.path.isfile(folder / marker) for marker in _MARKERS)  # noqa: PTH113
+    return any(os.path.isfile(folder / marker) for marker in _MARKERS)
 
 
 def _reading_order(handle: str) -> tuple[tuple[int, int, str], ...]:

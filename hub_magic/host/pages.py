@@ -33,17 +33,17 @@ td.size {{ text-align: right; white-space: nowrap }}
 
 
 def url_path(handle: str) -> str:
-    """The handle as a URL's path ("/digits/classifier/1"), every byte that needs it percent-encoded."""
+    """Return the handle as a URL's path ("/digits/classifier/1"), percent-encoded where needed."""
     return "/" + quote(os.fsencode(handle))
 
 
 def model_page(model: Model, files: tuple[ModelFile, ...], archive_size: int | None, base: str) -> str:
-    """The page about a model.
+    """Return the page about a model.
 
     Args:
         model: the model.
-        files: what its folder holds; () when it has none.
-        archive_size: of its ready archive in bytes; None when it has none.
+        files: the files of its folder; () when it has no folder.
+        archive_size: the size of its ready archive in bytes; None when it has none.
         base: the host's URL as the browser knows it, without a slash at the end.
     """
     parts = model.handle.split("/")
@@ -72,7 +72,7 @@ def model_page(model: Model, files: tuple[ModelFile, ...], archive_size: int | N
 
 
 def folder_page(below: str, models: tuple[Model, ...]) -> str:
-    """The list of the models below a path; "" is the root."""
+    """Return the page with the models below a path; "" is the root."""
     rows = "".join(
         f'<li><a href="{escape(url_path(model.handle))}">{escape(model.handle)}</a></li>\n'
         for model in models
@@ -84,7 +84,7 @@ def folder_page(below: str, models: tuple[Model, ...]) -> str:
 
 
 def _size(count: int) -> str:
-    """A number of bytes as people read it: 812 bytes, 3.4 MB; 1 MB is 1,000,000 bytes."""
+    """Return a number of bytes in readable form: 812 bytes, 3.4 MB; 1 MB is 1,000,000 bytes."""
     if count < 1000:
         return f"{count} byte{'s' * (count != 1)}"
     amount = float(count)

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """A request the host got.
+    """A request to the host.
 
     Attributes:
         method: "GET" or "HEAD".
-        path: as the client sent it, with its query.
+        path: the path as the client sent it, with its query.
         range: the `Range` header, or "".
     """
 
@@ -43,11 +43,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Target:
-    """What a request's URL asks for.
+    """The model or folder that a request's URL names.
 
     Attributes:
-        handle: a model's path, or that of a folder above models; "" is the root.
-        format: what `tf-hub-format` says; "" asks for a page.
+        handle: the path of a model, or of a folder above models; "" is the root.
+        format: the value of `tf-hub-format`; "" means a page.
     """
 
     handle: str
@@ -55,9 +55,9 @@ class Target:
 
 
 def parse_target(url: str) -> Target:
-    """Take a request's URL apart; whether its handle may be looked up is the catalog's to say."""
+    """Return the handle and format in a request's URL. The catalog decides whether the handle may be read."""
     path, _, query = re.sub(r"^https?://[^/?]*", "", url, flags=re.IGNORECASE).partition("?")
-    handle = os.fsdecode(unquote_to_bytes(path.encode("latin-1"))).strip("/")  # as http.server decoded it
+    handle = os.fsdecode(unquote_to_bytes(path.encode("latin-1"))).strip("/")  # http.server's encoding
     wanted = parse_qs(query).get("tf-hub-format", [""])[-1]
     if handle.endswith(ARCHIVE_SUFFIX):
         return Target(handle.removesuffix(ARCHIVE_SUFFIX), wanted or "compressed")
@@ -71,14 +71,14 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "hub_magic"
     sys_version = ""
     disable_nagle_algorithm = True
-    timeout = 600  # seconds; a client that vanished without a word must not keep its thread for ever
+    timeout = 600  # seconds; a client that vanished must not keep its thread forever
     server: Server
 
     def do_GET(self) -> None:
-        """Answer; a HEAD gets the same headers."""
+        """Answer a request; a HEAD gets the same headers."""
         self.server.record(Request(self.command, self.path, self.headers.get("Range", "")))
         if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
-            self.close_connection = True  # a body nobody reads must not be taken for the next request
+            self.close_connection = True  # an unread body must not be taken for the next request
         target = parse_target(self.path)
         model = self.server.catalog.find(target.handle)
         if model is not None:
@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             super().log_message(format, *args)
 
     def _send_list(self, target: Target) -> bool:
-        """Send what is served below a path; False when that is nothing."""
+        """Send the list of models below a path; return False if there are none."""
         models = self.server.catalog.models(target.handle)
         if not models and target.handle:
             return False
@@ -162,11 +162,11 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             if self.command == "GET" and part.length:
                 sent = self.connection.sendfile(archive.file, part.start, part.length)
-                if sent < part.length:  # the file was cut short meanwhile; the client must not wait for more
+                if sent < part.length:  # the file was truncated meanwhile; the client must not wait for more
                     self.close_connection = True
 
     def _send_failure(self, model: Model, error: OSError) -> None:
-        """Say why a model cannot be served, naming at most a path below the model."""
+        """Send why a model cannot be served, naming at most a path below the model."""
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         if isinstance(error, BlockingIOError):
             status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -175,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
         elif isinstance(error, FileNotFoundError):
             status = HTTPStatus.NOT_FOUND
         name = str(error.filename or "")
-        where = f" ({name})" if name and not os.path.isabs(name) else ""  # noqa: PTH117
+        where = f" ({name})" if name and not os.path.isabs(name) else ""
         self._send_text(status, f"{model.handle!r} cannot be served. {error.strerror or error}{where}.\n")
 
     def _send_page(self, page: str) -> None:
@@ -185,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, "text/plain; charset=utf-8", text)
 
     def _send(self, status: HTTPStatus, kind: str, text: str) -> None:
-        body = text.encode(errors="replace")  # file names may hold bytes that are no text
+        body = text.encode(errors="replace")  # file names may hold bytes that are not text
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -194,7 +194,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _base_url(self) -> str:
-        """The host's URL as the client knows it, also behind a proxy that adds TLS."""
+        """Return the host's URL as the client knows it, also behind a proxy that adds TLS."""
         name = self.headers.get("Host", "")
         if not re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", name):
             return self.server.url
@@ -203,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """The listening socket, and the connections that can be ended with it."""
+    """The listening socket and its open connections."""
 
     request_queue_size = 64
 
@@ -229,13 +229,13 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where this machine reaches the host, without a slash at the end."""
+        """The host's URL on this computer, without a slash at the end."""
         address, port = self.server_address[:2]
         name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(address), str(address))  # noqa: S104
         return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
     def server_bind(self) -> None:
-        """Take the port. HTTPServer asks for this machine's name too, which takes seconds offline."""
+        """Bind the port. HTTPServer also looks up this computer's name, which takes seconds offline."""
         TCPServer.server_bind(self)
 
     def process_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:  # type: ignore[override]
@@ -256,19 +256,19 @@ class Server(ThreadingHTTPServer):
                 del self._connections[threading.current_thread()]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Report a failure of ours; a client that hangs up or falls silent is none."""
+        """Report a failure of ours; a client that hangs up or stops responding is not a failure."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def close(self) -> None:
-        """Stop listening, end every connection and wait for its thread; `serve_forever` must be running."""
+        """Stop listening, close every connection and wait for its thread; `serve_forever` must be running."""
         self.shutdown()
         self.server_close()
         self.store.stop()
         with self._connections_lock:
             connections = dict(self._connections)
         for connection in connections.values():
-            with contextlib.suppress(OSError):  # it has just ended by itself
+            with contextlib.suppress(OSError):  # the connection may have ended by itself
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in connections:
             thread.join()

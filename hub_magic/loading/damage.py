@@ -143,8 +143,8 @@ def _explained_missing_graph(error: ValueError) -> HubMagicError | None:
         return None
 
     path = found["path"]
-    is_here = os.path.isdir(path)  # noqa: PTH112
-    is_back = any(os.path.exists(f"{path}/saved_model.{suffix}") for suffix in ("pb", "pbtxt"))  # noqa: PTH110
+    is_here = os.path.isdir(path)
+    is_back = any(os.path.exists(f"{path}/saved_model.{suffix}") for suffix in ("pb", "pbtxt"))
     mark = mark_of(path) if is_here and not is_back else None
     return _explained(error, path, mark)
 
@@ -156,7 +156,7 @@ def _handle_of(path: str) -> str:
     descriptor = read_descriptor(read_small(path + DESCRIPTOR_SUFFIX).decode(errors="replace"))
     handle = handle_given(path) or (descriptor.handle if descriptor else "")
     try:
-        return handle if parse_handle(handle).folder == os.path.basename(path) else ""  # noqa: PTH119
+        return handle if parse_handle(handle).folder == os.path.basename(path) else ""
     except HandleError:
         return ""
 
@@ -201,7 +201,7 @@ def explain_damage(error: BaseException, path: str, handle: str, *, location: st
         reason = _missing_here(text, path)
     if not reason:
         return None
-    cache = os.path.dirname(path)  # noqa: PTH120 - a bucket's path keeps its slashes
+    cache = os.path.dirname(path)  # Path would merge the slashes of gs://
     if location and os.path.realpath(cache) != os.path.realpath(location):
         reason += f" in {cache}, which `%hub_cache {cache}` sets"
     return f"{handle}: {reason}; this cached copy is damaged: run `%hub_cache --repair {handle}`"
@@ -210,7 +210,7 @@ def explain_damage(error: BaseException, path: str, handle: str, *, location: st
 def mark_of(path: str) -> tuple[int, int] | None:
     """What tells an entry from another that takes its place later; None when there is none."""
     try:
-        facts = os.stat(path)  # noqa: PTH116 - on every load
+        facts = os.stat(path)  # on every load
     except OSError:
         return None
     return facts.st_dev, facts.st_ino

@@ -1,9 +1,9 @@
 """Contexts that last for one cell, entered by a line of it.
 
-A cell magic that runs its body with `shell.run_cell` loses the plain cell's ways: the user's error is shown
+A cell magic that runs its body with `shell.run_cell` changes how the cell behaves: the user's error is shown
 twice or not at all, top-level `await` is refused, line numbers shift. So `%%hub_tpu ARGS` is rewritten into
-the line magic `%hub_tpu --cell ARGS`, IPython runs the cell as it would any other, and an event at its end
-leaves what that line entered.
+the line magic `%hub_tpu --cell ARGS`. IPython runs the cell like any other cell, and an event at its end
+leaves the contexts that the line entered.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class CellForm:
     """The input transformer that makes `%%NAME ARGS` run as `%NAME --cell ARGS`.
 
     Args:
-        name: the magic's name, without per cents.
+        name: the magic's name, without percent signs.
     """
 
-    # IPython then leaves it out when a terminal asks whether the input is complete, and goes on waiting for
-    # the cell's body as for any `%%magic` (`TransformerManager.check_complete`).
+    # IPython then skips the transformer when a terminal asks whether the input is complete, and waits for the
+    # cell's body as for any `%%magic` (`TransformerManager.check_complete`).
     has_side_effects = True
 
     def __init__(self, name: str) -> None:
@@ -34,7 +34,7 @@ class CellForm:
         self._first_line = re.compile(rf"%%{re.escape(name)}(?P<arguments>[ \t].*)?\n?\Z", re.DOTALL)
 
     def __call__(self, lines: list[str]) -> list[str]:
-        """The cell's lines, with the first one rewritten. `%%NAME?` is left for IPython's help."""
+        """Return the cell's lines with the first line rewritten. `%%NAME?` is left for IPython's help."""
         found = self._first_line.match(lines[0]) if lines else None
         if found is None:
             return lines
@@ -42,7 +42,7 @@ class CellForm:
         return [f"%{self._name} --cell{arguments}\n", *self._body(lines[1:])]
 
     def _body(self, lines: list[str]) -> list[str]:
-        """The lines below; a cell magic that they begin with works as it would in a cell of its own."""
+        """Return the lines below; a cell magic at their start works as in a cell of its own."""
         first = next((number for number, line in enumerate(lines) if line.strip()), 0)
         if not lines or not lines[first].startswith("%%"):
             return lines
@@ -50,7 +50,7 @@ class CellForm:
 
 
 class CellContexts:
-    """Leaves contexts when the cell that entered them has ended, whatever ended it.
+    """The contexts of running cells. Each is left when its cell ends, for whatever reason.
 
     Cells nest (`%%capture`, `run_cell` inside a cell), so the depth at which a context was entered is kept.
     """
@@ -71,7 +71,7 @@ class CellContexts:
             self._shell.events.register(event, callback)
 
     def uninstall(self) -> None:
-        """Leave what is still open, and listen no more."""
+        """Leave the open contexts, and stop listening."""
         self._leave(0)
         for event, callback in self._callbacks.items():
             self._shell.events.unregister(event, callback)
@@ -79,7 +79,7 @@ class CellContexts:
     def enter(self, context: AbstractContextManager[object]) -> None:
         """Enter a context that lasts until the running cell ends.
 
-        A second one in the same cell (`%%timeit` runs its body many times) takes the first one's place.
+        A second context in the same cell (`%%timeit` runs its body many times) replaces the first.
         """
         self._leave(self._depth)
         stack = ExitStack()
@@ -90,15 +90,15 @@ class CellContexts:
         self._depth += 1
 
     def _cell_ends(self, result: ExecutionResult | None) -> None:
-        # IPython ends an empty cell that it never began. ipykernel hands over None when a cell was cancelled.
+        # IPython ends an empty cell that it never began. ipykernel passes None when a cell was cancelled.
         if result is not None and result.info is not None and not (result.info.raw_cell or "").strip():
             return
         self._leave(self._depth)
-        # The cell with %load_ext ends without having begun for us.
+        # The cell with %load_ext ends, but its beginning was not seen.
         self._depth = max(0, self._depth - 1)
 
     def _silent_cell_ends(self) -> None:
-        """A cell run with `silent=True` has neither of the other events."""
+        """Leave the contexts of a cell run with `silent=True`, which has neither of the other events."""
         if self._depth == 0:
             self._leave(0)
 

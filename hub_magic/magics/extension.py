@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from IPython.lib.pretty import PrettyPrinter
 
 
-# At the beginning of a line or after `name =`, with and without per cents.
+# The beginning of a line or the part after `name =`, with and without percent signs.
 _LINE = r"(?:[^=%]*=\s*)?%{0,2}(?P<name>NAMES)[ \t]+(?P<rest>.*)"
 
 
 def install_completion(shell: InteractiveShell) -> Callable[[], None]:
-    """Complete the lines of our magics; the function given back undoes it."""
+    """Complete the lines of our magics, and return the function that undoes it."""
     pattern = re.compile(_LINE.replace("NAMES", "|".join(MAGICS)))
 
     def complete(_shell: InteractiveShell, event: Any) -> list[str]:
@@ -38,14 +38,14 @@ def install_completion(shell: InteractiveShell) -> Callable[[], None]:
     shell.set_hook("complete_command", complete, re_key=pattern.pattern)
 
     def undo() -> None:
-        # IPython has no way of its own to take a hook back.
+        # IPython has no method that removes a hook.
         shell.strdispatchers["complete_command"].regexs.pop(pattern, None)
 
     return undo
 
 
 def _complete(pattern: re.Pattern[str], event: Any) -> list[str]:
-    """What may stand for the event's symbol, which IPython cuts at colons and the like."""
+    """Return completions for the event's symbol, which IPython cuts at colons and similar characters."""
     from ..commands.completion import candidates
 
     line = pattern.match(event.text_until_cursor)
@@ -62,7 +62,7 @@ def _complete(pattern: re.Pattern[str], event: Any) -> list[str]:
 
 
 def _paths(word: str) -> list[str]:
-    """The paths that begin with this word, folders with a slash at the end; `~` stays as it was written."""
+    """Return the paths that begin with this word, folders with a final slash; `~` stays as written."""
     folder, name = os.path.split(word)
     try:
         with os.scandir(Path(folder or ".").expanduser()) as found:
@@ -71,14 +71,14 @@ def _paths(word: str) -> list[str]:
                 for item in found
                 if item.name.startswith(name) and (name or not item.name.startswith("."))
             )
-    except (OSError, RuntimeError):  # no such folder, or no such user's home
+    except (OSError, RuntimeError):  # no such folder, or no such user
         return []
     before = word[: len(word) - len(name)]
     return [f"{before}{item}{'/' if is_folder else ''}" for item, is_folder in items if " " not in item]
 
 
 def register(shell: InteractiveShell) -> Callable[[], None]:
-    """Show our facts as text and HTML; the function returned undoes it."""
+    """Show our facts as text and HTML, and return the function that undoes it."""
     formatters = shell.display_formatter.formatters
     text, rich = formatters["text/plain"], formatters["text/html"]
     for name in SHOWN:
@@ -105,19 +105,19 @@ def _fact_html(fact: Fact) -> str | None:
 
 # The module of TensorFlow's function that loads a model.
 _LOADER = "tensorflow.python.saved_model.load"
-# The one instance of a shell hangs on its registry of magics, where IPython keeps it anyway.
+# The one instance of a shell is an attribute of its registry of magics, where IPython keeps it anyway.
 _REGISTRY_NAME = HubMagics.__name__
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, apply what was saved, and be there when tensorflow_hub is imported."""
+    """Register the magics, apply saved settings, and wait for the import of tensorflow_hub."""
     if _REGISTRY_NAME in shell.magics_manager.registry:
         return
     magics = HubMagics(shell)
     with ExitStack() as undo:
         undo.callback(_unregister, shell, magics)
         shell.register_magics(magics)
-        undo.callback(magics.environment.take_back)
+        undo.callback(magics.environment.restore)
         magics.apply_saved()
         undo.callback(register(shell))
         undo.callback(install_completion(shell))
@@ -136,16 +136,16 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take back everything that `load` added."""
+    """Remove everything that `load` added."""
     magics = shell.magics_manager.registry.get(_REGISTRY_NAME)
     if magics is not None:
         magics.undo.close()
 
 
 def _explain_loads() -> Callable[[], None]:
-    """Have failures at a damaged cached copy explained, once there is what they come from.
+    """Explain failures at damaged cached copies, as soon as the modules that raise them are imported.
 
-    The function given back undoes it.
+    The returned function undoes it.
     """
     hooks = [
         ImportHook(_LOADER, around=nullcontext, then=_explain_tensorflow),

@@ -21,7 +21,7 @@ from ..settings import (
     KERAS_VARIABLE,
     EnvironmentRecord,
     ModeSetting,
-    mend_environment,
+    correct_environment,
     parse_mode,
     read_cache,
     read_mode,
@@ -44,7 +44,7 @@ Magic = Callable[..., Any]
 
 
 def takes(*options: Option) -> Callable[[Magic], Magic]:
-    """Give a magic these arguments, in this order; its help is made from them."""
+    """Return a decorator for a magic with these arguments, in this order; its help is made from them."""
 
     def decorate(magic: Magic) -> Magic:
         for option in reversed(options):
@@ -56,7 +56,7 @@ def takes(*options: Option) -> Callable[[Magic], Magic]:
 
 
 def parse(magic: Magic, line: str) -> Namespace:
-    """The arguments on a magic's line.
+    """Return the arguments on a magic's line.
 
     Raises:
         UsageError: argparse does not understand them.
@@ -64,7 +64,7 @@ def parse(magic: Magic, line: str) -> Namespace:
     """
     try:
         arguments: Namespace = parse_argstring(magic, line)
-    except ValueError as error:  # from shlex, which argparse's own errors are not
+    except ValueError as error:  # raised by shlex; argparse raises its own errors
         raise SettingError(
             f"{line!r} cannot be split into arguments: {error}. Close the quotation mark."
         ) from error
@@ -97,9 +97,9 @@ class HubMagics(Magics):
         self._tpu_strategy: Any = None
 
     def apply_saved(self) -> None:
-        """Set what was saved, except where the environment or a flag says otherwise."""
+        """Apply saved settings, except where the environment or a flag says otherwise."""
         with self.environment.recording():
-            mend_environment()
+            correct_environment()
             try:
                 if self.mode and read_mode().source == "default":
                     self._set_mode(self.mode)
@@ -110,11 +110,11 @@ class HubMagics(Magics):
 
                     use_legacy_keras()
             except HubMagicError as error:
-                # A disk that is not mounted today must not keep the magics away.
+                # A disk that is not mounted today must not stop the magics from loading.
                 print(f"hub_magic: the saved settings could not be applied. {error}", file=sys.stderr)  # noqa: T201
 
     def _set_mode(self, text: str) -> ModeSetting:
-        """Set the mode; for `auto`, the one that suits this runtime."""
+        """Set the mode and return it; for `auto`, the mode that suits this runtime."""
         if parse_mode(text) != "auto":
             return set_mode(text)
         from .tpu import set_mode_for_runtime
@@ -122,7 +122,7 @@ class HubMagics(Magics):
         return set_mode_for_runtime(self.shell)
 
     def _connect(self, runtime: Runtime) -> Any:
-        """The strategy of the TPU, connected once: initialising again would clear what is on the TPU."""
+        """Return the strategy of the TPU, connected once: initialising again would clear the TPU's memory."""
         from ..loading.strategy import connect_tpu
 
         if self._tpu_strategy is None:

@@ -1,7 +1,7 @@
 """Settings saved in the IPython profile, with traitlets' own manager of JSON files.
 
-They stand in `ipython_config.json`, which IPython reads at every start, so that `%config HubMagics` shows
-them and `ipython --HubMagics.mode=offline` beats them.
+The file is `ipython_config.json`, which IPython reads at every start. So `%config HubMagics` shows the
+settings, and `ipython --HubMagics.mode=offline` overrides them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _FILE = "ipython_config"
 _SECTION = "HubMagics"
-# Loads the extension at every start. Not a list of extensions in the JSON file: IPython would take it in
-# place of the one in `ipython_config.py`, and the user's own extensions would be gone.
+# The file loads the extension at every start. A list of extensions in the JSON file would not do: IPython
+# would use it in place of the list in `ipython_config.py`, and the user's own extensions would be lost.
 _STARTUP = Path("startup", "50-hub_magic.py")
 _STARTUP_CODE = """\
 # Written by `--persist --autoload` of hub_magic; `--forget` removes it.
@@ -30,10 +30,10 @@ get_ipython().run_line_magic("load_ext", "hub_magic")
 
 
 def check_keeping(arguments: Namespace) -> None:
-    """Make sure that what is said of keeping a setting makes sense.
+    """Reject contradictory --persist/--forget/--autoload.
 
     Raises:
-        SettingError: it is to be kept and forgotten, or to be loaded at every start and not kept.
+        SettingError: both --persist and --forget are given, or --autoload without --persist.
     """
     if arguments.forget and arguments.persist:
         raise SettingError("--persist and --forget cannot be combined. Run them one after the other.")
@@ -42,10 +42,10 @@ def check_keeping(arguments: Namespace) -> None:
 
 
 class SavedSettings:
-    """The part of a profile's configuration that is ours.
+    """Our part of a profile's configuration.
 
     Args:
-        magics: whose settings they are.
+        magics: the magics that the settings belong to.
     """
 
     def __init__(self, magics: Magics) -> None:
@@ -54,11 +54,11 @@ class SavedSettings:
 
     @property
     def path(self) -> Path:
-        """The file they stand in."""
+        """The file of the settings."""
         return Path(self._shell.profile_dir.location) / f"{_FILE}.json"
 
     def value(self, name: str) -> str:
-        """What is kept under this name, or "".
+        """Return the value saved under this name, or "".
 
         Raises:
             SettingError: the profile's file cannot be read.
@@ -66,7 +66,7 @@ class SavedSettings:
         return str(self._read().get(_SECTION, {}).get(name, ""))
 
     def save(self, name: str, value: str, *, autoload: bool = False) -> None:
-        """Keep a setting for the sessions to come.
+        """Save a setting for later sessions.
 
         Raises:
             SettingError: the profile's file cannot be read or written.
@@ -80,7 +80,7 @@ class SavedSettings:
             self._write_startup()
 
     def forget(self, name: str) -> None:
-        """Keep a setting no longer, and do not load the extension by itself any more when none is left.
+        """Remove a saved setting, and with the last one the file that loads the extension.
 
         Raises:
             SettingError: the profile's file cannot be read or written.
@@ -105,7 +105,7 @@ class SavedSettings:
             raise SettingError(f"{path} cannot be written: {error.strerror}.") from error
 
     def _remove_startup(self) -> None:
-        """Remove the file that loads the extension, unless the user has made it another one."""
+        """Remove the file that loads the extension, unless the user has changed it."""
         path = self.path.parent / _STARTUP
         try:
             if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == _STARTUP_CODE:
@@ -123,7 +123,7 @@ class SavedSettings:
         return config
 
     def _write(self, config: dict[str, Any]) -> None:
-        # The manager writes in place; a full disk must not cost the user's other settings.
+        # The manager writes in place; a full disk must not lose the user's other settings.
         try:
             with TemporaryDirectory(dir=self.path.parent) as scratch:
                 BaseJSONConfigManager(config_dir=scratch).set(_FILE, config)

@@ -1,6 +1,6 @@
 """The parts of `%hub_mode auto`, `%%hub_tpu` and `%hub_doctor` that detect the runtime.
 
-Apart from `hub`, because it loads the modules that look at the runtime, which `%load_ext` need not wait for.
+The module is separate from `hub`, because `%load_ext` need not wait for its imports.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 
 def set_mode_for_runtime(shell: InteractiveShell) -> ModeSetting:
-    """Set the mode that suits this runtime; the setting given back says why."""
+    """Set the mode that suits this runtime, and return the setting with the reason."""
     location = read_cache().value
     mode, reason = choose_mode(detect_runtime(shell=type(shell)), location, free_space(location))
     return replace(set_mode(mode), reason=reason)
 
 
 def make_plan(arguments: Namespace, runtime: Runtime, bucket: str) -> LoadPlan:
-    """The plan that a line of `%hub_tpu` asks for.
+    """Return the plan that a line of `%hub_tpu` requests.
 
     Args:
-        arguments: what the line says.
+        arguments: the line's arguments.
         runtime: where kernel and worker run.
-        bucket: the bucket configured for workers that are elsewhere, or "".
+        bucket: the bucket configured for remote workers, or "".
 
     Raises:
-        SettingError: the route or the bucket named cannot be used.
+        SettingError: the named route or bucket cannot be used.
     """
     return plan_load(
         runtime,
@@ -59,16 +59,16 @@ def make_plan(arguments: Namespace, runtime: Runtime, bucket: str) -> LoadPlan:
 def tpu_cell(
     arguments: Namespace, shell: InteractiveShell, bucket: str, connect: Callable[[Runtime], Any]
 ) -> Iterator[None]:
-    """What a `%%hub_tpu` cell runs in; says in one line what it does, and at the end what was done.
+    """Run a `%%hub_tpu` cell in this context, which prints one line before the cell and one after it.
 
     Args:
-        arguments: what the cell's first line says.
-        shell: whose cell it is; a TPU's strategy is put into its namespace.
-        bucket: the bucket configured for workers that are elsewhere, or "".
-        connect: gives the strategy of a TPU, which it initialises the first time.
+        arguments: the arguments of the cell's first line.
+        shell: the shell of the cell; a TPU's strategy is put into its namespace.
+        bucket: the bucket configured for remote workers, or "".
+        connect: returns the strategy of a TPU, which it initialises the first time.
 
     Raises:
-        HubMagicError: the route, the bucket or the strategy named cannot be used, or the TPU cannot.
+        HubMagicError: the named route, bucket or strategy cannot be used, or the TPU cannot.
     """
     runtime = detect_runtime(shell=type(shell))
     strategy = None
@@ -94,7 +94,7 @@ def _say(line: str) -> None:
 
 
 def examine(arguments: Namespace, shell: InteractiveShell) -> Diagnosis | Report:
-    """What a line of `%hub_doctor` asks for; what it says to run are lines for a cell."""
+    """Return what a line of `%hub_doctor` requests; its fixes are lines for a cell."""
     diagnosis = diagnose(online=arguments.online, shell=type(shell))
     return diagnosis.report() if arguments.report else diagnosis
 
@@ -102,12 +102,12 @@ def examine(arguments: Namespace, shell: InteractiveShell) -> Diagnosis | Report
 def choose_keras(
     arguments: Namespace, saved: SavedSettings, environment: EnvironmentRecord
 ) -> KerasSetting | None:
-    """`--legacy-keras`, kept or forgotten as the line says.
+    """Make tf.keras Keras 2 as `--legacy-keras` requests, and save or forget that as the line says.
 
-    With `--persist` it is saved first: where TensorFlow is imported already, the next session has it in time.
+    With `--persist` it is saved first: if TensorFlow is already imported, the next session uses it.
 
     Raises:
-        SettingError: it comes too late for this session, or the line asks for two things.
+        SettingError: it is too late for this session, or two options cannot be combined.
     """
     if arguments.mode:
         raise SettingError("A mode and --legacy-keras cannot be combined. Run them one after the other.")

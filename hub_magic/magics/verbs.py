@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
-    """Do the one thing that a line of `%hub_cache` asks for, and give back what it returns.
+    """Run the verb that a line of `%hub_cache` requests, and return its result.
 
     Raises:
-        SettingError: the line asks for two things at once.
+        SettingError: two options of the line cannot be combined.
     """
     chosen = [name for name in VERBS if getattr(arguments, name) not in (None, False)]
     if "repair" in chosen and arguments.verify == []:
-        chosen.remove("verify")  # which a repair begins with
+        chosen.remove("verify")  # a repair begins with a check
     for name in ("add", "export"):
         if name in chosen and arguments.all and arguments.location:  # `--export --all DIRECTORY`
             getattr(arguments, name).append(arguments.location)
@@ -55,33 +55,33 @@ def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
 
 
 def browse() -> CacheBrowser:
-    """No argument: the browser in a notebook, a table in a terminal."""
+    """Return the browser in a notebook, a table in a terminal (no argument)."""
     from ..widget import CacheBrowser
 
     return CacheBrowser(listed=verbs.list_with_bar(verbs.location()))
 
 
 def set_location(arguments: Namespace, saved: SavedSettings) -> CacheSetting:
-    """`LOCATION`, with or without `--persist`."""
+    """Set the cache's location and save or forget it (`LOCATION`, with or without `--persist`)."""
     check_location(arguments.location)
     setting = set_cache(arguments.location)
     if not arguments.persist:
         return setting
-    if setting.source == "default":  # which is in force when nothing is kept
+    if setting.source == "default":  # the default is never saved
         saved.forget("cache")
         return setting
     return persist_cache(saved, arguments)
 
 
 def persist_cache(saved: SavedSettings, arguments: Namespace) -> CacheSetting:
-    """`--persist`: the location in force is kept for the sessions to come."""
+    """Save the current location for later sessions (`--persist`)."""
     setting = read_cache()
     saved.save("cache", setting.value, autoload=arguments.autoload)
     return replace(setting, source="saved")
 
 
 def move_models(arguments: Namespace, saved: SavedSettings) -> Any:
-    """`--move-to LOCATION`; a saved setting follows as well."""
+    """Move the cache, and a saved setting with it (`--move-to LOCATION`)."""
     before = read_cache().value
     done = transfer.move_to(arguments, display)
     now = read_cache().value
@@ -92,7 +92,7 @@ def move_models(arguments: Namespace, saved: SavedSettings) -> Any:
 
 
 def _as_cell(act: Callable[[Namespace, Any], Any]) -> Callable[[Namespace, SavedSettings], Any]:
-    """What the command line does, in a cell: a plan is displayed before it is carried out."""
+    """Return an act of the command line for use in a cell: it displays a plan before carrying it out."""
 
     def run(arguments: Namespace, _saved: SavedSettings) -> Any:
         return act(arguments, display)
@@ -123,7 +123,7 @@ VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
     "copy_to": _as_cell(verbs.copy_to),
 }
 
-# The options that say how one of these is to be done.
+# The options that modify each verb.
 BELONGING = {
     "max_size": ("prune",),
     "older_than": ("prune",),
@@ -137,10 +137,10 @@ BELONGING = {
 
 
 def check_location(text: str) -> None:
-    """See that a location in a bucket can be used as the cache; say who else must be able to read it.
+    """Check that a bucket can be used as the cache, and print who else must be able to read it.
 
     Raises:
-        SettingError: it cannot be used.
+        SettingError: the bucket cannot be used.
     """
     if text == "default" or not open_store(location := read_location(text, os.environ)).is_remote:
         return
@@ -155,10 +155,10 @@ def check_location(text: str) -> None:
 
 
 def keep_bucket(text: str | None, saved: SavedSettings) -> str:
-    """Save the bucket that models for a remote worker are cached in; gives its location.
+    """Save the bucket in which models for a remote worker are cached, and return its location.
 
     Raises:
-        SettingError: none was given, or it cannot be used.
+        SettingError: no bucket was given, or it cannot be used.
     """
     if not text:
         raise SettingError("--persist saves a bucket. Add the bucket: --bucket gs://BUCKET/PATH.")

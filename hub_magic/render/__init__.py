@@ -7,8 +7,8 @@ from typing import Any
 
 Show = Callable[[Any], str]
 
-# The classes that are shown, by the names under which IPython's formatters wait for them: a class with a
-# `__repr__` of its own hides a printer of its base.
+# The classes that are shown, under the names by which IPython's formatters find them. A class with its own
+# `__repr__` hides a printer of its base.
 SHOWN = (
     "hub_magic.care.add.Added",
     "hub_magic.care.add.AddedList",
@@ -42,9 +42,9 @@ def text_of(fact: Any) -> str:
 
 
 def functions_of(fact: Any) -> tuple[Show, Show] | None:  # noqa: C901, PLR0911, PLR0912 - one case for each table
-    """Return what makes text and what makes HTML of a fact; None where nothing does.
+    """Return the functions that make text and HTML of a fact; None if there are none.
 
-    The modules are imported when their first fact is shown: a setting need not wait for the doctor's.
+    A module is imported when its first fact is shown: a setting need not wait for the doctor's module.
     """
     if f"{type(fact).__module__}.{type(fact).__qualname__}" not in SHOWN:
         return None

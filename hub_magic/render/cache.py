@@ -26,7 +26,7 @@ _PROBLEMS = (Column("Problem"), Column("Where"), Column("What"), Column("Frees",
 
 
 def scan_text(scan: CacheScan) -> str:
-    """The cache as aligned text."""
+    """Return the cache as aligned text."""
     blocks = [_headline(scan)]
     if scan.models:
         blocks.append(text_table(_MODELS, [_model_row(model) for model in scan.models]))
@@ -36,7 +36,7 @@ def scan_text(scan: CacheScan) -> str:
 
 
 def scan_html(scan: CacheScan) -> str:
-    """The cache as HTML that needs neither a script nor a style sheet."""
+    """Return the cache as HTML that needs neither a script nor a style sheet."""
     blocks = [f"<div>{html_lines([_headline(scan)])}</div>"]
     if scan.models:
         blocks.append(html_table(_MODELS, [_model_row(model) for model in scan.models]))
@@ -46,7 +46,7 @@ def scan_html(scan: CacheScan) -> str:
 
 
 def model_state(model: CachedModel) -> str:
-    """What can be said of an entry in a word or two."""
+    """Return the state of an entry in a word or two."""
     if model.damage:
         return f"damaged: {model.damage}"
     if model.holder:
@@ -97,12 +97,12 @@ _OTHERS = (
 
 
 def machine_text(machine: MachineScan) -> str:
-    """All caches as text."""
+    """Return all caches as text."""
     return f"{scan_text(machine.here)}\n\n{blocks_text(_machine_lines(machine), _machine_tables(machine))}"
 
 
 def machine_html(machine: MachineScan) -> str:
-    """All caches as HTML."""
+    """Return all caches as HTML."""
     return scan_html(machine.here) + blocks_html(_machine_lines(machine), _machine_tables(machine))
 
 
@@ -133,11 +133,11 @@ _SAVED_COLUMNS = (
     Column("Last used"),
     Column("State"),
 )
-# A saved notebook carries the table, so it must not grow with the cache.
+# The most rows in a saved notebook: the saved table must not grow with the cache.
 _MOST = 100
 
-# Runs where the notebook is trusted. Two seconds are what a front end waits for a widget's kernel at most.
-# VS Code runs a copy of the script from another place in the same output.
+# The script runs only in a trusted notebook. A front end waits two seconds at most for a widget's kernel.
+# VS Code runs a copy of the script elsewhere in the same output.
 _SAVED = """<div class="hub-magic-saved"></div><script>
 {
     const place = document.currentScript.parentNode.querySelector(".hub-magic-saved");
@@ -150,7 +150,7 @@ _SAVED = """<div class="hub-magic-saved"></div><script>
 
 
 def static_text(scan: CacheScan) -> str:
-    """The cache as text."""
+    """Return the cache as text."""
     if _is_short(scan):
         return scan_text(scan)
     return "\n".join(
@@ -159,7 +159,7 @@ def static_text(scan: CacheScan) -> str:
 
 
 def static_html(scan: CacheScan) -> str:
-    """The cache as HTML without a script or a style sheet."""
+    """Return the cache as HTML without a script or a style sheet."""
     if _is_short(scan):
         table = scan_html(scan)
     else:
@@ -168,10 +168,10 @@ def static_html(scan: CacheScan) -> str:
 
 
 def saved_html(scan: CacheScan) -> str:
-    """HTML that shows the table only where a widget ought to be, and nothing else is.
+    """Return HTML that shows the table only where a widget is missing and nothing stands in its place.
 
-    JupyterLab shows the HTML beside a widget that is gone only in a notebook that it does not trust. In one's
-    own it shows an error in place of both (jupyterlab-manager 3.0.17), and this under it.
+    JupyterLab shows the HTML beside a missing widget only in a notebook that it does not trust. In a trusted
+    notebook it shows an error in place of both (jupyterlab-manager 3.0.17), and this HTML below the error.
     """
     return _SAVED % json.dumps(static_html(scan)).replace("<", "\\u003c")
 

@@ -25,22 +25,22 @@ _CHOICES = (
 
 
 def removal_text(plan: Removal) -> str:
-    """What a removal would do, as text."""
+    """Return what a removal would do, as text."""
     return blocks_text(_plan_lines(plan), _plan_tables(plan))
 
 
 def removal_html(plan: Removal) -> str:
-    """What a removal would do, as HTML."""
+    """Return what a removal would do, as HTML."""
     return blocks_html(_plan_lines(plan), _plan_tables(plan))
 
 
 def removed_text(done: Removed) -> str:
-    """What a removal did, as text."""
+    """Return what a removal did, as text."""
     return blocks_text(_done_lines(done), choice_tables(("Kept", done.kept)))
 
 
 def removed_html(done: Removed) -> str:
-    """What a removal did, as HTML."""
+    """Return what a removal did, as HTML."""
     return blocks_html(_done_lines(done), choice_tables(("Kept", done.kept)))
 
 
@@ -72,7 +72,7 @@ def _done_lines(done: Removed) -> tuple[str, ...]:
 
 
 def choice_tables(*groups: tuple[str, Sequence[Choice]]) -> list[Table]:
-    """A table for each group of entries, each with why it is there."""
+    """Return a table for each group of entries, with the reason for each entry."""
     return [(title, _CHOICES, [_row(choice) for choice in choices]) for title, choices in groups if choices]
 
 
@@ -91,13 +91,13 @@ _KEPT = (Column("Not copied"), Column("Why"))
 
 
 def copy_text(fact: CopyPlan | Copied) -> str:
-    """A copy that is planned or done, as text."""
+    """Return a planned or finished copy as text."""
     tables = [text_table(columns, rows) for columns, rows in _copy_tables(fact)]
     return "\n\n".join([plain(_copy_headline(fact)), *tables])
 
 
 def copy_html(fact: CopyPlan | Copied) -> str:
-    """A copy that is planned or done, as HTML."""
+    """Return a planned or finished copy as HTML."""
     tables = [html_table(columns, rows) for columns, rows in _copy_tables(fact)]
     return f"<div>{html_lines([_copy_headline(fact)])}</div>{''.join(tables)}"
 
@@ -141,12 +141,12 @@ _COLUMNS = (
 
 
 def fetched_text(models: FetchedModels) -> str:
-    """The models as aligned text."""
+    """Return the models as aligned text."""
     return text_table(_COLUMNS, _rows(models))
 
 
 def fetched_html(models: FetchedModels) -> str:
-    """The models as an HTML table."""
+    """Return the models as an HTML table."""
     return html_table(_COLUMNS, _rows(models))
 
 
@@ -171,12 +171,12 @@ Report = Added | AddedList | Exported | Export | Move | Moved
 
 
 def report_text(report: Report) -> str:
-    """What was done, as text."""
+    """Return what was done, as text."""
     return blocks_text(_lines(report), _tables(report))
 
 
 def report_html(report: Report) -> str:
-    """What was done, as HTML."""
+    """Return what was done, as HTML."""
     return blocks_html(_lines(report), _tables(report))
 
 

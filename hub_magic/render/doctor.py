@@ -8,18 +8,18 @@ from ..doctor.diagnosis import Diagnosis, Finding, Report, State
 from ..quantities import plural
 from .tables import html_lines, plain
 
-_LONGEST = 4000  # a line that is cut cannot be run
+_LONGEST = 4000  # long enough for any fix: a truncated line cannot be run
 _STATES: tuple[State, ...] = ("problem", "warning", "unknown", "fine")
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
-    """A diagnosis as text."""
+    """Return a diagnosis as text."""
     found = [finding for state in _STATES for finding in diagnosis.of(state)]
     return "\n".join((_summary(diagnosis), "", *(line for finding in found for line in _lines(finding))))
 
 
 def diagnosis_html(diagnosis: Diagnosis) -> str:
-    """A diagnosis as HTML: what is fine is folded away."""
+    """Return a diagnosis as HTML, with the findings that are fine folded."""
     wrong = [finding for state in _STATES[:3] for finding in diagnosis.of(state)]
     fine = diagnosis.of("fine")
     folded = f"<details><summary>{len(fine)} fine</summary>{_table(fine)}</details>" if fine else ""
@@ -27,12 +27,12 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
 
 
 def report_text(report: Report) -> str:
-    """A report as text, to be copied."""
+    """Return a report as text, to be copied."""
     return report.text
 
 
 def report_html(report: Report) -> str:
-    """A report as HTML, to be copied."""
+    """Return a report as HTML, to be copied."""
     return f'<pre style="white-space:pre-wrap">{html.escape(report.text)}</pre>'
 
 

@@ -22,32 +22,32 @@ _PROBLEMS = (Column("Problem"), Column("Where"), Column("What"), Column("Frees",
 
 
 def verification_text(found: Verification) -> str:
-    """What a check found, as text."""
+    """Return what a check found, as text."""
     return blocks_text(_verification_lines(found), _verification_tables(found))
 
 
 def verification_html(found: Verification) -> str:
-    """What a check found, as HTML."""
+    """Return what a check found, as HTML."""
     return blocks_html(_verification_lines(found), _verification_tables(found))
 
 
 def repair_text(plan: Repair) -> str:
-    """What a repair would do, as text."""
+    """Return what a repair would do, as text."""
     return blocks_text(_repair_lines(plan), _repair_tables(plan))
 
 
 def repair_html(plan: Repair) -> str:
-    """What a repair would do, as HTML."""
+    """Return what a repair would do, as HTML."""
     return blocks_html(_repair_lines(plan), _repair_tables(plan))
 
 
 def repaired_text(done: Repaired) -> str:
-    """What a repair did, as text."""
+    """Return what a repair did, as text."""
     return blocks_text(_repaired_lines(done), _repaired_tables(done))
 
 
 def repaired_html(done: Repaired) -> str:
-    """What a repair did, as HTML."""
+    """Return what a repair did, as HTML."""
     return blocks_html(_repaired_lines(done), _repaired_tables(done))
 
 

@@ -23,18 +23,18 @@ _COLUMNS = (Column("Route"), Column("Order"), Column("Why"))
 
 
 def plan_text(plan: LoadPlan) -> str:
-    """The plan as text."""
+    """Return the plan as text."""
     lines = [plain(line) for line in _lines(plan)]
     return "\n".join([*lines, "", text_table(_COLUMNS, _rows(plan))])
 
 
 def plan_html(plan: LoadPlan) -> str:
-    """The plan as HTML."""
+    """Return the plan as HTML."""
     return f"<div>{html_lines(_lines(plan))}</div>{html_table(_COLUMNS, _rows(plan))}"
 
 
 def cell_line(plan: LoadPlan) -> str:
-    """What `%%hub_tpu` says before the cell runs."""
+    """Return the line that `%%hub_tpu` prints before the cell runs."""
     first = plan.routes[0]
     if first.route == "local":
         return plain(f"%%hub_tpu: {first.reason}, so the cell runs as it is.")
@@ -47,7 +47,7 @@ def cell_line(plan: LoadPlan) -> str:
 
 
 def left_line(event: RouteLeft) -> str:
-    """What is said when a route gives way to the next."""
+    """Return the line about a route that failed and the next route."""
     reason = event.reason.partition(". ")[0]
     return plain(f"{event.handle}: {event.route} did not work, using {event.next_route} ({reason}).")
 
@@ -72,7 +72,7 @@ def _way(route: str, loads: Sequence[ModelLoaded]) -> str:
 
 
 def runtime_line(runtime: Runtime) -> str:
-    """Where the kernel runs, and with what."""
+    """Return the line about where the kernel runs, and with which accelerator."""
     return f"This is {_HOSTS[runtime.host]} with {_accelerator(runtime)}; {_worker(runtime)}."
 
 

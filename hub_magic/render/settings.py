@@ -29,7 +29,7 @@ _MEANINGS = {
 
 
 def mode_lines(setting: ModeSetting) -> tuple[str, ...]:
-    """What the mode is, and who set it."""
+    """Return lines about the mode, and who set it."""
     if not setting.is_known:
         return (
             f"{setting.value} is not a valid mode; tensorflow_hub would treat URLs as file paths.",
@@ -40,7 +40,7 @@ def mode_lines(setting: ModeSetting) -> tuple[str, ...]:
 
 
 def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
-    """Where the cache is, and who set it."""
+    """Return lines about the cache's location, and who set it."""
     if open_store(setting.value).is_remote:
         meaning = "Models are cached in this bucket, where every computer with access to it finds them."
     elif setting.source == "default":
@@ -51,13 +51,13 @@ def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
 
 
 def keras_lines(setting: KerasSetting) -> tuple[str, ...]:
-    """Which Keras tf.keras is, and who asked for it."""
+    """Return lines about which Keras tf.keras is, and who chose it."""
     meaning = "Models of tf.keras accept hub.KerasLayer; `import keras` is still Keras 3."
     return ("tf.keras is Keras 2, from tf_keras.", f"{_origin(setting)} {meaning}")
 
 
 def export_line(setting: Setting) -> str:
-    """The line that makes the same setting for programs outside IPython."""
+    """Return the line that makes the same setting for programs outside IPython."""
     variables = {setting.name: setting.value}
     if isinstance(setting, ModeSetting):
         variables = {MODE_VARIABLE: MODE_FORMATS.get(setting.value, setting.value)}
@@ -68,12 +68,12 @@ def export_line(setting: Setting) -> str:
 
 
 def setting_text(setting: Shown) -> str:
-    """A setting as text."""
+    """Return a setting as text."""
     return "\n".join(plain(line) for line in _lines(setting))
 
 
 def setting_html(setting: Shown) -> str:
-    """A setting as HTML."""
+    """Return a setting as HTML."""
     return f"<div>{html_lines(_lines(setting))}</div>"
 
 

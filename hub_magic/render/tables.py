@@ -7,21 +7,21 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Text that comes from disk may hold marks that reorder or break a line.
+# Text from disk may hold characters that reorder or break a line.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's heading, and whether its cells are numbers, which stand right-aligned."""
+    """A column's heading, and whether its cells are numbers (right-aligned)."""
 
     heading: str
     is_number: bool = False
 
 
 def text_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells aligned with blanks, headings first."""
+    """Return rows of cells aligned with blanks, headings first."""
     lines = [[column.heading for column in columns], *([plain(cell) for cell in row] for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     return "\n".join(
@@ -34,7 +34,7 @@ def text_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
 
 
 def html_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
-    """The same as a `<table>` that needs no style sheet and follows the notebook's colours."""
+    """Return the rows as a `<table>` that needs no style sheet and follows the notebook's colours."""
     head = "".join(
         f'<th scope="col" style="text-align:{_side(column)}">{escape(column.heading)}</th>'
         for column in columns
@@ -53,13 +53,13 @@ def html_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, capt
 
 
 def html_lines(lines: Sequence[str]) -> str:
-    """Lines of text as HTML, the first one strong."""
+    """Return lines of text as HTML, the first line bold."""
     first, *others = [escape(line) for line in lines]
     return "<br>".join([f"<strong>{first}</strong>", *others])
 
 
 def plain(text: str, longest: int = _LONGEST) -> str:
-    """Text on one line, of bearable length, with nothing in it that a terminal would act on."""
+    """Return text on one line, of limited length, without characters that a terminal would act on."""
     shown = "".join(
         "\ufffd" if unicodedata.category(letter) in _HIDDEN else letter for letter in text[: longest + 1]
     )
@@ -67,7 +67,7 @@ def plain(text: str, longest: int = _LONGEST) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as HTML."""
+    """Return text as HTML."""
     return html.escape(plain(text))
 
 
@@ -79,13 +79,13 @@ Table = tuple[str, tuple[Column, ...], Sequence[Sequence[str]]]
 
 
 def blocks_text(lines: Sequence[str], tables: Sequence[Table]) -> str:
-    """The report as text; a table without rows is left out."""
+    """Return the report as text; a table without rows is left out."""
     blocks = ["\n".join(plain(line) for line in lines)]
     blocks += [f"{title}\n{text_table(columns, rows)}" for title, columns, rows in tables if rows]
     return "\n\n".join(blocks)
 
 
 def blocks_html(lines: Sequence[str], tables: Sequence[Table]) -> str:
-    """The report as HTML; a table without rows is left out."""
+    """Return the report as HTML; a table without rows is left out."""
     shown = "".join(html_table(columns, rows, caption=title) for title, columns, rows in tables if rows)
     return f"<div>{html_lines(lines)}</div>{shown}"

@@ -1,8 +1,8 @@
 """The runtime: the notebook's host, the accelerator, and whether its worker reads this kernel's disk.
 
-Told by the environment's values, directory listings, `/sys`, package metadata and the shell's class: without
-network, without importing TensorFlow, without opening a device. Where TensorFlow is already connected or runs
-a TPU, its own list of devices decides.
+The sources are environment variables, directory listings, `/sys`, package metadata and the shell's class:
+no network, no import of TensorFlow, no opened device. Where TensorFlow is already connected or runs a TPU,
+its own list of devices decides.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _VERTEX_PRODUCTS: dict[str, Host] = {
 
 
 def find_host(env: Mapping[str, str], shell: type | None) -> tuple[Host, str]:
-    """The host, and the signal that told it ("" for a script, which nothing tells).
+    """Return the host and the signal that identified it ("" for a script, which has none).
 
     A child process inherits its notebook's variables: a script started from a Colab cell is in "colab".
 
@@ -51,7 +51,7 @@ def _cloud_host(env: Mapping[str, str], shell: type | None) -> tuple[Host, str] 
         return _VERTEX_PRODUCTS[product], f"VERTEX_PRODUCT={product}"
     if shell and any(cls.__module__ == "google.colab._shell" for cls in shell.__mro__):
         return "colab", "shell google.colab._shell"
-    # COLAB_TPU_ADDR is the only one of these known from the time of Colab's TPU Nodes.
+    # COLAB_TPU_ADDR is the only variable here known from the time of Colab's TPU Nodes.
     for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG", "COLAB_TPU_1VM", "COLAB_TPU_ADDR"):
         if env.get(name):
             return "kaggle" if name.startswith("KAGGLE") else "colab", f"{name}={env[name]}"
@@ -84,14 +84,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Where the kernel runs.
+    """The place where the kernel runs: host, accelerator, worker and TensorFlow build.
 
     Attributes:
-        host: whose notebook, terminal or script it is.
-        accelerator: what computes beside the CPU, where the worker is.
+        host: the kind of notebook, terminal or script.
+        accelerator: the hardware that computes beside the CPU, where the worker is.
         worker: the process that holds the accelerator.
         tensorflow: the installed TensorFlow, and whether it can drive a TPU.
-        signals: what told so, to be read by people: "COLAB_TPU_1VM=1", "8 PCI devices 1ae0:0063".
+        signals: the evidence, for people to read: "COLAB_TPU_1VM=1", "8 PCI devices 1ae0:0063".
 
     Example:
         >>> detect_runtime().is_remote
@@ -119,7 +119,7 @@ def detect_runtime(
     versions: Mapping[str, str] | None = None,
     platform: str | None = None,
 ) -> Runtime:
-    """Where this kernel runs.
+    """Return where this kernel runs.
 
     Args:
         env: the environment; `os.environ` by default.
@@ -127,7 +127,7 @@ def detect_runtime(
         shell: the class of the IPython shell (`type(get_ipython())`); None outside IPython.
         modules: the imported modules; `sys.modules` by default.
         versions: installed packages and their versions; this Python's metadata by default.
-        platform: as `sys.platform`, the default; devices are looked for on "linux" only.
+        platform: as `sys.platform`, the default; devices are searched on "linux" only.
 
     Example:
         >>> detect_runtime().accelerator.kind
@@ -164,7 +164,7 @@ def detect_runtime(
 def _of_worker(
     worker: Worker, here: Accelerator, connection: Connection | None, is_named: bool, generation: str
 ) -> Accelerator:
-    """The worker's accelerator: this machine's own, or what the connection and the environment say of it."""
+    """Return the worker's accelerator: this computer's, or the one that connection and environment report."""
     listed = connection.accelerator if connection else None
     if worker.kind == "remote":
         kind = listed or ("tpu" if is_named else "none")

@@ -1,6 +1,6 @@
 """The accelerator: the chips of this computer, by directory listings and `/sys` alone.
 
-Device nodes are never opened: opening a TPU's takes it from whoever wants to use it, and importing a
+Device nodes are never opened: opening a TPU's node takes it from other processes, and importing a
 TensorFlow built for TPUs does the same until the process ends.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def names(directory: Path) -> list[str]:
-    """The names in the directory."""
+    """Return the names in the directory."""
     try:
         return [path.name for path in directory.iterdir()]
     except OSError:
@@ -25,25 +25,25 @@ def names(directory: Path) -> list[str]:
 
 
 def text(path: Path) -> str:
-    """The file's one line in lower case, as `/sys` keeps its values."""
+    """Return the file's one line in lower case, as `/sys` keeps its values."""
     try:
-        with path.open("rb", buffering=0) as file:  # a machine may have hundreds of these
+        with path.open("rb", buffering=0) as file:  # a machine may have hundreds of these files
             return file.read(32).decode("ascii", "replace").strip().lower()
     except OSError:
         return ""
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there."""
+    """Return whether the path exists."""
     try:
         return path.exists()
     except OSError:  # `Path.exists` lets PermissionError through before Python 3.14
         return False
 
 
-# PCI device ids under Google's vendor id. The vendor alone tells nothing: its network card gVNIC has it too.
+# PCI device ids under Google's vendor id. The vendor alone is no proof: its network card gVNIC has it too.
 # Sources: jax `jax/_src/hardware_utils.py`, torch_xla `_internal/tpu.py`, cloud-accelerator-diagnostics
-# `tpu_info/device.py`; 0x0027 is v2 and v3, told apart by the subsystem's id.
+# `tpu_info/device.py`; 0x0027 is v2 and v3, distinguished by the subsystem's id.
 _GOOGLE = "0x1ae0"
 _GENERATIONS = {
     "0x0027": "",
@@ -57,8 +57,8 @@ _GENERATIONS = {
 }
 _SUBSYSTEMS = {"0x004e": "v2", "0x004f": "v3"}
 
-# Variables that only a machine set up for TPUs has. TPU_SKIP_MDS_QUERY, TPU_ML_PLATFORM and PJRT_DEVICE are
-# not among them: importing jax or torch_xla writes them on any machine.
+# Variables set only on machines for TPUs. TPU_SKIP_MDS_QUERY, TPU_ML_PLATFORM and PJRT_DEVICE are
+# excluded: importing jax or torch_xla writes them on any machine.
 _TPU_VARIABLES = (
     "TPU_ACCELERATOR_TYPE",
     "ISTPUVM",
@@ -71,14 +71,14 @@ _TPU_VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """What computes beside the CPU, where the worker is.
+    """The hardware that computes beside the CPU, where the worker is.
 
     Attributes:
         kind: "none", "gpu" or "tpu".
         generation: a TPU's ("v2" to "v6e", "tpu7x"), or "" when unknown.
-        chips: how many this machine has, 0 when unknown; never taken from TPU_CHIPS_PER_HOST_BOUNDS, which
+        chips: the number of chips, 0 when unknown; never taken from TPU_CHIPS_PER_HOST_BOUNDS, which
             says 4 on Colab's one-chip machines.
-        visible: whether it was seen; False when only the environment speaks of it, or hides it.
+        visible: whether it was seen; False when only the environment names it, or hides it.
     """
 
     kind: Literal["none", "gpu", "tpu"] = "none"
@@ -88,18 +88,18 @@ class Accelerator:
 
 
 def find_accelerator(env: Mapping[str, str], root: Path | None) -> tuple[Accelerator, tuple[str, ...]]:
-    """This machine's accelerator, and the signals that told it.
+    """Return this computer's accelerator and the signals that identified it.
 
     Args:
         env: the environment.
-        root: where `sys` and `dev` are; None on a system that has neither.
+        root: where `sys` and `dev` are; None on a system without them.
     """
     seen = root and (_tpu_on_bus(env, root) or _tpu_nodes(env, root))
     return seen or _tpu_expected(env) or (root and _gpu(env, root)) or (Accelerator(), ())
 
 
 def named_generation(env: Mapping[str, str]) -> str:
-    """The TPU's generation by TPU_ACCELERATOR_TYPE: Colab writes "v5e-1", Kaggle "v5litepod-8"."""
+    """Return the TPU's generation from TPU_ACCELERATOR_TYPE: Colab writes "v5e-1", Kaggle "v5litepod-8"."""
     generation = env.get("TPU_ACCELERATOR_TYPE", "").partition("-")[0]
     return "v5e" if generation == "v5litepod" else generation
 
@@ -114,9 +114,10 @@ def _tpu_on_bus(env: Mapping[str, str], root: Path) -> tuple[Accelerator, tuple[
     return Accelerator("tpu", generation or named_generation(env), len(chips), visible=True), (signal,)
 
 
-@cache  # a machine's chips stay what they are while a kernel runs, and every `%%hub_tpu` asks
+# Chips do not change while a kernel runs, and every `%%hub_tpu` asks.
+@cache
 def _chips_on_bus(bus: Path) -> tuple[tuple[str, str], ...]:
-    """The ids of each TPU chip: its device's, and its subsystem's."""
+    """Return the device id and the subsystem id of each TPU chip."""
     google = [bus / name for name in names(bus) if text(bus / name / "vendor") == _GOOGLE]
     return tuple(
         (device, text(chip / "subsystem_device"))
@@ -126,7 +127,7 @@ def _chips_on_bus(bus: Path) -> tuple[tuple[str, str], ...]:
 
 
 def _tpu_nodes(env: Mapping[str, str], root: Path) -> tuple[Accelerator, tuple[str, ...]] | None:
-    """Numbered nodes count only beside a TPU's variable: any device given through VFIO has one too.
+    """Return a TPU found by numbered nodes. They count only beside a TPU's variable: any VFIO device has one.
 
     `/dev/accel` itself is a directory of other makers' NPUs.
     """
@@ -145,7 +146,7 @@ def _tpu_nodes(env: Mapping[str, str], root: Path) -> tuple[Accelerator, tuple[s
 
 
 def _tpu_expected(env: Mapping[str, str]) -> tuple[Accelerator, tuple[str, ...]] | None:
-    """A TPU that the environment speaks of, and that cannot be seen."""
+    """Return a TPU that the environment names but that cannot be seen."""
     if env.get("COLAB_TPU_1VM") == "1" or env.get("ISTPUVM") or env.get("TPU_ACCELERATOR_TYPE"):
         return Accelerator("tpu", named_generation(env)), (_tpu_variable(env), "no TPU chip visible")
     return None
@@ -158,8 +159,8 @@ def _tpu_variable(env: Mapping[str, str]) -> str:
 
 
 def _gpu(env: Mapping[str, str], root: Path) -> tuple[Accelerator, tuple[str, ...]] | None:
-    """An NVIDIA GPU whose driver is loaded; one on the bus alone may belong to a virtual machine."""
-    # In WSL there is no node of NVIDIA's: the driver is this library, put there by Windows.
+    """Return an NVIDIA GPU whose driver is loaded. A GPU only on the bus may belong to a virtual machine."""
+    # WSL has no NVIDIA node: its driver is this library, installed by Windows.
     drivers = ("dev/nvidiactl", "proc/driver/nvidia", "usr/lib/wsl/lib/libcuda.so.1")
     driver = next((f"/{path}" for path in drivers if exists(root / path)), "")
     if not driver:

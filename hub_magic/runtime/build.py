@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-# A build for TPUs first: where two are installed, it decides (Colab's images had both until 2025).
+# Builds for TPUs come first: where two are installed, they decide (Colab's images had both until 2025).
 _TPU_BUILDS = ("tensorflow-tpu", "tf-nightly-tpu")
 _OTHER_BUILDS = ("tensorflow", "tensorflow-cpu", "tf-nightly", "tf-nightly-cpu")
 _LIBTPU = ("libtpu", "libtpu-nightly")
 
-# The newest build for TPUs on PyPI (2026-11), and the only one that is there for all of Python 3.10 to 3.13.
-# It takes any libtpu from 0.0.14 on, but newer ones were seen to end in "No TPU platform found"
+# The newest build for TPUs on PyPI (2026-11), and the only one that exists for all of Python 3.10 to 3.13.
+# It accepts any libtpu from 0.0.14 on, but newer versions were seen to end in "No TPU platform found"
 # (Kaggle/docker-python#1499).
 _INSTALL = "pip install tensorflow-tpu==2.20.0 libtpu==0.0.14"
 
 
 @dataclass(frozen=True, slots=True)
 class TensorFlowBuild:
-    """The TensorFlow that `import tensorflow` gives.
+    """The TensorFlow that `import tensorflow` imports.
 
     Attributes:
         package: the installed package's name, or "" when none is installed.
         version: its version, or "".
         libtpu: the version of the TPU driver's package, or the library's path, or "".
-        drives_tpu: whether this build can drive a TPU in this machine; a remote worker brings its own.
-        remedy: the pip line that mends it, where a TPU is here and this build cannot drive it; else "".
+        drives_tpu: whether this build can drive a TPU in this computer; a remote worker brings its own build.
+        remedy: the pip line that installs a fitting build, if a local TPU needs one; else "".
     """
 
     package: str = ""
@@ -53,19 +53,19 @@ def find_build(
     drives_tpu: bool,
     needs_tpu: bool,
 ) -> TensorFlowBuild:
-    """The TensorFlow build of this Python.
+    """Return the TensorFlow build of this Python.
 
     Args:
         env: the environment.
         root: where `lib` and `usr` are.
         versions: installed packages and their versions; None reads them from the metadata of this Python.
-        drives_tpu: True when TensorFlow is running a TPU already, which settles the question.
+        drives_tpu: True when TensorFlow already runs a TPU, which settles the question.
         needs_tpu: whether there is a TPU that this build has to drive.
     """
     version_of = versions_installed() if versions is None else versions.get
     package, version = _first(_TPU_BUILDS + _OTHER_BUILDS, version_of)
     libtpu = _first(_LIBTPU, version_of)[1] or _library(env, root)
-    # Cloud TPU images with TensorFlow call their own build plain `tensorflow`, and have this directory.
+    # Cloud TPU images name their own build plain `tensorflow`, and have this directory.
     for_tpu = package in _TPU_BUILDS or (package == "tensorflow" and exists(root / "usr/share/tpu"))
     drives_tpu = drives_tpu or (for_tpu and bool(libtpu))
     remedy = _remedy(version_of) if needs_tpu and not drives_tpu else ""
@@ -73,7 +73,7 @@ def find_build(
 
 
 def _remedy(version_of: Callable[[str], str | None]) -> str:
-    """Replace what is there: every build owns the same `tensorflow` directory, and files of two would mix."""
+    """Return the pip line. It replaces all builds: they share the directory `tensorflow`."""
     present = " ".join(name for name in _TPU_BUILDS + _OTHER_BUILDS if version_of(name))
     return f"pip uninstall -y {present} && {_INSTALL}" if present else _INSTALL
 
@@ -83,15 +83,15 @@ def _first(names: tuple[str, ...], version_of: Callable[[str], str | None]) -> t
 
 
 def versions_installed() -> Callable[[str], str | None]:
-    """The version of a package in this Python, looked up anew when something was installed or removed."""
+    """Return a function from package to version in this Python, read anew after an install or removal."""
     state = tuple((path, _changed(path)) for path in sys.path)
     return partial(_installed_version, state)
 
 
 def _changed(path: str) -> int:
-    """When something in a directory came or went, in nanoseconds; 0 where there is none."""
+    """Return when a directory's content last changed, in nanoseconds; 0 if there is no directory."""
     try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116 - at each `%%hub_tpu`, for all of `sys.path`
+        return os.stat(path).st_mtime_ns  # at each `%%hub_tpu`, for all of `sys.path`
     except OSError:
         return 0
 
@@ -104,14 +104,14 @@ def _installed_version(_state: tuple[tuple[str, int], ...], package: str) -> str
         found = distribution(package)
     except PackageNotFoundError:
         return None
-    # Not `version()`: it warns or fails where an interrupted uninstall left a directory without metadata, and
-    # parses all of it, which takes longer than all else that is looked at here.
+    # `version()` is not used: it warns or fails where an interrupted uninstall left a directory without
+    # metadata, and parsing all of it takes longer than everything else here.
     text = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
     version = re.search(r"^Version:[ \t]*(\S+)", text, re.MULTILINE)
     return version[1] if version else None
 
 
 def _library(env: Mapping[str, str], root: Path) -> str:
-    """The TPU driver's library where it is no package: as TPU_LIBRARY_PATH says, or on Cloud TPU images."""
+    """Return the TPU driver's library outside packages: from TPU_LIBRARY_PATH, or on Cloud TPU images."""
     path = env.get("TPU_LIBRARY_PATH") or "/lib/libtpu.so"
     return path if exists(root / path.lstrip("/")) else ""

@@ -1,7 +1,7 @@
 """The worker: the process that holds the accelerator, and whether it can read this kernel's disk.
 
-Where TensorFlow is already connected to a cluster, its own list of devices tells. Else the environment names
-the worker, or there is none but this process.
+TensorFlow's own list of devices decides if it is already connected to a cluster. Otherwise the environment
+names the worker, or this process is the only one.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Worker:
     """The process that holds the accelerator.
 
     Attributes:
-        kind: "none" without an accelerator; "local" when it is this process; "remote" when it is reached over
-            the network; "multi-host" when it is one of several machines, each with a disk of its own.
+        kind: "none" without an accelerator; "local" for this process; "remote" for a worker reached over
+            the network; "multi-host" for several machines, each with its own disk.
         endpoints: a remote worker's addresses as `TPUClusterResolver` takes them ("grpc://10.0.0.2:8470");
             the names of a multi-host slice's machines, or the slice's own name.
         job: its job ("/job:worker"), once TensorFlow is connected to it.
@@ -35,12 +35,12 @@ class Worker:
 
 
 class Connection(NamedTuple):
-    """What TensorFlow's own list of devices tells.
+    """The worker in TensorFlow's own list of devices.
 
     Attributes:
         worker: local or remote.
-        accelerator: what the worker has; None while TensorFlow has not yet listed the worker's devices.
-        signals: what told so.
+        accelerator: the worker's accelerator; None while TensorFlow has not yet listed its devices.
+        signals: the evidence, for people to read.
     """
 
     worker: Worker
@@ -49,7 +49,7 @@ class Connection(NamedTuple):
 
 
 def named_worker(env: Mapping[str, str]) -> tuple[Worker, tuple[str, ...]] | None:
-    """The worker that the environment names, and the signals; None when it names none.
+    """Return the worker that the environment names, and the signals; None if it names none.
 
     TensorFlow's order (`tpu/client/client.py`): the Kubernetes variable, then TPU_NAME. A plain name in
     TPU_NAME is no address: KubeRay puts the slice's name there on machines whose TPU is local.
@@ -62,7 +62,7 @@ def named_worker(env: Mapping[str, str]) -> tuple[Worker, tuple[str, ...]] | Non
     if slice_name and env.get("TPU_LOAD_LIBRARY") == "0":
         return Worker("multi-host", (slice_name,)), ("TPU_LOAD_LIBRARY=0", f"TPU_NAME={slice_name}")
     for name in ("TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES"):
-        # torch_xla gives each process of one machine an address: the machines are what counts.
+        # torch_xla gives each process of one machine an address, so only distinct machines count.
         hosts = tuple(dict.fromkeys(part.partition(":")[0] for part in _parts(env.get(name, ""))))
         if len(hosts) > 1:
             return Worker("multi-host", hosts), (f"{name}={env[name]}",)
@@ -70,16 +70,16 @@ def named_worker(env: Mapping[str, str]) -> tuple[Worker, tuple[str, ...]] | Non
 
 
 def connected_worker(modules: Mapping[str, ModuleType]) -> Connection | None:
-    """The worker that TensorFlow is connected to, or this process where TensorFlow lists a TPU of its own.
+    """Return the worker that TensorFlow is connected to, or this process if TensorFlow lists its TPU.
 
-    None where TensorFlow is not imported, not initialised, or has nothing but this machine's CPU and GPUs.
-    Asking initialises nothing: the eager context is read only where it exists. The names read of it are those
-    of TensorFlow 2.2 to 2.21; where a later version lacks them, the answer is None.
+    None where TensorFlow is not imported, not initialised, or has only this computer's CPU and GPUs.
+    The call initialises nothing: it reads the eager context only if that exists. The attributes have these
+    names in TensorFlow 2.2 to 2.21; where a later version lacks them, the answer is None.
     """
     context: Any = getattr(modules.get("tensorflow.python.eager.context"), "_context", None)
     devices = getattr(context, "_logical_devices", None) or ()
-    # A strategy of equal processes (MultiWorkerMirroredStrategy) has no server definition here, and rightly:
-    # each of them loads its models from its own disk.
+    # A strategy of equal processes (MultiWorkerMirroredStrategy) rightly has no server definition here:
+    # each process loads its models from its own disk.
     server = context.get_server_def() if hasattr(context, "get_server_def") else None
     on_tpu = [device for device in devices if device.device_type == "TPU"]
     tpu_tasks = [task for device in on_tpu if (task := _task(device.name))]
@@ -95,7 +95,7 @@ def connected_worker(modules: Mapping[str, ModuleType]) -> Connection | None:
 
 
 def _server_tasks(server: Any) -> dict[str, str]:
-    """Each task of the cluster but this process, with its address."""
+    """Return each task of the cluster except this process, with its address."""
     tasks = {
         f"/job:{job.name}/replica:0/task:{index}": job.tasks[index]
         for job in server.cluster.job
@@ -106,7 +106,7 @@ def _server_tasks(server: Any) -> dict[str, str]:
 
 
 def _main_job(tasks: Iterable[str], tpu_tasks: Iterable[str]) -> str:
-    """The job with TPUs, or `worker`, or the first: parameter servers may stand beside the workers."""
+    """Return the job with TPUs, or `worker`, or the first: parameter servers may run beside the workers."""
     jobs = [_job(task) for task in tasks]
     wanted = [*map(_job, tpu_tasks), "/job:worker"]
     return next((job for job in wanted if job in jobs), jobs[0])
@@ -115,12 +115,12 @@ def _main_job(tasks: Iterable[str], tpu_tasks: Iterable[str]) -> str:
 def _accelerator(kinds: set[str]) -> Literal["none", "gpu", "tpu"] | None:
     if not kinds:
         return None
-    # A TPU that is not initialised yet shows its system device only.
+    # A TPU that is not initialised yet shows only its system device.
     return "tpu" if kinds & {"TPU", "TPU_SYSTEM"} else "gpu" if "GPU" in kinds else "none"
 
 
 def _task(device: str) -> str:
-    """The device's task; "" for one of this process, which TensorFlow lists without a job."""
+    """Return the device's task; "" for a device of this process, which TensorFlow lists without a job."""
     match = re.match(r"/job:[^/]+/replica:\d+/task:\d+", device)
     return match[0] if match else ""
 

@@ -1,7 +1,7 @@
 // The cache browser's front end: one ES module, run by anywidget.
 //
-// All that comes from the kernel is data and becomes text nodes, never markup. Rows are kept as columns, and
-// only those in view are in the document. The kernel is asked by the numbers of rows.
+// Everything from the kernel is data and becomes text nodes, never markup. Rows are kept as columns, and only
+// the rows in view are in the document. Requests to the kernel name rows by number.
 
 const ROW = 32; // pixels, as in browser.css
 const COLUMNS = {
@@ -76,7 +76,7 @@ function showProgress(bar, { title, done, total }) {
 	else bar.removeAttribute("value");
 }
 
-// What the kernel has told; shared by the views of one widget.
+// The kernel's news, shared by the views of one widget.
 class Store {
 	listeners = new Set();
 	asked = new Map();
@@ -89,13 +89,13 @@ class Store {
 		this.hello();
 	}
 
-	// A page may begin to listen late. The kernel sends one that is behind everything.
+	// A page may begin to listen late. The kernel sends everything to a page that is behind.
 	hello() {
 		this.model.send({ do: "hello", revision: this.data.revision });
 	}
 
 	load(data) {
-		this.data = data; // the widget's own state, changed in place, for that is what a notebook saves
+		this.data = data; // the widget's own state, changed in place because a notebook saves it
 		this.rows = data.rows ??= {};
 		for (const field of FIELDS) this.rows[field] ??= [];
 		this.jobs = new Map(data.jobs?.map((job) => [job.number, job]));
@@ -181,7 +181,7 @@ class Store {
 		if (isOver) this.tell("over", job.text);
 	}
 
-	// Row positions that have all the words, in the order of a column.
+	// The positions of the rows that contain all the words, in the order of a column.
 	order(words, column, isUp) {
 		const { rows } = this;
 		this.hay ??= rows.handle.map((handle, i) => `${handle} ${rows.publisher[i]} ${rows.name[i]}`.toLowerCase());
@@ -206,7 +206,7 @@ class View {
 	constructor(store, root) {
 		this.store = store;
 		this.root = root;
-		this.active = this.anchor = 0; // rows by number: where the keyboard is, and where a range begins
+		this.active = this.anchor = 0; // row numbers of the keyboard's place, and of the start of a range
 		this.build();
 		store.listeners.add(this.hear);
 		this.watch = new ResizeObserver(() => this.draw());
@@ -247,7 +247,7 @@ class View {
 		this.table = h("table",
 			{ role: "grid", tabIndex: 0, "aria-label": "Cached models", "aria-multiselectable": "true", onkeydown: (event) => this.press(event), onclick: (event) => this.click(event) },
 			h("thead", null, h("tr", { "aria-rowindex": 1 }, ...this.heads)), this.body);
-		this.table.onmousedown = (event) => event.shiftKey && event.preventDefault(); // which would select text
+		this.table.onmousedown = (event) => event.shiftKey && event.preventDefault(); // else the click selects text
 		this.window = h("div.hm-window", null, this.table);
 		this.canvas = h("div.hm-canvas", null, this.window);
 		this.scroller = h("div.hm-scroller", { onscroll: () => this.later() }, this.canvas);
@@ -285,7 +285,7 @@ class View {
 			this.scroller, this.empty, this.picked, this.details, this.problems, this.work, this.status, this.dialog);
 		root.setAttribute("role", "region");
 		root.setAttribute("aria-label", "Model cache");
-		// Keys pressed in here mean none of JupyterLab's or VS Code's notebook commands.
+		// Keys pressed here must not run notebook commands of JupyterLab or VS Code.
 		root.setAttribute("data-lm-suppress-shortcuts", "true");
 		root.onkeydown = (event) => event.stopPropagation();
 	}
@@ -296,7 +296,7 @@ class View {
 		return button("Copy", () => copy().then(() => this.say("Copied."), sorry), { "aria-label": label });
 	}
 
-	// The kernel's answer; undefined when there is none but an error, which is announced.
+	// The kernel's answer; undefined after an error, which is announced.
 	async ask(message) {
 		try {
 			return await this.store.ask(message);
@@ -334,7 +334,7 @@ class View {
 		this.frame ??= requestAnimationFrame(() => this.draw());
 	}
 
-	// Put the rows in view into the document, and no others.
+	// Keep only the rows in view in the document.
 	draw() {
 		cancelAnimationFrame(this.frame);
 		this.frame = undefined;
@@ -597,7 +597,7 @@ class View {
 		this.disk.title = `Disk: ${size(disk)}; models: ${size(bytes)}; free: ${size(free)}.`;
 		this.problems.hidden = !troubles;
 		const told = JSON.stringify(problems);
-		if (told === this.told) return; // or the focus would be lost
+		if (told === this.told) return; // else the focus is lost
 		this.told = told;
 		this.problems.replaceChildren(
 			h("summary", null, plural(troubles, "other problem")),
@@ -630,14 +630,14 @@ function signature({ name, inputs, outputs }) {
 	return h("div.hm-signature", null, h("strong", null, bdi(name)), side(inputs), muted("→"), side(outputs));
 }
 
-// Pairs of a name and what `tell` says of it, and how many more there are.
+// Pairs of a name and `tell`'s text about it, and the number of further items.
 function lines(pairs, count, tell) {
 	const rest = count - pairs.length;
 	const line = ([name, fact]) => h("li", null, bdi(name), muted(tell(fact)));
 	return h("ul.hm-lines", { tabIndex: 0 }, ...pairs.map(line), rest > 0 && h("li", null, `and ${number(rest)} more`));
 }
 
-// Called once for each widget.
+// anywidget's entry, once for each widget.
 export default () => {
 	let store;
 	return {

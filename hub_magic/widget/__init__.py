@@ -1,4 +1,4 @@
-"""The cache browser: what `%hub_cache` shows in a notebook, and the object behind it."""
+"""The cache browser: the view that `%hub_cache` shows in a notebook, and the object behind it."""
 
 from .browser import CacheBrowser
 

@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from .channel import CacheView, Channel
 
 
-# The first paint waits for the sizes of so many models, but so many seconds at most.
+# The first paint waits for this many sizes, but for this many seconds at most.
 _FEW = 1000
 _FIRST_LOOK = 0.15
 
 
 class CacheBrowser:
-    """What is in a cache, to look at and to act on.
+    """A cache to look at and to act on.
 
-    In a notebook it shows as a view; what is selected there is `selection` here. `which` stands for handles,
-    names, unambiguous parts of either, or models; without any it means what is selected.
+    In a notebook the browser shows as a view, and `selection` returns the models selected there. `which`
+    takes handles, names, unambiguous parts of either, or models; without any it means the selected models.
 
     Args:
-        location: the cache's directory; the one in force when None.
-        listed: what is in it, where somebody has just looked.
+        location: the cache's directory; the current one when None.
+        listed: a fresh list of the cache, if the caller has one.
 
     Raises:
         SettingError: the location cannot be listed.
@@ -58,12 +58,12 @@ class CacheBrowser:
 
     def __init__(self, location: str | None = None, *, listed: CacheScan | None = None) -> None:
         given = read_cache().value if location is None else location
-        # A variable may hold a relative path, and the kernel may change its directory.
+        # Make the path absolute: a variable may hold a relative one, and the kernel may change directory.
         self.location = absolute(given)
         listed = listed or list_cache(self.location)
         self._survey = Survey(listed, (model for model in listed.models if not model.is_measured))
         self._selected: tuple[str, ...] = ()
-        self._acting = threading.RLock()  # held while files change, and while what is known is replaced
+        self._acting = threading.RLock()  # held while files or known models change
         self._channel: Channel | None = None
 
     def __repr__(self) -> str:
@@ -74,8 +74,8 @@ class CacheBrowser:
             return {"text/plain": static_text(self.scan)}, {}
         if len(self._survey.scan().models) <= _FEW:
             self._survey.look(_FIRST_LOOK)
-        # A holder's bundle is heeded by ipywidgets 7 too, whose widgets display themselves; and what a widget
-        # says of its front end's needs, as Colab's, is kept.
+        # A bundle works with ipywidgets 7 too, whose widgets display themselves. The widget's metadata stay:
+        # in Colab they name what the front end needs.
         data, metadata = self.view._repr_mimebundle_() or ({}, {})
         so_far = self._survey.scan()
         sys.modules["IPython"].get_ipython().display_pub.publish({"text/html": saved_html(so_far)})
@@ -83,16 +83,16 @@ class CacheBrowser:
 
     @property
     def view(self) -> CacheView:
-        """The widget itself, for layouts of one's own."""
+        """The widget itself, for custom layouts."""
         if self._channel is None:
-            from .channel import Channel  # brings anywidget, which takes longer to import than all the rest
+            from .channel import Channel  # imports anywidget, which takes longer than all the rest
 
             self._channel = Channel(self, self._survey)
         return self._channel.view
 
     @property
     def scan(self) -> CacheScan:
-        """Everything that is in the cache, sizes included, as of the last look."""
+        """The cache and its sizes, as of the last look."""
         survey = self._survey
         while not survey.is_done:
             survey.look(1)
@@ -110,18 +110,18 @@ class CacheBrowser:
 
     @property
     def code(self) -> str:
-        """Python that loads what is selected, a line for each model."""
+        """Python that loads the selected models, a line for each model."""
         return "\n".join(load_line(model) for model in self.selection)
 
     def select(self, *which: str | CachedModel, show: bool = True) -> tuple[CachedModel, ...]:
-        """Select these models; none, when none is named.
+        """Select these models, or none, and return them.
 
         Args:
             which: handles, names, parts of either, or models.
-            show: whether the view selects them too; it knows of its own clicks.
+            show: whether the view selects them too; a click in the view needs no reply.
 
         Raises:
-            NotCachedError: a word means no model, or more than one.
+            NotCachedError: a word matches no model, or more than one.
         """
         self._selected = tuple(model.folder for model in self._models(which)) if which else ()
         if show and self._channel:
@@ -129,80 +129,81 @@ class CacheBrowser:
         return self.selection
 
     def describe(self, which: str | CachedModel) -> ModelDetails:
-        """One model looked at closely: its files, its signatures, a line that loads it.
+        """Return the files and signatures of one model, and a line that loads it.
 
         Raises:
-            NotCachedError: the word means no model, or more than one.
+            NotCachedError: the word matches no model, or more than one.
             OSError: its folder cannot be read.
         """
         return describe(self._models((which,))[0])
 
     def refresh(self) -> CacheScan:
-        """Look at the cache again; what has not changed since is not looked into."""
+        """Look at the cache again and return it; files that have not changed are not read again."""
         with self._acting:
             scan = rescan(self.scan)
             return self._replace(tuple(with_last_use(model) for model in scan.models), scan)
 
     def plan_removal(self, *which: str | CachedModel) -> Removal:
-        """What removing these models would take away and free, and what would stay, and why.
+        """Return what removing these models would remove and free, and what would stay, and why.
 
         Raises:
-            NotCachedError: a word means no model, or more than one; or nothing is selected.
+            NotCachedError: a word matches no model, or more than one; or no model is selected.
         """
         folders = [model.folder for model in self._models(which)]
         return plan_removal(folders, self.scan, loaded=self.loaded)
 
     def plan_prune(self, max_size: str | int) -> Removal:
-        """What would go for the models to take at most `max_size` ("5GB"): those used last longest ago.
+        """Return the least recently used models to remove until the others take at most `max_size` ("5GB").
 
         Raises:
-            SettingError: the size is none.
+            SettingError: the text is not a size.
         """
         size = parse_size(max_size) if isinstance(max_size, str) else max_size
         return plan_prune(self.scan, max_size=size, loaded=self.loaded)
 
     def carry_out(self, plan: Removal, progress: Progress = no_progress) -> Removed:
-        """Remove what the plan says; an entry that has changed since, or is now in use, stays.
+        """Carry out a plan and return what was removed. Entries changed since, or now in use, stay.
 
         Args:
-            plan: from `plan_removal` or `plan_prune`.
-            progress: told the bytes of each model that has been dealt with.
+            plan: a plan of `plan_removal` or `plan_prune`.
+            progress: told the bytes of each model that is done.
         """
         with self._acting:
-            progress(0)  # by which a job that was cancelled while it waited ends here
+            # raises CancelledError if the job was cancelled while waiting for the lock
+            progress(0)
             try:
                 return plan.execute(progress)
             finally:
                 self.refresh()
 
     def remove(self, *which: str | CachedModel) -> Removed:
-        """Remove these models; what is being downloaded, or was loaded in this kernel, stays.
+        """Remove these models. Models being downloaded, or loaded in this kernel, stay.
 
         Raises:
-            NotCachedError: a word means no model, or more than one; or nothing is selected.
+            NotCachedError: a word matches no model, or more than one; or no model is selected.
         """
         return self.carry_out(self.plan_removal(*which))
 
     def prune(self, max_size: str | int) -> Removed:
-        """Remove the models used last longest ago, until the others take at most `max_size` ("5GB").
+        """Remove the least recently used models, until the others take at most `max_size` ("5GB").
 
         Raises:
-            SettingError: the size is none.
+            SettingError: the text is not a size.
         """
         return self.carry_out(self.plan_prune(max_size))
 
     def verify(
         self, *which: str | CachedModel, deep: bool = False, progress: Progress = no_progress
     ) -> Verification:
-        """Check that models are whole.
+        """Check that models are intact, and return what was found.
 
         Args:
             which: handles, names, parts of either, or models; all when none is named.
-            deep: whether every file is read to its end.
-            progress: told how many more are done: models; bytes when it is deep.
+            deep: whether to read every file to its end.
+            progress: told the number of further models that are done; bytes when `deep`.
 
         Raises:
-            NotCachedError: a word means no model, or more than one.
+            NotCachedError: a word matches no model, or more than one.
         """
         with self._acting:
             scan = self.scan
@@ -212,14 +213,14 @@ class CacheBrowser:
             return found
 
     def repair(self, *which: str | CachedModel, bar: MakeBar | None = None) -> Repaired:
-        """Download damaged models again, and take away what dead downloads left.
+        """Download damaged models again, and remove partial downloads and stale locks.
 
         Args:
             which: handles, names, parts of either, or models; the whole cache when none is named.
-            bar: makes a bar for a download; the usual one when None.
+            bar: makes a bar for a download; the usual bar when None.
 
         Raises:
-            NotCachedError: a word means no model, or more than one.
+            NotCachedError: a word matches no model, or more than one.
         """
         from ..care.repair import plan_repair
 
@@ -231,14 +232,14 @@ class CacheBrowser:
                 self.refresh()
 
     def fetch(self, handle: str, *, bar: MakeBar | None = None) -> Fetched:
-        """Have a model in the cache.
+        """Return a model from the cache, downloaded first if it is not cached.
 
         Args:
             handle: the model's URL, as `hub.load` takes it.
-            bar: makes a bar for the download; the usual one when None.
+            bar: makes a bar for the download; the usual bar when None.
 
         Raises:
-            HubMagicError: it cannot be had; the message says why.
+            HubMagicError: it cannot be fetched; the message says why.
         """
         from ..download import fetch
 
@@ -248,19 +249,20 @@ class CacheBrowser:
             self.refresh()
 
     def _models(self, which: Collection[str | CachedModel]) -> tuple[CachedModel, ...]:
-        """The models meant, as they were at the last look."""
+        """Return the matching models, as of the last look."""
         if not which:
             if not self.selection:
                 raise NotCachedError("No model is selected. Select one in the table, or give its name.")
             return self.selection
         words = [one if isinstance(one, str) else one.folder for one in which]
         known = {model.folder: model for model in self._survey.scan().models}
-        if all(word in known for word in words):  # which spares a search for each of thousands
+        # spares a search for each of thousands
+        if all(word in known for word in words):
             return tuple(known[word] for word in words)
         return select(self._survey.scan(), words)
 
     def _replace(self, models: tuple[CachedModel, ...], scan: CacheScan) -> CacheScan:
-        """Make this what is known, here and in the view."""
+        """Replace the known models, here and in the view, and return the scan."""
         others = (problem for problem in scan.problems if problem.kind != "damaged")
         damaged = (problem for model in models if (problem := damage_problem(model)))
         known = replace(scan, models=models, problems=in_order([*others, *damaged]))

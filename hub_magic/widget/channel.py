@@ -1,8 +1,7 @@
 """The channel between kernel and front end: the view, the rows it was told of, and messages both ways.
 
-The front end counts revisions; one that does not follow on the one before makes it ask for everything.
-Messages are sent from whichever thread has something to say: a kernel's sockets take that, and a running cell
-then delays nothing.
+The front end counts revisions; after a gap it asks for everything. Messages are sent from any thread with
+news: a kernel's sockets accept that, and so a running cell delays no message.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ Answer = Callable[[Any], object]
 
 
 class CacheView(anywidget.AnyWidget):
-    """What draws the table.
+    """The widget that draws the table.
 
     Rows travel in `data` when the view is opened and in messages afterwards, so that a changed size does not
     send ten thousand rows again. A page that is loaded anew asks for `data` and gets the rows of that moment.
 
     Args:
-        snapshot: gives all that the view shows, as JSON takes it.
+        snapshot: returns everything that the view shows, as JSON values.
         answer: takes a message from the front end.
     """
 
@@ -57,15 +56,15 @@ class CacheView(anywidget.AnyWidget):
 
 T = TypeVar("T")
 
-# Rows that travel with the view itself, for its first paint; the others follow in pieces.
+# The number of rows sent with the view itself, for its first paint; the others follow in pieces.
 _FIRST_ROWS = 200
 _PIECE = 2500
-# Seconds between two pieces of news from a scan.
+# Seconds between two messages from a scan.
 _PACE = 0.15
 # Seconds that the scan leaves to the first paint.
 _HEAD_START = 0.5
-# Seconds after which a page that has not been heard of is told everything anew: the kernel does not hear it
-# while a cell runs.
+# Seconds after which a silent page is told everything anew: the kernel does not hear the page while a cell
+# runs.
 _ANEW = (1, 4, 16)
 _MOST_PROBLEMS = 100
 
@@ -74,12 +73,12 @@ class Channel:
     """The kernel's end of one view.
 
     Args:
-        browser: whose methods the front end's messages call.
-        survey: what is known of the cache so far.
+        browser: the object that acts on the front end's messages.
+        survey: the known part of the cache so far.
     """
 
     def __init__(self, browser: Browser, survey: Survey) -> None:
-        self._lock = threading.RLock()  # revisions leave in their order
+        self._lock = threading.RLock()  # keeps revisions in order
         self._browser = browser
         self._survey = survey
         self._rows = Rows()
@@ -92,7 +91,7 @@ class Channel:
         threading.Thread(target=self._follow, name="hub_magic: scan", daemon=True).start()
 
     def snapshot(self) -> dict[str, Any]:
-        """All that the view shows."""
+        """Return everything that the view shows."""
         with self._lock:
             return {
                 "revision": self._revision,
@@ -107,12 +106,12 @@ class Channel:
         self.view.send(message)
 
     def greet(self, revision: object) -> None:
-        """A page has drawn its first rows: the scan need not wait any longer, and what it missed follows.
+        """Continue the scan after a page's first rows, and send the page what it missed.
 
-        What is sent before a page listens is lost, and a page may take seconds to load what draws the view.
+        Messages sent before a page listens are lost, and a page may take seconds to load the view's code.
 
         Args:
-            revision: the last that it knows of.
+            revision: the last revision that the page knows.
         """
         self._painted.set()
         with self._lock:
@@ -120,7 +119,7 @@ class Channel:
                 self._send_all()
 
     def show_survey(self, survey: Survey) -> None:
-        """Show another look at the cache in place of the last one."""
+        """Show another survey of the cache in place of the last one."""
         with self._lock:
             self._survey = survey
             models = survey.scan().models
@@ -129,7 +128,7 @@ class Channel:
             self._publish(Patch(patch.new, patch.changed, gone.gone))
 
     def show_selection(self, folders: Iterable[str]) -> None:
-        """Show that these are selected."""
+        """Show these models as selected."""
         self.send({"event": "selected", "rows": self._numbers(folders)})
 
     def _show_job(self, job: Job) -> None:
@@ -150,14 +149,14 @@ class Channel:
             )
 
     def _follow(self) -> None:
-        """Send the rows that did not travel with the view, and sizes as they become known."""
+        """Send the rows that were not sent with the view, and sizes as they become known."""
         self._painted.wait(_HEAD_START)
         for piece in _pieces(self._survey.scan().models[_FIRST_ROWS:], _PIECE):
             self._show_models(piece, self._survey)
         survey = self._survey
         while not survey.is_done:
             self._show_models(survey.look(_PACE), survey)
-        # Whatever somebody else has looked at in the meantime, such as the first paint or `browser.scan`.
+        # Models measured in the meantime by others, such as the first paint or `browser.scan`.
         self._show_models(survey.scan().models, survey)
         for pause in _ANEW:
             if self._painted.wait(pause):
@@ -177,7 +176,7 @@ class Channel:
         return [number for folder in folders if (number := self._rows.number(folder))]
 
     def _in_use(self) -> set[str]:
-        """Folders of the entries that this kernel has loaded."""
+        """Return the folders of the entries that this kernel has loaded."""
         used = by_folder(self._browser.loaded())
         return {folder for folder in used if is_loaded(f"{self._browser.location}/{folder}", used)}
 
@@ -202,7 +201,7 @@ def _pieces(items: Iterable[T], length: int) -> Iterator[list[T]]:
 
 
 def _disk(scan: CacheScan) -> int:
-    """Bytes of the whole disk; -1 where there is no such number, or nothing stands there yet."""
+    """Return the size of the whole disk in bytes; -1 if there is no such number, or no cache yet."""
     try:
         return shutil.disk_usage(scan.location).total
     except OSError:
@@ -210,7 +209,7 @@ def _disk(scan: CacheScan) -> int:
 
 
 def _lasting(scan: CacheScan) -> list[Problem]:
-    """The problems that no row of the table shows."""
+    """Return the problems that no row of the table shows."""
     return [problem for problem in scan.problems if problem.kind != "damaged"]
 
 

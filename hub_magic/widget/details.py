@@ -25,21 +25,21 @@ from .rows import seconds, shown
 
 @dataclass(frozen=True, slots=True)
 class ModelDetails(Fact):
-    """One model of a cache, looked at closely.
+    """Details of one model of a cache.
 
     Attributes:
-        handle: the handle it was fetched under; "" when that is not known.
+        handle: the handle it was fetched under; "" if unknown.
         path: its directory.
         code: a line of Python that loads it.
-        downloaded: when it was fetched, in the downloader's local time.
-        host: the machine that fetched it.
-        damage: why it cannot be whole; "" when nothing speaks against it.
+        downloaded: the time of the download, in the downloader's local time.
+        host: the computer that fetched it.
+        damage: why it cannot be intact; "" if no damage was found.
         files: path and bytes of each file, the largest first.
-        signatures: what it offers by name; empty for a model that says nothing of that.
+        signatures: its signatures by name; empty for a model without any.
         assets: the files in `assets/` that it reads.
-        tags: of each graph in it.
+        tags: the tags of each graph in it.
         tensorflow: the version that wrote it, or "".
-        unread: why signatures and assets are not known; "" when they are, or when it is no SavedModel.
+        unread: why signatures and assets are unknown; "" if they are known, or if it is no SavedModel.
     """
 
     handle: str
@@ -57,10 +57,10 @@ class ModelDetails(Fact):
 
 
 def describe(model: CachedModel) -> ModelDetails:
-    """Look at a model closely, without its looking used afterwards.
+    """Return the details of a model, without changing when it was last used.
 
     Raises:
-        OSError: its folder cannot be read, or it is gone.
+        OSError: its folder cannot be read, or is gone.
     """
     sizes, facts, unread = _look(model)
     return ModelDetails(
@@ -80,15 +80,15 @@ def describe(model: CachedModel) -> ModelDetails:
 
 
 def load_line(model: CachedModel) -> str:
-    """The line of Python that loads a model: by its handle, or by its path when no handle leads to it."""
+    """Return the line of Python that loads a model by its handle, or by its path if no handle leads to it."""
     sha1 = hashlib.sha1(model.handle.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest()
-    text = model.handle if sha1 == os.path.basename(model.path) else model.path  # noqa: PTH119 - may be gs://
-    quoted = repr(text)  # whatever cannot be printed is escaped
+    text = model.handle if sha1 == os.path.basename(model.path) else model.path  # may be gs://
+    quoted = repr(text)  # characters that cannot be printed are escaped
     return f"hub.load({quoted})" if '"' in text else f'hub.load("{quoted[1:-1]}")'
 
 
 def _look(model: CachedModel) -> tuple[dict[str, int], SavedModelFacts, str]:
-    """Sizes of its files, what it says of itself, and why that is not known, or ""."""
+    """Return the sizes of a model's files, its own facts, and why those are unknown, or ""."""
     if open_store(model.path).is_remote:
         return {}, SavedModelFacts(), "Files in a bucket are not read."
     sizes = {name: facts.st_size for name, facts in regular_files(model.path).items()}
@@ -101,7 +101,7 @@ def _look(model: CachedModel) -> tuple[dict[str, int], SavedModelFacts, str]:
         return sizes, SavedModelFacts(), str(error)
 
 
-# What one model may fill the page with.
+# The most of one model that is sent to the page.
 _MOST_FILES = 200
 _MOST_SIGNATURES = 30
 _MOST_TENSORS = 100
@@ -111,7 +111,7 @@ _LONGEST = 2000
 
 
 def details_data(details: ModelDetails) -> dict[str, Any]:
-    """A model's details."""
+    """Return a model's details for the page."""
     return {
         "handle": shown(details.handle, _LONGEST),
         "link": link(details.handle),
@@ -131,7 +131,7 @@ def details_data(details: ModelDetails) -> dict[str, Any]:
 
 
 def link(handle: str) -> str:
-    """The page a handle leads to; "" for what is no web address, or not plainly one."""
+    """Return the web page of a handle; "" if the handle is no plain web address."""
     if len(handle) > _LONGEST or not handle.isascii() or not handle.isprintable() or " " in handle:
         return ""
     try:
@@ -142,7 +142,7 @@ def link(handle: str) -> str:
 
 
 def removal_data(plan: Removal) -> dict[str, Any]:
-    """What a removal would do."""
+    """Return what a removal would do, for the page."""
     return {
         "going": [[_label(choice), choice.model.size] for choice in plan.going[:_MOST_CHOICES]],
         "kept": [[_label(choice), shown(choice.reason)] for choice in plan.kept[:_MOST_CHOICES]],
@@ -154,7 +154,7 @@ def removal_data(plan: Removal) -> dict[str, Any]:
 
 
 def removed_line(done: Removed) -> str:
-    """What a removal did, to be announced."""
+    """Return the announcement of what a removal did."""
     stayed = f" {_stayed(done.kept)}" if done.kept else ""
     if not done.removed:
         return f"Nothing was removed.{stayed}"
@@ -162,7 +162,7 @@ def removed_line(done: Removed) -> str:
 
 
 def verified_line(found: Verification) -> str:
-    """What a check found, to be announced."""
+    """Return the announcement of what a check found."""
     first = f"Checked {plural(len(found.checked), 'model')}"
     if not found.checked:
         return "There are no models to check."
@@ -176,7 +176,7 @@ def verified_line(found: Verification) -> str:
 
 
 def repaired_line(done: Repaired) -> str:
-    """What a repair did, to be announced."""
+    """Return the announcement of what a repair did."""
     parts = []
     if done.fetched:
         parts.append(f"{plural(len(done.fetched), 'model')} downloaded again")

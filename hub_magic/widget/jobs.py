@@ -1,7 +1,7 @@
 """Acts that take a while, each in a thread of its own, so that the kernel stays free for cells.
 
-A job tells how far it is and can be cancelled: every act calls back with what it has done, and that call is
-where a cancelled job ends.
+A job reports its progress and can be cancelled: every act calls the job with what is done, and in that call a
+cancelled job ends.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from ..progress import DownloadBar
 
 State = Literal["running", "done", "failed", "cancelled"]
 
-# Seconds between two reports, which is as often as a bar need move.
+# Seconds between two reports; a bar need not move more often.
 _PACE = 0.1
 INTERNAL_ERROR = "Internal error in hub_magic; details are in the kernel log. Please report it."
 
 
 class CancelledError(BaseException):
-    """The user wants the act no more. No `Exception`, so that nothing on the way takes it for a failure."""
+    """The user has cancelled the act. No `Exception`, so that no handler takes it for a failure."""
 
 
 class JobBar(DownloadBar):
-    """The bar of a download, for which a job stands."""
+    """The bar of a download, shown as a job."""
 
     def __init__(self, job: Job, title: str, total: int | None) -> None:
         super().__init__(title, total, shown=False)
@@ -34,23 +34,23 @@ class JobBar(DownloadBar):
         job.check()
 
     def show(self, done: int, *, title: str = "", note: str = "") -> None:
-        """So many bytes there are.
+        """Report the number of bytes done.
 
         Raises:
-            CancelledError: the user wants the act no more.
+            CancelledError: the user has cancelled the act.
         """
         self._job.note = note or title
         self._job.move(done, self._total or 0)
 
 
 class Job:
-    """An act under way. It is called with what more has been done, and given to the act for that.
+    """A running act. The act calls the job with the number of further things done.
 
     Args:
-        number: by which the front end knows it.
+        number: the number by which the front end knows it.
         title: what is being done, in words.
-        report: told of the job when it has moved or ended.
-        unit: what is counted: "bytes", or things.
+        report: called with the job when it has moved or ended.
+        unit: the unit of what is counted: "bytes", or things.
         subject: the handle being fetched, or "".
     """
 
@@ -72,18 +72,18 @@ class Job:
         self._ended = threading.Event()
 
     def __call__(self, count: int) -> None:
-        """So many more are done.
+        """Count further things as done.
 
         Raises:
-            CancelledError: the user wants the act no more.
+            CancelledError: the user has cancelled the act.
         """
         self.move(self.done + count, self.total)
 
     def move(self, done: int, total: int) -> None:
-        """So many are done of so many; a total of 0 is not known.
+        """Set the number of things done and the total; a total of 0 means unknown.
 
         Raises:
-            CancelledError: the user wants the act no more.
+            CancelledError: the user has cancelled the act.
         """
         self.check()
         self.done, self.total = done, total
@@ -93,28 +93,28 @@ class Job:
             self._report(self)
 
     def bar(self, title: str, total: int | None) -> JobBar:
-        """A bar for a download that this job carries out."""
+        """Return a bar for a download that this job carries out."""
         return JobBar(self, title, total)
 
     def check(self) -> None:
-        """Do nothing, unless the user wants the act no more.
+        """Do nothing, unless the user has cancelled the act.
 
         Raises:
-            CancelledError: the user wants the act no more.
+            CancelledError: the user has cancelled the act.
         """
         if self._cancelled.is_set():
             raise CancelledError
 
     def cancel(self) -> None:
-        """Have the act end at its next report."""
+        """End the act at its next report."""
         self._cancelled.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; whether it has come, after so many seconds at most."""
+        """Wait for the end, `timeout` seconds at most, and return whether it has come."""
         return self._ended.wait(timeout)
 
     def run(self, act: Callable[[Job], str]) -> None:
-        """Carry the act out; what it returns is announced."""
+        """Carry the act out, and announce the text that it returns."""
         state: State = "failed"
         text = f"{self.title}: {INTERNAL_ERROR}"
         try:
@@ -124,13 +124,13 @@ class Job:
             state, text = "cancelled", f"{self.title}: cancelled."
         except (HubMagicError, OSError) as error:
             text = f"{self.title}: {error}"
-        finally:  # any other error goes on to the thread's hook, which prints it
+        finally:  # any other error goes to the thread's hook, which prints it
             self.state, self.text = state, text
             self._ended.set()
             self._report(self)
 
     def to_data(self) -> dict[str, Any]:
-        """The job as the front end takes it."""
+        """Return the job in the form that the front end reads."""
         names = ("number", "title", "unit", "subject", "done", "total", "state", "note", "text")
         return {name: getattr(self, name) for name in names}
 
@@ -139,7 +139,7 @@ class Jobs:
     """The jobs of one browser.
 
     Args:
-        report: told of a job when it begins, moves or ends.
+        report: called with a job when it begins, moves or ends.
     """
 
     def __init__(self, report: Callable[[Job], object]) -> None:
@@ -155,12 +155,12 @@ class Jobs:
             return tuple(self._running.values())
 
     def start(self, title: str, act: Callable[[Job], str], *, unit: str = "", subject: str = "") -> Job:
-        """Begin an act.
+        """Start an act and return its job.
 
         Args:
             title: what is being done, in words.
-            act: takes the job, calls it with what has been done, and gives what is announced at the end.
-            unit: what is counted: "bytes", or things.
+            act: takes the job, calls it with what is done, and returns the text to announce at the end.
+            unit: the unit of what is counted: "bytes", or things.
             subject: the handle being fetched, or "".
         """
         with self._lock:
@@ -168,12 +168,12 @@ class Jobs:
             job = Job(self._last, title, self._tell, unit=unit, subject=subject)
             self._running[job.number] = job
         self._report(job)
-        # As a daemon, for a kernel that is shut down does not wait for a download.
+        # A daemon, because a kernel that shuts down does not wait for a download.
         threading.Thread(target=job.run, args=(act,), name=f"hub_magic: {title}", daemon=True).start()
         return job
 
     def cancel(self, number: object) -> bool:
-        """Have a job end; whether there was one with this number."""
+        """End a job, and return whether there was one with this number."""
         with self._lock:
             job = self._running.get(number) if type(number) is int else None
         if job:

@@ -1,8 +1,8 @@
 """Messages from the front end, and the browser's method that answers each.
 
-A message is `{"do": WORD, "ask": NUMBER, ...}`; what it is answered carries the number back as `re`. It comes
-from a page, so nothing in it is trusted: rows are numbers that were given out, and text is only ever a
-handle or a size.
+A message is `{"do": WORD, "ask": NUMBER, ...}`; its answer carries the number back as `re`. A message comes
+from a page, so nothing in it is trusted: rows are numbers that the kernel has assigned, and text is only ever
+a handle or a size.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ Message = dict[str, Any]
 Reply = dict[str, Any]
 Act = Callable[[Message], Reply]
 
-# What looks into files, or needs all sizes; the kernel's own thread stays free for cells.
+# Acts that read files, or need all sizes; the kernel's own thread stays free for cells.
 _SLOW = frozenset({"describe", "plan remove", "plan prune"})
 
 
 class Browser(Protocol):
-    """The part of the cache browser that a view is drawn from, and that its buttons call."""
+    """The cache browser as a view sees it: what the view shows, and what its buttons call."""
 
     location: str
 
     @property
     def scan(self) -> CacheScan:
-        """Everything that is in the cache."""
+        """Return everything in the cache."""
 
     @property
     def selection(self) -> tuple[CachedModel, ...]:
-        """The selected models."""
+        """Return the selected models."""
 
     def loaded(self) -> Collection[str]:
         """Return the paths of the entries that this kernel has loaded."""
@@ -57,7 +57,7 @@ class Browser(Protocol):
         """Select models."""
 
     def describe(self, which: str | CachedModel) -> ModelDetails:
-        """Return what is in a model."""
+        """Return the details of a model."""
 
     def plan_removal(self, *which: str | CachedModel) -> Removal:
         """Return what removing models would do."""
@@ -84,14 +84,14 @@ class Browser(Protocol):
 
 
 class Messages:
-    """Answers the front end of one view.
+    """The answers to the front end of one view.
 
     Args:
-        browser: whose methods do the work.
+        browser: the object that does the work.
         send: sends a message to the front end.
-        greet: is told the revision that a page knows, once the page has drawn its first rows.
-        rows: the rows that the front end was told of.
-        jobs: where long acts run.
+        greet: called with the revision that a page knows, once the page has drawn its first rows.
+        rows: the rows that the front end knows.
+        jobs: the jobs for long acts.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Messages:
         }
 
     def answer(self, message: Any) -> None:
-        """Do what a message asks for, and answer it."""
+        """Do what a message requests, and answer it."""
         if not isinstance(message, dict):
             return
         act = self._acts.get(str(message.get("do")))
@@ -141,7 +141,8 @@ class Messages:
             reply = act(message)
         except (HubMagicError, OSError) as error:
             reply = {"error": shown(str(error), 1000)}
-        finally:  # any other error goes on to the kernel's log, and the front end does not wait for ever
+        # any other error goes on to the kernel's log, and the front end does not wait forever
+        finally:
             self._reply(message, reply)
 
     def _reply(self, message: Message, reply: Reply) -> None:
@@ -166,7 +167,7 @@ class Messages:
         return self._keep(message, self._browser.plan_prune(str(message.get("size"))))
 
     def _keep(self, message: Message, plan: Removal) -> Reply:
-        """Keep a plan until the user has said yes to it; what was not answered is forgotten."""
+        """Keep a plan until the user confirms it; a plan without an answer is forgotten."""
         number = message.get("ask", 0)
         self._plans = {number: plan}
         return {"plan": {"number": number, **removal_data(plan)}}
@@ -227,7 +228,7 @@ class Messages:
         return {"job": self._jobs.start(title, act, unit=unit, subject=subject).number}
 
     def _folders(self, message: Message) -> tuple[str, ...]:
-        """The folders of the rows that a message names; rows that are gone are passed by."""
+        """Return the folders of the rows that a message names; rows that are gone are skipped."""
         numbers = message.get("rows")
         found = map(self._rows.folder, numbers if isinstance(numbers, list) else ())
         return tuple(folder for folder in found if folder)

@@ -1,7 +1,7 @@
 """The rows of the browser's table: entries as columns of plain values, each row with its own number.
 
-The front end knows an entry by that number alone. Numbers are never given twice, so a click that arrives
-after the entry has gone means nothing, and no text from the browser ever becomes a path.
+The front end knows an entry only by that number. Numbers are never reused, so a click that arrives after the
+entry is gone means nothing, and no text from the browser ever becomes a path.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..cache.locks import holder_state
 from ..errors import HandleError
 from ..handles import parse_handle
 
-# What is known from the descriptor, and what only once the files have been looked at.
+# Columns known from the descriptor, and columns known only after a look at the files.
 NAMED = ("handle", "name", "publisher", "version", "downloaded")
 MEASURED = ("kind", "size", "used", "state", "note")
 
@@ -25,12 +25,12 @@ Columns = dict[str, list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What has changed in the table, as columns.
+    """The changes in the table, as columns.
 
     Attributes:
-        new: rows that were not there, or whose names have changed: all columns.
-        changed: rows whose files have been looked at: `id` and the columns of `MEASURED`.
-        gone: numbers of rows that are no more.
+        new: rows that are new, or whose names have changed: all columns.
+        changed: rows whose files have been measured: `id` and the columns of `MEASURED`.
+        gone: numbers of the rows that have been removed.
     """
 
     new: Columns = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Patch:
 
 
 class Rows:
-    """The rows that the front end was told of."""
+    """The rows that the front end knows."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -52,18 +52,18 @@ class Rows:
         self._last = 0
 
     def folder(self, number: object) -> str | None:
-        """The folder of the row with that number; None when there is none."""
+        """Return the folder of the row with that number; None if there is none."""
         return self._folders.get(number) if type(number) is int else None
 
     def number(self, folder: str) -> int:
-        """The number of an entry's row; 0 when it has none."""
+        """Return the number of an entry's row; 0 if it has none."""
         return self._numbers.get(folder, 0)
 
     def update(self, models: Iterable[CachedModel], in_use: Collection[str] = ()) -> Patch:
-        """Take in entries as they are now; gives what the front end does not know yet.
+        """Update the rows of these entries, and return the changes for the front end.
 
         Args:
-            models: new entries, or known ones looked at again.
+            models: new entries, or known entries measured again.
             in_use: folders of the entries that this kernel has loaded.
         """
         new: list[int] = []
@@ -85,7 +85,7 @@ class Rows:
         return Patch(self._columns(new), self._changes(changed))
 
     def keep(self, folders: Collection[str]) -> Patch:
-        """Forget the rows of all other entries."""
+        """Forget the rows of all other entries, and return the changes."""
         gone = [number for folder, number in self._numbers.items() if folder not in folders]
         for number in gone:
             del self._numbers[self._folders.pop(number)]
@@ -93,7 +93,7 @@ class Rows:
         return Patch(gone=tuple(gone))
 
     def columns(self) -> Columns:
-        """All rows."""
+        """Return all rows."""
         return self._columns(list(self._named))
 
     def _columns(self, numbers: list[int]) -> Columns:
@@ -110,7 +110,7 @@ class Rows:
 
 
 def shown(text: str, longest: int = 200) -> str:
-    """Text as the table shows it: of bearable length, with nothing in it that reorders or breaks a line."""
+    """Return text for the table: of limited length, without characters that reorder or break a line."""
     if len(text) <= longest and text.isprintable():
         return text
     cut = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:longest])
@@ -118,7 +118,7 @@ def shown(text: str, longest: int = 200) -> str:
 
 
 def seconds(time: datetime | None) -> int:
-    """A local time in seconds since 1970; 0 when it is not known, or no time a clock can show."""
+    """Return a local time in seconds since 1970; 0 if it is unknown, or no time that a clock can show."""
     try:
         return int(time.timestamp()) if time else 0
     except (OverflowError, OSError, ValueError):  # a descriptor may hold any year
@@ -143,7 +143,7 @@ def _measured(model: CachedModel, *, in_use: bool) -> tuple[Any, ...]:
 
 
 def _state(model: CachedModel, *, in_use: bool) -> tuple[str, str]:
-    """The row's state in a word, and the reason for it."""
+    """Return the row's state in a word, and the reason for the state."""
     if model.holder:
         held = f"process {model.holder.pid} on {model.holder.host}"
         if holder_state(model.holder) == "dead":

@@ -15,7 +15,7 @@ __all__ = ["axe", "cache", "chromium", "notebook", "page", "windows"]
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a failed test what the servers have said, and where their threads are."""
+    """Show the servers' logs and the stacks of their threads with a failed test."""
     report = yield
     if report.failed:
         for lab in Lab.running:

@@ -57,7 +57,7 @@ def test_the_view_follows_a_change_of_theme(page: NotebookPage):
     assert text > 0.8
 
 
-def test_400_pixels(notebook: Open):
+def test_view_fits_a_page_of_400_pixels(notebook: Open):
     page = notebook(width=400, apart=True)
     page.command("application:toggle-left-area")
     page.measured(len(MODELS))
@@ -75,7 +75,7 @@ def test_400_pixels(notebook: Open):
     assert page.view.get_by_role("columnheader", name="State").is_visible()
 
 
-def test_by_keyboard_alone(page: NotebookPage):
+def test_keyboard_alone_reaches_every_row_and_act(page: NotebookPage):
     keys = page.page.keyboard
     cells = page.page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets.length")
     grid = page.view.get_by_role("grid")
@@ -159,7 +159,7 @@ def test_by_keyboard_alone(page: NotebookPage):
     assert page.errors == []
 
 
-def test_names_for_screen_readers(page: NotebookPage):
+def test_table_has_roles_and_names_for_screen_readers(page: NotebookPage):
     page.row("yamnet").click()
     grid = page.view.get_by_role("grid", name="Cached models")
     assert grid.get_attribute("aria-rowcount") == "9"

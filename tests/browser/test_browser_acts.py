@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.thorough
 
 
-def test_pruning(page: NotebookPage, cache: Path):
+def test_pruning_removes_the_models_of_the_preview(page: NotebookPage, cache: Path):
     page.button("Prune…").click()
     dialog = page.view.get_by_role("dialog")
     field = dialog.get_by_role("textbox")
@@ -34,7 +34,7 @@ def test_pruning(page: NotebookPage, cache: Path):
     assert entries(cache) == len(MODELS) - 2
 
 
-def test_cancelling_a_fetch(page: NotebookPage, cache: Path):
+def test_cancelled_fetch_leaves_the_cache_unchanged(page: NotebookPage, cache: Path):
     with HaltingHost(files_of(3000)) as host:
         page.view.get_by_role("textbox", name="Model URL").fill(f"{host.url}/google/spice/2")
         page.button("Fetch").click()
@@ -45,7 +45,7 @@ def test_cancelling_a_fetch(page: NotebookPage, cache: Path):
     assert entries(cache) == len(MODELS)
 
 
-def test_a_handle_that_is_none(page: NotebookPage):
+def test_text_that_is_no_handle_is_refused_with_a_reason(page: NotebookPage):
     page.button("Fetch").click()
     page.said("is empty")
     page.view.get_by_role("textbox", name="Model URL").fill("https:///x")
@@ -53,7 +53,7 @@ def test_a_handle_that_is_none(page: NotebookPage):
     page.said("contains no host")
 
 
-def test_repairing(notebook: Open, cache: Path):
+def test_repair_button_downloads_damaged_model_again(notebook: Open, cache: Path):
     with HaltingHost(files_of(3000, graph=GRAPH, assets=1), halts=False) as host:
         entry = add_entry(cache, f"{host.url}/google/spice/2", files_of(3000, graph=GRAPH, assets=1))
         (entry / "saved_model.pb").unlink()
@@ -69,7 +69,7 @@ def test_repairing(notebook: Open, cache: Path):
     assert (entry / "saved_model.pb").exists()
 
 
-def test_verifying(page: NotebookPage, cache: Path):
+def test_verify_button_marks_damaged_models(page: NotebookPage, cache: Path):
     entry = next(path for path in cache.glob("*.descriptor.txt") if "elmo" in path.read_text())
     (cache / entry.name[:40] / "saved_model.pb").write_bytes(GRAPH[:-9])
     page.button("Verify all").click()
@@ -80,7 +80,7 @@ def test_verifying(page: NotebookPage, cache: Path):
     page.said("Checked 1 model: no damage found.")
 
 
-def test_refreshing(page: NotebookPage, cache: Path):
+def test_refresh_shows_new_models_and_leftovers(page: NotebookPage, cache: Path):
     add_entry(cache, "https://tfhub.dev/google/new/1", files_of(100, graph=GRAPH, assets=1))
     (cache / f"{'0' * 40}.{'1' * 32}.tmp").mkdir()
     (cache / f"{'0' * 40}.{'1' * 32}.tmp" / "half").write_bytes(b"x" * 70)
@@ -95,7 +95,7 @@ def test_refreshing(page: NotebookPage, cache: Path):
     assert not list(cache.glob("*.tmp"))
 
 
-def test_a_kernel_that_does_not_answer(page: NotebookPage):
+def test_view_says_when_the_kernel_does_not_answer(page: NotebookPage):
     # One that runs a cell may answer all the same, on a subshell; this one is stopped.
     process = page.value("__import__('os').getpid()")
     os.kill(process, signal.SIGSTOP)

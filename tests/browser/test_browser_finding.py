@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.thorough
 
 
-def test_sorting(page: NotebookPage):
+def test_click_on_a_heading_sorts_the_rows(page: NotebookPage):
     def click(name: str) -> list[str]:
         page.view.get_by_role("columnheader", name=name).get_by_role("button").click()
         return page.names()
@@ -38,7 +38,7 @@ def test_sorting(page: NotebookPage):
     assert click("Model") == BY_NAME[::-1]
 
 
-def test_filtering(page: NotebookPage):
+def test_filter_shows_only_rows_with_all_words(page: NotebookPage):
     field = page.view.get_by_role("searchbox")
     field.press_sequentially("net")
     assert page.names() == [name for name in BY_NAME if "net" in name]
@@ -53,7 +53,7 @@ def test_filtering(page: NotebookPage):
     assert page.names() == BY_NAME
 
 
-def test_details(page: NotebookPage, cache: Path):
+def test_details_show_files_signatures_and_link_of_a_model(page: NotebookPage, cache: Path):
     page.row("elmo").click()
     details = page.view.locator("dl")
     details.wait_for()
@@ -81,7 +81,7 @@ def test_details(page: NotebookPage, cache: Path):
     )
 
 
-def test_the_same_browser_shown_twice(notebook: Open):
+def test_two_views_of_one_browser_share_the_selection(notebook: Open):
     page = notebook("browser = %hub_cache\nbrowser", "browser")
     page.measured(len(MODELS))
     first, second = (page.page.locator(".hub-magic").nth(index) for index in (0, 1))
@@ -91,7 +91,7 @@ def test_the_same_browser_shown_twice(notebook: Open):
 
 
 @pytest.mark.parametrize("whose", ["one's own", "somebody else's"])
-def test_a_saved_notebook_without_its_kernel(page: NotebookPage, whose: str):
+def test_saved_notebook_shows_the_table_without_a_kernel(page: NotebookPage, whose: str):
     page.command("docmanager:save")
     page.end_kernel()
     page.page.goto("about:blank")

@@ -1,6 +1,6 @@
 """The cache browser in a real JupyterLab, with ipywidgets 8 and 7: what everything else stands on.
 
-`test_opening` is the one test in a browser that runs without `--all`.
+`test_opened_view_shows_models_location_and_free_space` is the one test in a browser that runs without `--all`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.ipywidgets7
-def test_opening(page: NotebookPage, cache: Path):
+def test_opened_view_shows_models_location_and_free_space(page: NotebookPage, cache: Path):
     assert page.names() == BY_NAME
     assert page.view.locator(".hm-path").inner_text() == str(cache)
     assert page.facts.inner_text() == "8 models · 2.6 MB · downloads: compressed · 1 damaged"
@@ -34,7 +34,7 @@ def test_opening(page: NotebookPage, cache: Path):
 
 @pytest.mark.thorough
 @pytest.mark.ipywidgets7
-def test_selecting_shows_in_python(page: NotebookPage):
+def test_selection_in_the_view_appears_in_python(page: NotebookPage):
     page.row("elmo").click()
     page.selection("elmo")
     assert page.value("browser.code") == 'hub.load("https://tfhub.dev/google/elmo/3")'
@@ -54,7 +54,7 @@ def test_selecting_shows_in_python(page: NotebookPage):
 
 @pytest.mark.thorough
 @pytest.mark.ipywidgets7
-def test_removing(page: NotebookPage, cache: Path):
+def test_removal_needs_confirmation_and_frees_the_models(page: NotebookPage, cache: Path):
     page.row("elmo").click()
     page.row("yamnet").click(modifiers=["Control"])
     dialog = page.view.get_by_role("dialog")
@@ -79,7 +79,7 @@ def test_removing(page: NotebookPage, cache: Path):
 
 @pytest.mark.thorough
 @pytest.mark.ipywidgets7
-def test_fetching(page: NotebookPage, cache: Path):
+def test_fetch_shows_progress_and_adds_a_row(page: NotebookPage, cache: Path):
     with HaltingHost(files_of(3000, graph=GRAPH, assets=1)) as host:
         field = page.view.get_by_role("textbox", name="Model URL")
         field.fill(f"{host.url}/google/spice/2")
@@ -100,7 +100,7 @@ def test_fetching(page: NotebookPage, cache: Path):
 
 @pytest.mark.thorough
 @pytest.mark.ipywidgets7
-def test_a_page_loaded_anew(notebook: Open):
+def test_reloaded_page_shows_the_rows_and_works(notebook: Open):
     page = notebook(apart=True)
     page.measured(len(MODELS))
     page.row("elmo").click()

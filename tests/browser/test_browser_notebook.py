@@ -22,7 +22,7 @@ def windows(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield windows
 
 
-def test_finding_and_removing(page: NotebookPage, cache: Path):
+def test_filtered_model_is_removed_in_notebook_7(page: NotebookPage, cache: Path):
     assert len(page.names()) == len(MODELS)
     page.view.get_by_role("searchbox").fill("elmo")
     assert page.names() == ["elmo"]
@@ -35,7 +35,7 @@ def test_finding_and_removing(page: NotebookPage, cache: Path):
     assert page.foreign == []
 
 
-def test_the_dark_theme(notebook: Open):
+def test_text_is_light_in_the_dark_theme(notebook: Open):
     page = notebook(theme="Dark")
     page.measured(len(MODELS))
     colour = page.view.evaluate("view => getComputedStyle(view).color")

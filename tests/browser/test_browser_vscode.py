@@ -71,7 +71,7 @@ def show(
     return view
 
 
-def test_finding_and_removing(page: Page, cache: Path):
+def test_filtered_model_is_removed_in_vs_code(page: Page, cache: Path):
     view = show(page, cache, "vscode-light")
     view.get_by_role("searchbox").fill("elmo")
     view.get_by_text("elmo", exact=True).click()
@@ -83,7 +83,7 @@ def test_finding_and_removing(page: Page, cache: Path):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_the_theme_is_vs_codes(page: Page, cache: Path, theme: str):
+def test_view_uses_the_theme_of_vs_code(page: Page, cache: Path, theme: str):
     # JupyterLab's light colours are on the page too, as they are in VS Code, where the manager brings them.
     view = show(page, cache, theme)
     bright = """(view, selector) => {
@@ -102,7 +102,7 @@ def test_the_theme_is_vs_codes(page: Page, cache: Path, theme: str):
         assert (text < 0.5 < back) if theme == "vscode-light" else (back < 0.2 and text > 0.6), selector
 
 
-def test_a_page_that_begins_to_listen_late(page: Page, cache: Path):
+def test_page_that_listens_late_gets_missed_rows(page: Page, cache: Path):
     # The kernel tells all again some times to a page that does not answer; here in moments, not in 21 s.
     before = "from hub_magic.widget import channel\nassert channel._ANEW\nchannel._ANEW = (0.01, 0.04, 0.16)"
     # Removed after the state was sent that the page begins with.

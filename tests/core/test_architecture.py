@@ -104,7 +104,7 @@ def walk(tree: ast.AST, *, at_load: bool = True):
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports(path: Path) -> None:
+def test_each_room_imports_only_rooms_below(path: Path) -> None:
     noun = home(path)
     ours = {
         name.split(".")[1] for name in imported(path, only_at_load=False) if name.startswith("hub_magic.")
@@ -186,7 +186,7 @@ def test_every_class_that_is_shown_can_be_shown() -> None:
 NOUNS = sorted({home(path) for path in modules()})
 
 
-def test_every_noun_has_its_place() -> None:
+def test_every_room_is_in_the_order() -> None:
     assert set(NOUNS) <= {*ORDER, *ALONE, "__main__"}
 
 
@@ -215,7 +215,7 @@ def test_every_public_class_and_function_is_described() -> None:
         assert (getattr(hub_magic, name).__doc__ or "").strip(), name
 
 
-def test_files_can_be_read_at_one_sitting() -> None:
+def test_no_file_is_too_long() -> None:
     long = {
         str(path.relative_to(PACKAGE)): count
         for path in modules()

@@ -54,7 +54,7 @@ def touch(path: Path) -> None:
     os.utime(path, (later, later))
 
 
-def test_nothing_changed(cache: Path):
+def test_refresh_of_unchanged_cache_reuses_every_model(cache: Path):
     scan = looked(cache)
     again = rescan(scan)
     assert again == scan
@@ -62,13 +62,13 @@ def test_nothing_changed(cache: Path):
     assert again.taken != scan.taken
 
 
-def test_a_scan_just_taken_is_not_trusted(cache: Path):
+def test_recent_scan_is_measured_again(cache: Path):
     scan = scan_cache(str(cache))
     (folder_of(cache, 0) / "variables" / "variables.index").unlink()
     assert rescan(scan) == scan_cache(str(cache))
 
 
-def test_a_file_gone_from_a_folder_below(cache: Path):
+def test_refresh_finds_a_file_deleted_in_a_subfolder(cache: Path):
     scan = looked(cache)
     (folder_of(cache, 1) / "variables" / "variables.index").unlink()
     touch(folder_of(cache, 1) / "variables")
@@ -82,7 +82,7 @@ def test_a_file_gone_from_a_folder_below(cache: Path):
     assert rescan(replace(again, taken=datetime.now() + timedelta(seconds=60))).problems == again.problems
 
 
-def test_models_added_and_removed(cache: Path):
+def test_refresh_finds_added_and_removed_models(cache: Path):
     scan = looked(cache)
     add(cache, "https://tfhub.dev/google/new/1")
     shutil.rmtree(folder_of(cache, 0))
@@ -93,7 +93,7 @@ def test_models_added_and_removed(cache: Path):
     assert [problem.kind for problem in again.problems] == ["orphan"]
 
 
-def test_a_lock_taken_and_let_go(cache: Path):
+def test_refresh_follows_a_lock_that_comes_and_goes(cache: Path):
     lock = cache / f"{folder_of(cache, 2).name}.lock"
     lock.write_text(lock_text(Holder("elsewhere", 7, "0" * 32)))
     scan = looked(cache)
@@ -104,20 +104,20 @@ def test_a_lock_taken_and_let_go(cache: Path):
     assert again.models[2].holder is None
 
 
-def test_a_descriptor_lost(cache: Path):
+def test_refresh_finds_a_lost_descriptor(cache: Path):
     scan = looked(cache)
     (cache / f"{folder_of(cache, 0).name}.descriptor.txt").unlink()
     touch(cache)
     assert rescan(scan) == scan_cache(str(cache))
 
 
-def test_the_cache_is_gone(cache: Path):
+def test_refresh_of_deleted_cache_has_no_models(cache: Path):
     scan = looked(cache)
     shutil.rmtree(cache)
     assert rescan(scan).models == ()
 
 
-def test_the_cache_became_a_file(cache: Path):
+def test_refresh_of_cache_that_became_a_file_raises(cache: Path):
     scan = looked(cache)
     shutil.rmtree(cache)
     cache.write_text("")
@@ -125,11 +125,11 @@ def test_the_cache_became_a_file(cache: Path):
         rescan(scan)
 
 
-def test_a_scan_put_together_by_hand(cache: Path):
+def test_refresh_of_handmade_scan_equals_a_new_scan(cache: Path):
     assert rescan(CacheScan(str(cache))) == scan_cache(str(cache))
 
 
-def test_last_use(cache: Path):
+def test_last_use_is_updated_for_one_model_only(cache: Path):
     scan = looked(cache)
     path = folder_of(cache, 0) / "saved_model.pb"
     os.utime(path, (LONG_AGO + 500, LONG_AGO))

@@ -35,7 +35,7 @@ def process_without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
 
 
-def test_a_bucket_that_may_be_used(gcs: GcsStandIn) -> None:
+def test_usable_bucket_has_all_permissions_and_no_refusal(gcs: GcsStandIn) -> None:
     access = require_bucket("gs://models/team/cache/")
     assert access.location == "gs://models/team/cache"
     assert (access.can_list, access.can_read, access.can_write, access.can_delete) == (True,) * 4
@@ -50,18 +50,18 @@ def test_a_bucket_that_may_be_used(gcs: GcsStandIn) -> None:
     ("kind", "word"),
     [("list", "listed"), ("get", "read"), ("create", "written"), ("patch", "written"), ("delete", "cleared")],
 )
-def test_what_is_lacking_is_named(gcs: GcsStandIn, kind: str, word: str) -> None:
+def test_missing_permission_is_named_with_the_role_to_request(gcs: GcsStandIn, kind: str, word: str) -> None:
     gcs.deny(kind)
     said = refused("gs://models")
     assert said.startswith(f"gs://models may not be {word} by {ACCOUNT}.")
     assert "roles/storage.objectUser" in said
 
 
-def test_no_such_bucket(gcs: GcsStandIn) -> None:
+def test_missing_bucket_message_creates_it(gcs: GcsStandIn) -> None:
     assert "gcloud storage buckets create gs://nowhere" in refused("gs://nowhere/path")
 
 
-def test_not_well_formed(gcs: GcsStandIn) -> None:
+def test_malformed_location_is_refused_without_a_request(gcs: GcsStandIn) -> None:
     for location in (
         "gs://Capital/path",
         "gs:/models",
@@ -73,17 +73,19 @@ def test_not_well_formed(gcs: GcsStandIn) -> None:
     assert not gcs.requests
 
 
-def test_credentials_that_are_not_accepted(gcs: GcsStandIn) -> None:
+def test_rejected_credentials_are_named(gcs: GcsStandIn) -> None:
     gcs.tokens.clear()
     assert "credentials are not accepted" in refused("gs://models")
 
 
-def test_a_login_that_is_refused(gcs: GcsStandIn) -> None:
+def test_refused_login_message_names_the_login_command(gcs: GcsStandIn) -> None:
     gcs.fail("token", status=400)
     assert "gcloud auth application-default login" in refused("gs://models")
 
 
-def test_no_credentials(storage: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_message_names_the_remedy(
+    storage: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in storage.environment(tmp_path, token="").items():
         monkeypatch.setenv(name, value)
     assert "gcloud auth application-default login" in refused("gs://models")
@@ -93,7 +95,7 @@ def test_no_credentials(storage: GcsStandIn, tmp_path: Path, monkeypatch: pytest
     assert "missing.json" in refused("gs://models")
 
 
-def test_a_user_is_asked_for_by_name(
+def test_user_credentials_are_shown_with_their_address(
     gcs: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     login = tmp_path / "user.json"
@@ -106,12 +108,16 @@ def test_a_user_is_asked_for_by_name(
     assert (access.identity.account, access.identity.kind) == ("ada@example.com", "user")
 
 
-def test_nobody_answers(gcs: GcsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_storage_message_names_the_proxy(
+    gcs: GcsStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     assert "https_proxy" in refused("gs://models")
 
 
-def test_a_worker_elsewhere_reads_as_somebody_else(gcs: GcsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remote_worker_account_is_named_with_its_remedy(
+    gcs: GcsStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def reader_of(**env: str) -> tuple[str, str]:
         runtime = detect_runtime(env=env, modules={})
         assert runtime.is_remote
@@ -162,7 +168,7 @@ class MachineServer(BaseHTTPRequestHandler):
         pass
 
 
-def test_on_a_machine_of_google_cloud(storage: GcsStandIn, tmp_path: Path) -> None:
+def test_google_cloud_machine_uses_its_project_number(storage: GcsStandIn, tmp_path: Path) -> None:
     code = """
         from hub_magic.gcs import check_bucket
         from hub_magic.runtime import detect_runtime
@@ -200,7 +206,7 @@ except SettingError as error:
 
 
 @pytest.mark.tensorflow
-def test_tensorflow_keeps_an_empty_token(storage: GcsStandIn, tmp_path: Path) -> None:
+def test_tensorflow_with_an_empty_token_needs_a_restart(storage: GcsStandIn, tmp_path: Path) -> None:
     environment = storage.environment(tmp_path)
     assert run(CHECK.format(before=""), environment).strip() == "usable"
     # Without credentials TensorFlow asks the machine's server, which is not there, and gives up for good.
@@ -215,7 +221,7 @@ def test_tensorflow_keeps_an_empty_token(storage: GcsStandIn, tmp_path: Path) ->
     assert "Restart the kernel" in said
 
 
-def test_errors_are_ours(gcs: GcsStandIn) -> None:
+def test_storage_errors_become_hub_magic_errors(gcs: GcsStandIn) -> None:
     gcs.fail("permissions", status=503, times=100)
     with pytest.raises(HubMagicError, match="has a server error"):
         check_bucket("gs://models")

@@ -44,7 +44,7 @@ def objects(gcs: GcsStandIn, location: str) -> dict[str, bytes]:
     }
 
 
-def test_there_and_back(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_copy_to_a_bucket_and_back_is_identical(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(5))
     told = []
     done = copy(tmp_path / "here", TEAM, progress=told.append)
@@ -70,7 +70,7 @@ def test_there_and_back(gcs: GcsStandIn, tmp_path: Path) -> None:
     assert tree(tmp_path / "back") == tree(tmp_path / "here")
 
 
-def test_only_what_the_other_side_lacks(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_copy_sends_only_missing_models(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(3))
     copy(tmp_path / "here", TEAM)
     make_cache(tmp_path / "here", range(5))
@@ -89,7 +89,7 @@ def test_only_what_the_other_side_lacks(gcs: GcsStandIn, tmp_path: Path) -> None
     assert gcs.calls["create"] == 0
 
 
-def test_what_is_damaged_stays(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_damaged_model_is_not_copied(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(2))
     (tmp_path / "here" / parse_handle(handle_of(1)).folder / "saved_model.pb").unlink()
     done = copy(tmp_path / "here", TEAM)
@@ -106,7 +106,7 @@ def test_names_that_lead_out_of_the_folder_stay(gcs: GcsStandIn, tmp_path: Path)
     assert not tree(tmp_path / "back")
 
 
-def test_two_places_that_need_no_bucket(tmp_path: Path) -> None:
+def test_copy_without_a_bucket_is_refused(tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(1))
     with pytest.raises(SettingError, match="cp -r"):
         plan_copy(scan(tmp_path / "there"), scan(tmp_path / "here"))
@@ -133,7 +133,7 @@ def test_scanning_takes_listings_alone(gcs: GcsStandIn) -> None:
     assert gcs.requests["list"] == -(-count // 1000)
 
 
-def test_entries_of_the_library(gcs: GcsStandIn) -> None:
+def test_bucket_scan_reads_entries_written_by_tensorflow_hub(gcs: GcsStandIn) -> None:
     folder = parse_handle(handle_of(0)).folder
     for name in FILES:
         gcs.put(f"{TEAM}/{folder}/{name}", b"1")
@@ -149,7 +149,7 @@ def test_entries_of_the_library(gcs: GcsStandIn) -> None:
     assert [problem.kind for problem in scan(TEAM).problems] == ["no descriptor", "lock"]
 
 
-def test_many_files(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_entry_of_many_files_gets_its_graph_last(gcs: GcsStandIn, tmp_path: Path) -> None:
     names = ("saved_model.pb", *(f"assets/{number:03}.txt" for number in range(250)))
     make_cache(tmp_path / "here", range(1), files=names)
     order = []
@@ -169,7 +169,7 @@ def test_many_files(gcs: GcsStandIn, tmp_path: Path) -> None:
     )
 
 
-def test_a_large_file(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_large_file_is_copied_in_pieces_and_back(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(1))
     folder = tmp_path / "here" / parse_handle(handle_of(0)).folder
     (folder / "variables" / "variables.data-00000-of-00001").write_bytes(os.urandom(40 << 20))
@@ -181,7 +181,7 @@ def test_a_large_file(gcs: GcsStandIn, tmp_path: Path) -> None:
     assert tree(tmp_path / "back") == tree(tmp_path / "here")
 
 
-def test_refused_in_the_middle(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_refused_copy_is_continued_later(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(3))
     gcs.deny("create")
     with pytest.raises(HubMagicError, match=f"may not be written by {ACCOUNT}"):
@@ -196,7 +196,7 @@ def test_refused_in_the_middle(gcs: GcsStandIn, tmp_path: Path) -> None:
     assert objects(gcs, TEAM) == tree(tmp_path / "here")
 
 
-def test_a_storage_out_of_order_for_a_moment(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_copy_survives_a_short_server_error(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(4))
     gcs.fail("batch", times=1)
     gcs.fail("rewrite", times=1)
@@ -206,7 +206,7 @@ def test_a_storage_out_of_order_for_a_moment(gcs: GcsStandIn, tmp_path: Path) ->
     assert objects(gcs, TEAM) == tree(tmp_path / "here")
 
 
-def test_a_dead_holder_is_found_by_its_silence(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_silent_lock_owner_is_taken_over(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(1))
     folder = parse_handle(handle_of(0)).folder
     holder = Holder("another machine", 7, "ab" * 16)
@@ -218,7 +218,7 @@ def test_a_dead_holder_is_found_by_its_silence(gcs: GcsStandIn, tmp_path: Path) 
         assert objects(gcs, TEAM) == tree(tmp_path / "here")
 
 
-def test_two_machines_copy_at_once(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_two_computers_copy_each_model_once(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(20))
     code = """
         import sys
@@ -245,7 +245,7 @@ def test_links_are_not_followed(gcs: GcsStandIn, tmp_path: Path) -> None:
     shutil.rmtree(folder)
 
 
-def test_a_copy_goes_on_in_the_middle_of_a_large_file(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_copy_resumes_in_the_middle_of_a_large_file(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(1))
     folder = parse_handle(handle_of(0)).folder
     name = "variables/variables.data-00000-of-00001"
@@ -290,7 +290,7 @@ def test_a_damaged_copy_is_replaced(gcs: GcsStandIn, tmp_path: Path) -> None:
     assert tree(tmp_path / "here") == whole
 
 
-def test_what_somebody_put_in_the_way_is_not_touched(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_foreign_file_in_the_way_is_not_touched(gcs: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "here", range(1))
     copy(tmp_path / "here", TEAM)
     folder = parse_handle(handle_of(0)).folder

@@ -64,7 +64,7 @@ def files(gcs: GcsStandIn, handle: str) -> dict[str, bytes]:
     return {name.removeprefix(prefix): one.data for name, one in found.items() if name.startswith(prefix)}
 
 
-def test_fetched_once(gcs: GcsStandIn, host: ModelHost) -> None:
+def test_model_is_fetched_into_a_bucket_once(gcs: GcsStandIn, host: ModelHost) -> None:
     handle = handle_on(host)
     first = fetch(handle, location=TEAM)
     assert first.path == f"{TEAM}/{parse_handle(handle).folder}"
@@ -81,7 +81,9 @@ def test_fetched_once(gcs: GcsStandIn, host: ModelHost) -> None:
     assert archives(host) == 1
 
 
-def test_offline(gcs: GcsStandIn, host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_returns_only_models_cached_in_the_bucket(
+    gcs: GcsStandIn, host: ModelHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetch(handle_on(host, 0), location=TEAM)
     monkeypatch.setenv("HUB_MAGIC_OFFLINE", "1")
     assert fetch(handle_on(host, 0), location=TEAM).was_cached
@@ -89,7 +91,7 @@ def test_offline(gcs: GcsStandIn, host: ModelHost, monkeypatch: pytest.MonkeyPat
         fetch(handle_on(host, 1), location=TEAM)
 
 
-def test_half_an_entry_is_completed(gcs: GcsStandIn, host: ModelHost) -> None:
+def test_partial_entry_in_a_bucket_is_completed(gcs: GcsStandIn, host: ModelHost) -> None:
     handle = handle_on(host)
     fetch(handle, location=TEAM)
     gcs.objects.delete("models", f"team/{parse_handle(handle).folder}/saved_model.pb")
@@ -97,13 +99,13 @@ def test_half_an_entry_is_completed(gcs: GcsStandIn, host: ModelHost) -> None:
     assert files(gcs, handle) == FILES
 
 
-def test_a_host_without_the_model_leaves_nothing(gcs: GcsStandIn, host: ModelHost) -> None:
+def test_failed_fetch_leaves_no_object_in_the_bucket(gcs: GcsStandIn, host: ModelHost) -> None:
     with pytest.raises(HubMagicError):
         fetch(f"{host.url}/nobody/nothing/1", location=TEAM)
     assert gcs.names("models") == []
 
 
-def test_several_machines_download_once(gcs: GcsStandIn, host: ModelHost) -> None:
+def test_several_computers_download_each_model_once(gcs: GcsStandIn, host: ModelHost) -> None:
     handles = [handle_on(host, number) for number in range(3)]
     processes = [
         start_python("-c", FETCH, *order, imports=GOOGLE, stdout=PIPE)
@@ -116,7 +118,7 @@ def test_several_machines_download_once(gcs: GcsStandIn, host: ModelHost) -> Non
     assert scan_cache(TEAM).problems == ()
 
 
-def test_killed_while_it_sends(gcs: GcsStandIn, host: ModelHost) -> None:
+def test_fetch_killed_while_uploading_is_taken_over(gcs: GcsStandIn, host: ModelHost) -> None:
     handle = handle_on(host)
     gcs.stall("create", name="variables.data")
     process = start_python("-c", FETCH, handle, imports=GOOGLE)
@@ -131,7 +133,7 @@ def test_killed_while_it_sends(gcs: GcsStandIn, host: ModelHost) -> None:
 
 
 @pytest.mark.tensorflow
-def test_a_kernel_without_hub_magic_finds_it(gcs: GcsStandIn, host: ModelHost) -> None:
+def test_plain_tensorflow_hub_finds_the_fetched_model(gcs: GcsStandIn, host: ModelHost) -> None:
     handle = handle_on(host)
     fetch(handle, location=TEAM)
     gcs.reset_counts()
@@ -142,7 +144,7 @@ def test_a_kernel_without_hub_magic_finds_it(gcs: GcsStandIn, host: ModelHost) -
 
 
 @pytest.mark.tensorflow
-def test_what_a_kernel_without_hub_magic_fetched(gcs: GcsStandIn, host: ModelHost) -> None:
+def test_model_fetched_by_plain_tensorflow_hub_counts_as_cached(gcs: GcsStandIn, host: ModelHost) -> None:
     handle = handle_on(host)
     run(RESOLVE.format(handle=handle), {})
     assert fetch(handle, location=TEAM).was_cached
@@ -152,7 +154,7 @@ def test_what_a_kernel_without_hub_magic_fetched(gcs: GcsStandIn, host: ModelHos
 
 
 @pytest.mark.tensorflow
-def test_a_kernel_without_hub_magic_waits_for_us(gcs: GcsStandIn, host: ModelHost) -> None:
+def test_plain_tensorflow_hub_waits_for_our_lock_in_a_bucket(gcs: GcsStandIn, host: ModelHost) -> None:
     handle = handle_on(host)
     gcs.stall("create", name="saved_model.pb")
     ours = start_python("-c", FETCH, handle, imports=GOOGLE)

@@ -33,7 +33,7 @@ def team(gcs: GcsStandIn, tmp_path: Path) -> GcsStandIn:
     return gcs
 
 
-def test_a_model_goes_with_all_that_is_its(team: GcsStandIn) -> None:
+def test_removal_deletes_every_object_of_a_model(team: GcsStandIn) -> None:
     plan = plan_removal(["model7/1"], scan_cache(TEAM))
     names = team.names("models")
     done = plan.execute()
@@ -56,7 +56,7 @@ def test_pruning_is_batched(team: GcsStandIn) -> None:
     assert sum(told) >= done.freed
 
 
-def test_what_has_changed_or_is_at_work_stays(team: GcsStandIn) -> None:
+def test_changed_or_locked_models_in_a_bucket_stay(team: GcsStandIn) -> None:
     plan = plan_removal([handle_of(number) for number in range(4)], scan_cache(TEAM))
     folders = [parse_handle(handle_of(number)).folder for number in range(4)]
     team.put(f"{TEAM}/{folders[0]}/more", b"1")
@@ -72,7 +72,7 @@ def test_what_has_changed_or_is_at_work_stays(team: GcsStandIn) -> None:
     }
 
 
-def test_what_this_kernel_has_loaded_stays(team: GcsStandIn) -> None:
+def test_loaded_model_in_a_bucket_stays(team: GcsStandIn) -> None:
     path = f"{TEAM}/{parse_handle(handle_of(0)).folder}"
     plan = plan_removal([handle_of(0)], scan_cache(TEAM), loaded=lambda: (path,))
     assert plan.kept[0].reason == "loaded in this kernel"
@@ -82,7 +82,7 @@ def test_what_this_kernel_has_loaded_stays(team: GcsStandIn) -> None:
     assert plan.execute().kept[0].reason == "loaded in this kernel"
 
 
-def test_a_handle_is_enough_where_listings_do_not_know_it(gcs: GcsStandIn) -> None:
+def test_model_without_listed_handle_is_removed_by_handle(gcs: GcsStandIn) -> None:
     folder = parse_handle(handle_of(0)).folder
     gcs.put(f"{TEAM}/{folder}/saved_model.pb", b"1")
     gcs.put(f"{TEAM}/{folder}.descriptor.txt", b"Module: whatever")
@@ -90,20 +90,20 @@ def test_a_handle_is_enough_where_listings_do_not_know_it(gcs: GcsStandIn) -> No
     assert gcs.names("models") == []
 
 
-def test_denied(team: GcsStandIn) -> None:
+def test_denied_removal_is_one_error(team: GcsStandIn) -> None:
     team.deny("delete")
     with pytest.raises(HubMagicError, match="may not be cleared by"):
         plan_removal([handle_of(0)], scan_cache(TEAM)).execute()
 
 
-def test_out_of_order_for_a_moment(team: GcsStandIn) -> None:
+def test_removal_survives_a_short_server_error(team: GcsStandIn) -> None:
     team.fail("delete", times=2)
     team.fail("batch", times=1)
     assert len(plan_removal([handle_of(0)], scan_cache(TEAM)).execute().removed) == 1
     assert len(scan_bucket(TEAM).models) == 59
 
 
-def test_files_that_cannot_be_compared_are_not_called_the_same(gcs: GcsStandIn) -> None:
+def test_models_that_cannot_be_compared_are_no_duplicates(gcs: GcsStandIn) -> None:
     handles = ("https://tfhub.dev/team/model/1", "https://www.kaggle.com/models/team/other/TensorFlow2/x/1")
     for handle in handles:
         folder = parse_handle(handle).folder

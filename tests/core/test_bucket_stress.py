@@ -126,7 +126,7 @@ def kill_when(command: list[str], is_time: Callable[[], bool]) -> None:
     process.wait()
 
 
-def test_copies(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_killed_copies_to_a_bucket_leave_no_partial_entry(gcs: GcsStandIn, tmp_path: Path) -> None:
     count = 12
     make_cache(tmp_path / "here", range(count))
     wanted = {
@@ -150,7 +150,7 @@ def test_copies(gcs: GcsStandIn, tmp_path: Path) -> None:
         assert entries == {f"team/{name}": data for name, data in tree(tmp_path / "here").items()}
 
 
-def test_copies_back(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_killed_copies_from_a_bucket_leave_no_partial_entry(gcs: GcsStandIn, tmp_path: Path) -> None:
     count = 12
     make_cache(tmp_path / "here", range(count))
     plan_copy(scan_cache(TEAM), scan_cache(str(tmp_path / "here"))).execute()
@@ -182,7 +182,7 @@ def host(tmp_path: Path) -> Iterator[ModelHost]:
         yield started
 
 
-def test_fetches(gcs: GcsStandIn, host: ModelHost) -> None:
+def test_killed_fetches_into_a_bucket_leave_no_partial_entry(gcs: GcsStandIn, host: ModelHost) -> None:
     handle = f"{host.url}/team/model/1"
     folder = parse_handle(handle).folder
     watcher = Watcher(gcs, {folder: SERVED})

@@ -42,7 +42,7 @@ def check(*, deep: bool):
     return verify(scan_cache(TEAM), deep=deep)
 
 
-def test_a_quick_check_is_a_listing(gcs: GcsStandIn, handles: list[str]) -> None:
+def test_quick_check_of_a_bucket_needs_only_listings(gcs: GcsStandIn, handles: list[str]) -> None:
     assert check(deep=False).damaged == ()
     gcs.objects.delete("models", f"team/{parse_handle(handles[0]).folder}/saved_model.pb")
     gcs.reset_counts()
@@ -55,7 +55,7 @@ def test_a_quick_check_is_a_listing(gcs: GcsStandIn, handles: list[str]) -> None
     assert check(deep=False).damaged == ()
 
 
-def test_a_deep_check_reads_every_file(gcs: GcsStandIn, handles: list[str]) -> None:
+def test_deep_check_of_a_bucket_finds_changed_bytes(gcs: GcsStandIn, handles: list[str]) -> None:
     name = f"team/{parse_handle(handles[1]).folder}/variables/variables.data-00000-of-00001"
     content = FILES["variables/variables.data-00000-of-00001"]
     gcs.put(f"gs://models/{name}", content[:-1] + b"?")
@@ -67,7 +67,7 @@ def test_a_deep_check_reads_every_file(gcs: GcsStandIn, handles: list[str]) -> N
     assert gcs.objects.get("models", name).data == content
 
 
-def test_what_the_dead_left_is_taken_away(gcs: GcsStandIn, handles: list[str]) -> None:
+def test_repair_removes_stale_locks_and_partial_uploads(gcs: GcsStandIn, handles: list[str]) -> None:
     folder = parse_handle(handles[0]).folder
     holder = Holder("far", 1, "ab" * 16)
     gcs.put(f"{TEAM}/{folder}.{holder.uid}.tmp/saved_model.pb", b"1")
@@ -82,7 +82,7 @@ def test_what_the_dead_left_is_taken_away(gcs: GcsStandIn, handles: list[str]) -
     assert len(scan_cache(TEAM).models) == 2
 
 
-def test_handles_are_learnt_once(gcs: GcsStandIn) -> None:
+def test_repair_records_handles_for_later_listings(gcs: GcsStandIn) -> None:
     handle = "https://host.test/team/model/1"
     folder = parse_handle(handle).folder
     gcs.put(f"{TEAM}/{folder}/saved_model.pb", b"1")

@@ -29,13 +29,15 @@ def look(tmp_path: Path, env: dict[str, str]) -> MachineScan:
     return scan_machine(scan_cache(str(tmp_path / "cache")), env)
 
 
-def test_nothing_elsewhere(tmp_path: Path, env: dict[str, str]) -> None:
+def test_no_other_caches_are_reported_as_none(tmp_path: Path, env: dict[str, str]) -> None:
     machine = look(tmp_path, env)
     assert machine.others == ()
     assert machine_text(machine).endswith("Other caches on this computer contain no TensorFlow models.")
 
 
-def test_models_of_kagglehub_and_mounts_with_duplicates_marked(tmp_path: Path, env: dict[str, str]) -> None:
+def test_kagglehub_and_mounted_models_are_listed_with_their_duplicates(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
     hub, mount = tmp_path / "hub/models/google", tmp_path / "input"
     complete = write(hub / "nnlm/tensorFlow2/en-dim50/1", WHOLE)
     Path(f"{complete}.complete").write_text("")
@@ -70,7 +72,7 @@ def test_models_of_kagglehub_and_mounts_with_duplicates_marked(tmp_path: Path, e
     assert machine.to_data()["others"][0]["size"] == 19
 
 
-def test_the_default_place_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kagglehub_cache_defaults_to_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / ".cache/kagglehub/models/a/b/tensorFlow1/c/3", WHOLE)
     env = {
@@ -81,7 +83,7 @@ def test_the_default_place_is_the_home_folder(tmp_path: Path, monkeypatch: pytes
     assert other.handle == "https://www.kaggle.com/models/a/b/tensorFlow1/c/3"
 
 
-def test_links_are_not_read_and_prove_nothing(tmp_path: Path, env: dict[str, str]) -> None:
+def test_linked_files_are_not_compared(tmp_path: Path, env: dict[str, str]) -> None:
     other = write(tmp_path / "hub/models/google/nnlm/tensorFlow2/en-dim50/1", WHOLE)
     (tmp_path / "cache").mkdir()
     entry = plant(tmp_path / "cache", NNLM)

@@ -52,7 +52,7 @@ def _in_time() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["", *BESIDE, *INSIDE])
-def test_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_pipe_in_a_cache_blocks_no_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     other = plant(cache, "https://tfhub.dev/google/nnlm-en-dim50/3")
@@ -92,7 +92,7 @@ def test_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 
 
 @pytest.mark.tensorflow
-def test_nobody_waits_for_tensors(tmp_path: Path) -> None:
+def test_pipe_in_place_of_tensors_is_reported_as_damage(tmp_path: Path) -> None:
     entry = plant(tmp_path, NNLM)
     shard = entry / "variables/variables.data-00000-of-00001"
     shard.unlink()

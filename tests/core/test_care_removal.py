@@ -62,7 +62,7 @@ def test_an_entry_is_found_by_any_unambiguous_word(cache: Path, word: str) -> No
     assert [model.handle for model in select(scan_cache(str(cache)), [word])] == [NNLM]
 
 
-def test_the_strictest_reading_counts(cache: Path) -> None:
+def test_exact_name_wins_over_a_part_of_a_name(cache: Path) -> None:
     for handle in (
         "https://a.example/p/bert/1",
         "https://a.example/p/bert-large/1",
@@ -111,7 +111,7 @@ def test_candidates_stay_on_one_line(cache: Path) -> None:
     assert "and 23 more" in str(caught.value)
 
 
-def test_nothing_is_found_in_an_empty_cache(cache: Path) -> None:
+def test_selection_in_an_empty_cache_says_that_it_is_empty(cache: Path) -> None:
     with pytest.raises(NotCachedError, match="is empty"):
         select(scan_cache(str(cache)), ["nnlm"])
 
@@ -133,7 +133,7 @@ def test_remove_frees_what_was_expected(cache: Path) -> None:
     assert "loaded" not in plan.to_data()
 
 
-def test_what_has_another_name_elsewhere_frees_nothing(cache: Path, tmp_path: Path) -> None:
+def test_hard_linked_files_do_not_count_as_freed(cache: Path, tmp_path: Path) -> None:
     entry = plant(cache, NNLM, size=1000)
     os.link(entry / "assets/more", tmp_path / "kept")
     os.link(entry / "saved_model.pb", entry / "again.pb")
@@ -142,7 +142,7 @@ def test_what_has_another_name_elsewhere_frees_nothing(cache: Path, tmp_path: Pa
     assert (tmp_path / "kept").stat().st_size == 1000
 
 
-def test_links_in_an_entry_are_taken_away_and_never_followed(cache: Path, tmp_path: Path) -> None:
+def test_links_in_a_removed_entry_are_never_followed(cache: Path, tmp_path: Path) -> None:
     entry = plant(cache, NNLM)
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -178,7 +178,7 @@ def test_locked_and_loaded_entries_are_kept_and_named(cache: Path) -> None:
     )
 
 
-def test_execute_refuses_what_has_changed_since(cache: Path) -> None:
+def test_removal_keeps_entries_changed_since_the_plan(cache: Path) -> None:
     def touched(_entry: Path) -> None:
         pass
 
@@ -218,7 +218,7 @@ def test_execute_refuses_what_has_changed_since(cache: Path) -> None:
     assert not [path for path in cache.iterdir() if path.name.endswith(".tmp")]
 
 
-def test_pruning_by_use_refuses_what_has_been_used_since(cache: Path) -> None:
+def test_prune_keeps_entries_used_since_the_plan(cache: Path) -> None:
     entry = plant(cache, NNLM, used=40)
     plan = plan_prune(scan_cache(str(cache)), older_than=timedelta(days=30), now=NOW)
     os.utime(entry / "saved_model.pb", (NOW.timestamp(),) * 2)
@@ -231,7 +231,7 @@ def kept_reasons(plan: Removal) -> list[str]:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become somebody else")
-def test_what_belongs_to_somebody_else_is_kept_whole(cache: Path) -> None:
+def test_entry_of_another_user_stays_complete(cache: Path) -> None:
     """In a shared cache with the sticky bit, as /tmp has, and in one whose folders only the owner may write."""
     entry = plant(cache, NNLM)
     inner = plant(cache, "https://tfhub.dev/p/inner/1")
@@ -264,7 +264,7 @@ def test_what_belongs_to_somebody_else_is_kept_whole(cache: Path) -> None:
 # Pruning
 
 
-def test_prune_by_age(cache: Path) -> None:
+def test_prune_by_age_removes_older_models(cache: Path) -> None:
     plant(cache, "https://tfhub.dev/p/old/1", used=40)
     plant(cache, "https://tfhub.dev/p/young/1", used=20)
     plant(cache, "https://tfhub.dev/p/needed/1", used=50)
@@ -273,7 +273,7 @@ def test_prune_by_age(cache: Path) -> None:
     assert plan.going[0].reason == "last used on 2026-10-11"
 
 
-def test_prune_by_download_where_use_is_not_known(cache: Path) -> None:
+def test_prune_by_age_uses_the_download_if_use_is_unknown(cache: Path) -> None:
     empty = cache / parse_handle("https://tfhub.dev/p/empty/1").folder
     plant(cache, "https://tfhub.dev/p/empty/1", {"x": b""}, used=40)
     (empty / "x").unlink()
@@ -282,7 +282,7 @@ def test_prune_by_download_where_use_is_not_known(cache: Path) -> None:
     assert going(plan) == ["p/empty/1"]  # nothing at all is known of the other
 
 
-def test_prune_to_a_size_takes_what_was_used_longest_ago(cache: Path) -> None:
+def test_prune_to_a_size_removes_least_recently_used_models(cache: Path) -> None:
     for name, used in (("a", 3), ("b", 9), ("c", 5), ("d", 1)):
         plant(cache, f"https://tfhub.dev/p/{name}/1", size=1000, used=used)
     entry = plant(cache, "https://tfhub.dev/p/e/1", size=1000, used=90)
@@ -297,7 +297,7 @@ def test_prune_to_a_size_takes_what_was_used_longest_ago(cache: Path) -> None:
     assert plan_prune(scan, max_size=0).left == 1019
 
 
-def test_prune_to_the_newest_versions(cache: Path) -> None:
+def test_prune_keeps_the_newest_versions(cache: Path) -> None:
     for version in (9, 10, 11):
         plant(cache, f"https://tfhub.dev/p/many/{version}")
     plant(cache, "http://tfhub.dev/p/many/11/")
@@ -314,7 +314,7 @@ def test_prune_to_the_newest_versions(cache: Path) -> None:
     ]
 
 
-def test_prune_duplicates(cache: Path) -> None:
+def test_prune_removes_duplicates_by_spelling(cache: Path) -> None:
     spellings = (NNLM, f"{NNLM}/", NNLM.replace("https", "http"))
     for number, handle in enumerate(spellings):
         plant(cache, handle, used=number)
@@ -349,7 +349,7 @@ def test_looking_for_duplicates_does_not_count_as_use(cache: Path) -> None:
     assert [m.last_used for m in scan_cache(str(cache)).models] == [m.last_used for m in before.models]
 
 
-def test_a_time_with_a_zone_in_a_descriptor_spoils_nothing(cache: Path) -> None:
+def test_descriptor_time_with_a_zone_can_be_compared(cache: Path) -> None:
     entry = plant(cache, NNLM)
     for path in entry.rglob("*.*"):
         path.unlink()
@@ -370,7 +370,7 @@ def test_prune_needs_a_rule(cache: Path) -> None:
         plan_prune(scan, max_size=0, keep=["nnlm"])
 
 
-def test_a_damaged_copy_is_not_the_one_to_keep(cache: Path) -> None:
+def test_prune_of_duplicates_keeps_the_intact_copy(cache: Path) -> None:
     plant(cache, NNLM, {"saved_model.pb": b""}, used=0)
     plant(cache, f"{NNLM}/", used=9)
     scan = scan_cache(str(cache))
@@ -408,7 +408,7 @@ def test_the_root_as_a_cache_is_safe() -> None:
         plan_removal(["etc"], scan_cache("/"))
 
 
-def test_a_plan_made_by_hand_cannot_reach_outside(cache: Path, tmp_path: Path) -> None:
+def test_handmade_plan_cannot_remove_outside_the_cache(cache: Path, tmp_path: Path) -> None:
     victim = tmp_path / parse_handle(NNLM).folder
     plant(tmp_path, NNLM)
     inside = plant(cache, NNLM)
@@ -430,7 +430,7 @@ def test_a_plan_made_by_hand_cannot_reach_outside(cache: Path, tmp_path: Path) -
 # Sizes and periods
 
 
-def test_sizes_and_periods_as_people_write_them() -> None:
+def test_sizes_and_periods_are_parsed_or_refused() -> None:
     assert [parse_size(text) for text in ("0", "500", "1kB", "500MB", "1.5G", "5GiB", " 2 tb ")] == [
         0,
         500,

@@ -71,7 +71,7 @@ def test_a_damaged_model_is_downloaded_again(host: FaultyHost, cache: Path, dama
 
 
 @pytest.mark.parametrize("damage", [flip, cut])
-def test_what_cannot_be_downloaded_again_stays_as_it_was(cache: Path, damage) -> None:
+def test_damaged_model_stays_if_its_download_fails(cache: Path, damage) -> None:
     with FaultyHost(ARCHIVE) as host:
         entry = fetched(host, cache)
         damage(entry)
@@ -85,7 +85,9 @@ def test_what_cannot_be_downloaded_again_stays_as_it_was(cache: Path, damage) ->
     assert tree(cache) == before
 
 
-def test_offline_says_so(host: FaultyHost, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repair_in_offline_mode_downloads_nothing(
+    host: FaultyHost, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flip(fetched(host, cache))
     before = tree(cache)
     monkeypatch.setenv("HUB_MAGIC_OFFLINE", "1")
@@ -95,7 +97,7 @@ def test_offline_says_so(host: FaultyHost, cache: Path, monkeypatch: pytest.Monk
     assert len(host.seen) == 1
 
 
-def test_one_that_fails_does_not_keep_the_others(host: FaultyHost, cache: Path) -> None:
+def test_failed_repair_of_one_model_does_not_stop_the_others(host: FaultyHost, cache: Path) -> None:
     for name in ("a", "b", "c"):
         flip(fetched(host, cache, name=name))
     locked = lock(next(iter(sorted(path for path in cache.iterdir() if path.is_dir()))))
@@ -107,7 +109,7 @@ def test_one_that_fails_does_not_keep_the_others(host: FaultyHost, cache: Path) 
 
 
 @pytest.mark.kernel
-def test_verify_and_repair_in_a_notebook(kernel: Kernel, host: FaultyHost) -> None:
+def test_verify_and_repair_magics_report_and_fix_damage(kernel: Kernel, host: FaultyHost) -> None:
     kernel.ok("%load_ext hub_magic")
     kernel.ok("%hub_cache models")
     cache = kernel.home / "work" / "models"
@@ -147,7 +149,7 @@ def test_verify_and_repair_in_a_notebook(kernel: Kernel, host: FaultyHost) -> No
 
 @pytest.mark.kernel
 @pytest.mark.tensorflow
-def test_every_tensor_is_read_and_a_loaded_model_is_kept(tensorflow_kernel: Kernel) -> None:
+def test_deep_repair_reads_tensors_and_keeps_loaded_models(tensorflow_kernel: Kernel) -> None:
     tensorflow_kernel.ok("%load_ext hub_magic")
     tensorflow_kernel.ok("import tensorflow_hub as hub")
     tensorflow_kernel.ok("%hub_cache models")

@@ -62,7 +62,7 @@ def as_text(facts: SavedModelFacts) -> list[str]:
     ]
 
 
-def test_what_a_model_says_of_itself(tmp_path) -> None:
+def test_saved_model_signatures_tags_and_assets_are_read(tmp_path) -> None:
     facts = read_saved_model(write(tmp_path / "it", model()))
     assert as_text(facts) == ["serving_default(images: float32(None, 28, 28)) -> digits: int64(None,)"]
     assert (facts.tags, facts.is_tf2, facts.assets) == ((("serve",),), True, ("vocab.txt",))
@@ -70,7 +70,7 @@ def test_what_a_model_says_of_itself(tmp_path) -> None:
     assert not read_saved_model(write(tmp_path / "it", model(objects=False))).is_tf2
 
 
-def test_unknown_rank_scalar_and_reference_types(tmp_path) -> None:
+def test_unknown_ranks_scalars_and_reference_types_are_read(tmp_path) -> None:
     unknown = field(1, b"a") + field(2, field(2, 101) + field(3, field(3, 1)))
     signature = field(1, unknown) + field(1, tensor("b", 7)) + field(1, tensor("c", 99, 3))
     meta = field(5, field(1, b"f") + field(2, signature))
@@ -93,7 +93,7 @@ def test_unknown_rank_scalar_and_reference_types(tmp_path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_no_model_is_refused_in_one_line(tmp_path, content: bytes, message: str) -> None:
+def test_file_that_is_no_saved_model_raises_one_line(tmp_path, content: bytes, message: str) -> None:
     with pytest.raises(DamagedEntryError) as caught:
         read_saved_model(write(tmp_path / "it", content))
     assert message in str(caught.value)
@@ -101,7 +101,7 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path, content: bytes, messa
 
 
 @given(st.binary(max_size=200) | st.tuples(st.integers(0, 200), st.integers(0, 255)))
-def test_no_bytes_end_in_anything_but_facts_or_that_line(tmp_path_factory, given_bytes) -> None:
+def test_random_bytes_are_read_or_refused(tmp_path_factory, given_bytes) -> None:
     content = given_bytes
     if isinstance(given_bytes, tuple):
         changed = bytearray(model())
@@ -123,7 +123,7 @@ def test_every_truncation_is_noticed(tmp_path) -> None:
             read_outline(file_path)
 
 
-def test_a_graph_of_a_gigabyte_costs_nothing(tmp_path) -> None:
+def test_graph_of_a_gigabyte_needs_little_memory(tmp_path) -> None:
     size = 1_000_000_000
     head = field(1, field(4, b"serve")) + varint(2 << 3 | 2) + varint(size)
     tail = field(6, field(2, b"vocab.txt"))
@@ -146,7 +146,7 @@ def test_no_model_is_an_os_error(tmp_path) -> None:
 
 
 @pytest.mark.tensorflow
-def test_the_same_as_tensorflow_reads() -> None:
+def test_saved_model_facts_equal_those_of_tensorflow() -> None:
     code = """
 import sys
 from pathlib import Path

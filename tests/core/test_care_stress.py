@@ -69,7 +69,9 @@ ACTS = st.lists(
 
 @settings(max_examples=2000 if IS_FULL else 60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PLANTS, st.lists(st.sampled_from("pqr"), max_size=4), ACTS)
-def test_nothing_else_changes(plants: list[tuple[str, str]], entries: list[str], acts: list[str]) -> None:
+def test_random_care_changes_only_planned_entries(
+    plants: list[tuple[str, str]], entries: list[str], acts: list[str]
+) -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         cache = root / "cache"
@@ -193,7 +195,9 @@ def ready(): print("ready", flush=True)
     [(REMOVE, 0.06), (PRUNE, 0.06), (ADD, 0.15), (REPAIR, 0.5)],
     ids=["remove", "prune", "add", "repair"],
 )
-def test_killed(tmp_path: Path, tell: Callable[[str], None], code: str, longest: float) -> None:
+def test_killed_care_leaves_every_entry_intact_or_gone(
+    tmp_path: Path, tell: Callable[[str], None], code: str, longest: float
+) -> None:
     rounds = 100 if IS_FULL else 4
     numbers = random.Random(SEED)
     found: Counter[str] = Counter()
@@ -290,7 +294,7 @@ print(count)
 
 
 @pytest.mark.tensorflow
-def test_loading_and_pruning_at_once(tmp_path: Path, tell: Callable[[str], None]) -> None:
+def test_loading_during_pruning_never_fails(tmp_path: Path, tell: Callable[[str], None]) -> None:
     seconds = 60 if IS_FULL else 5
     cache = tmp_path / "cache"
     env = process_environment(TFHUB_CACHE_DIR=str(cache))

@@ -67,7 +67,7 @@ ENTRY = sorted([FOLDER, f"{FOLDER}.descriptor.txt", f"{FOLDER}.files.json"])
 
 
 @pytest.mark.parametrize("kind", ["folder", "w:", "w:gz", "w:bz2", "w:xz", "with a folder at its root"])
-def test_add(cache: Path, model: Path, tmp_path: Path, kind: str) -> None:
+def test_added_model_is_a_complete_entry(cache: Path, model: Path, tmp_path: Path, kind: str) -> None:
     source = model
     if kind != "folder":
         source = tmp_path / "model.tar.gz"
@@ -154,7 +154,7 @@ def test_add_needs_a_url(cache: Path, model: Path, handle: str) -> None:
     assert names(cache) == []
 
 
-def test_add_what_is_cached_locked_or_damaged(cache: Path, model: Path) -> None:
+def test_add_refuses_cached_or_locked_models_and_replaces_damaged_ones(cache: Path, model: Path) -> None:
     cache.mkdir()
     entry = plant(cache, NNLM)
     with pytest.raises(SettingError, match="is cached already"):
@@ -173,7 +173,7 @@ def test_add_what_is_cached_locked_or_damaged(cache: Path, model: Path) -> None:
 # Out
 
 
-def test_export_and_add_again(cache: Path, model: Path, tmp_path: Path) -> None:
+def test_exported_archive_can_be_added_again(cache: Path, model: Path, tmp_path: Path) -> None:
     add(NNLM, str(model), location=str(cache))
     (entry,) = scan_cache(str(cache)).models
     done: list[int] = []
@@ -213,7 +213,7 @@ def test_export_refuses_and_leaves_nothing(cache: Path, model: Path, tmp_path: P
     assert contents(target) == {"there.tar": b"precious"}
 
 
-def test_export_all_for_a_host_and_for_another_machine(cache: Path, tmp_path: Path) -> None:
+def test_export_of_all_serves_a_host_and_another_computer(cache: Path, tmp_path: Path) -> None:
     kaggle = "https://www.kaggle.com/models/google/nnlm/tensorFlow2/en-dim50/1"
     handles = [
         NNLM,
@@ -248,7 +248,7 @@ def test_export_all_for_a_host_and_for_another_machine(cache: Path, tmp_path: Pa
     assert add_all(str(target), location=str(other)).there == 5
 
 
-def test_a_list_is_not_trusted(cache: Path, model: Path, tmp_path: Path) -> None:
+def test_untrusted_export_list_is_refused(cache: Path, model: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"models\.json does not exist"):
         add_all(str(tmp_path), location=str(cache))
     (tmp_path / "models.json").write_text("{}")
@@ -299,7 +299,7 @@ def is_same(cache: Path, target: Path) -> bool:
     return cache.stat().st_dev == target.parent.stat().st_dev
 
 
-def test_move(cache: Path, model: Path, target: Path) -> None:
+def test_move_carries_models_and_leaves_other_files(cache: Path, model: Path, target: Path) -> None:
     add(NNLM, str(model), location=str(cache))
     plant(cache, "https://tfhub.dev/p/other/1", used=30, descriptor=False)
     (cache / "notes.txt").write_text("mine")
@@ -330,7 +330,7 @@ def test_move_keeps_what_is_in_use(cache: Path, target: Path) -> None:
     assert sorted(model.name for model in scan_cache(str(target)).models) == ["free", "loaded"]
 
 
-def test_move_into_a_cache_that_has_some(cache: Path, target: Path) -> None:
+def test_move_keeps_models_that_the_target_has(cache: Path, target: Path) -> None:
     cache.mkdir()
     target.mkdir()
     for name in ("same", "other", "damaged"):
@@ -349,7 +349,7 @@ def test_move_into_a_cache_that_has_some(cache: Path, target: Path) -> None:
     assert len(names(cache)) == 2
 
 
-def test_move_refuses_what_was_damaged_on_the_way(cache: Path, model: Path, elsewhere: Path) -> None:
+def test_move_leaves_a_damaged_model_behind(cache: Path, model: Path, elsewhere: Path) -> None:
     add(NNLM, str(model), location=str(cache))
     (cache / FOLDER / "assets/vocab.txt").write_bytes(b"hug")
     moved = move(cache, elsewhere / "target", same_disk=False)
@@ -374,7 +374,7 @@ def test_move_checks_the_space_first(cache: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(
     shutil.which("mount") is None or os.getuid() != 0, reason="needs root, to mount a small disk"
 )
-def test_a_full_disk_costs_nothing(cache: Path, model: Path, tmp_path: Path) -> None:
+def test_move_to_a_full_disk_loses_no_model(cache: Path, model: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     if os.system(f"mount -t tmpfs -o size=1m none {small} 2>/dev/null"):
@@ -400,7 +400,7 @@ def test_a_full_disk_costs_nothing(cache: Path, model: Path, tmp_path: Path) -> 
         os.system(f"umount {small}")
 
 
-def test_archives_have_nothing_of_this_machine(cache: Path, model: Path, tmp_path: Path) -> None:
+def test_exported_archives_name_no_user_or_time(cache: Path, model: Path, tmp_path: Path) -> None:
     add(NNLM, str(model), location=str(cache))
     exported = export_model(scan_cache(str(cache)).models[0], str(tmp_path / "it.tar"))
     with tarfile.open(exported.file) as archive:

@@ -78,7 +78,9 @@ def damages(found: Verification) -> dict[str, str]:
         ),
     ],
 )
-def test_what_the_format_demands(cache: Path, files: dict[str, bytes], damage: str) -> None:
+def test_verify_finds_files_that_the_format_requires(
+    cache: Path, files: dict[str, bytes], damage: str
+) -> None:
     plant(cache, NNLM, files)
     (one,) = verify(list_cache(str(cache))).checked
     assert one.damage.startswith(damage)
@@ -86,7 +88,9 @@ def test_what_the_format_demands(cache: Path, files: dict[str, bytes], damage: s
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_what_was_recorded_at_the_download(cache: Path, deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_compares_files_with_the_download_record(
+    cache: Path, deep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("hub_magic.cache.verify.is_installed", lambda _name: False)
     entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub magic"})
     record(entry)
@@ -114,7 +118,7 @@ def test_only_a_deep_check_sees_changed_bytes(cache: Path, monkeypatch: pytest.M
     assert (one.recorded, one.size) == (3, 19)
 
 
-def test_a_record_of_another_download_is_void(cache: Path) -> None:
+def test_verify_ignores_a_record_of_another_download(cache: Path) -> None:
     """tensorflow_hub knows nothing of records; what it downloads has another descriptor."""
     entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub magic"})
     record(entry)
@@ -131,7 +135,7 @@ def test_a_record_of_another_download_is_void(cache: Path) -> None:
         ("variables/variables.index", "variables/variables.index is missing"),
     ],
 )
-def test_what_only_the_graph_names(cache: Path, name: str, damage: str) -> None:
+def test_deep_verify_finds_files_that_only_the_graph_names(cache: Path, name: str, damage: str) -> None:
     entry = plant(cache, NNLM, {**WHOLE, "saved_model.pb": model(), "assets/vocab.txt": b"hub"})
     assert verify(list_cache(str(cache))).damaged == ()
     shutil.rmtree((entry / name).parent)
@@ -140,7 +144,7 @@ def test_what_only_the_graph_names(cache: Path, name: str, damage: str) -> None:
 
 
 @pytest.mark.parametrize("is_recorded", [True, False])
-def test_a_check_changes_nothing_not_even_when_a_model_was_used(cache: Path, is_recorded: bool) -> None:
+def test_verify_changes_no_file_and_no_last_use(cache: Path, is_recorded: bool) -> None:
     entry = plant(cache, NNLM, used=40)
     plant(cache, "https://www.kaggle.com/models/google/nnlm/tensorFlow2/en-dim50/2", used=50)
     if is_recorded:
@@ -157,7 +161,7 @@ def test_a_check_changes_nothing_not_even_when_a_model_was_used(cache: Path, is_
     assert tree(cache) == before
 
 
-def test_chosen_models_and_their_problems_alone(cache: Path) -> None:
+def test_verify_of_chosen_models_reports_only_these(cache: Path) -> None:
     plant(cache, NNLM, {**WHOLE, "saved_model.pb": b""})
     other = plant(cache, "https://tfhub.dev/p/other/1", {**WHOLE, "saved_model.pb": b""})
     lock(other, pid=NOBODY)
@@ -171,7 +175,7 @@ def test_chosen_models_and_their_problems_alone(cache: Path) -> None:
     assert done == [1, 1]
 
 
-def test_what_cannot_be_read_is_told_and_spoils_nothing(cache: Path) -> None:
+def test_unreadable_entry_is_reported_and_stops_nothing(cache: Path) -> None:
     plant(cache, NNLM)
     gone = plant(cache, "https://tfhub.dev/p/gone/1")
     scan = list_cache(str(cache))
@@ -199,7 +203,7 @@ def test_neither_a_link_nor_a_pipe_in_an_entry_is_read(cache: Path, tmp_path: Pa
         assert len(verify(scan_cache(str(cache)), deep=deep).checked) == 3
 
 
-def test_as_data(cache: Path) -> None:
+def test_verification_becomes_json(cache: Path) -> None:
     plant(cache, NNLM, {**WHOLE, "saved_model.pb": b""})
     data = json.loads(verify(list_cache(str(cache))).to_json())
     assert data["damaged"][0]["damage"] == "saved_model.pb is empty"
@@ -209,7 +213,7 @@ def test_as_data(cache: Path) -> None:
 # Repairs that need no host
 
 
-def test_what_the_dead_left_is_taken_away(cache: Path) -> None:
+def test_repair_removes_stale_locks_and_leftovers(cache: Path) -> None:
     entry = plant(cache, NNLM)
     dead = lock(entry, pid=NOBODY)
     half = Path(f"{entry}.{'ab' * 16}.tmp")
@@ -233,7 +237,7 @@ def test_what_the_dead_left_is_taken_away(cache: Path) -> None:
     assert sorted(path.name for path in cache.iterdir()) == [entry.name, f"{entry.name}.descriptor.txt"]
 
 
-def test_a_fresh_lock_of_the_dead_is_watched_first(cache: Path) -> None:
+def test_fresh_stale_lock_is_watched_and_removed(cache: Path) -> None:
     entry = plant(cache, NNLM)
     lock(entry, pid=NOBODY)
     assert [problem.kind for problem in plan_repair(verify(list_cache(str(cache)))).execute().swept] == [
@@ -241,7 +245,7 @@ def test_a_fresh_lock_of_the_dead_is_watched_first(cache: Path) -> None:
     ]
 
 
-def test_whoever_may_be_at_work_is_left_in_peace(cache: Path) -> None:
+def test_repair_leaves_locks_of_possible_owners(cache: Path) -> None:
     """A living process of this machine, however long it is silent; another machine's for ten minutes."""
     for name, pid, host, age in (
         ("mine", 0, "", 1),
@@ -263,7 +267,7 @@ def test_whoever_may_be_at_work_is_left_in_peace(cache: Path) -> None:
     assert (plan.execute().swept, tree(cache)) == ((), before)
 
 
-def test_damage_without_a_known_origin_is_left_and_told(cache: Path) -> None:
+def test_damaged_model_of_unknown_handle_is_left_and_reported(cache: Path) -> None:
     bad = {**WHOLE, "saved_model.pb": b""}
     plant(cache, NNLM, bad, descriptor=False)
     forged = plant(cache, "https://tfhub.dev/p/forged/1", bad)

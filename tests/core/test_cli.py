@@ -76,7 +76,7 @@ def host() -> Iterator[FaultyHost]:
         yield running
 
 
-def test_fetch_list_resolve_and_remove(shell: Shell, host: FaultyHost) -> None:
+def test_commands_fetch_list_resolve_and_remove_a_model(shell: Shell, host: FaultyHost) -> None:
     url = f"{host.url}/google/model/1"
     (fetched,) = shell.json("fetch", url)
     assert (fetched["handle"], fetched["was_cached"]) == (url, False)
@@ -94,7 +94,7 @@ def test_fetch_list_resolve_and_remove(shell: Shell, host: FaultyHost) -> None:
     assert list(shell.cache.iterdir()) == []
 
 
-def test_prune_for_cron(shell: Shell) -> None:
+def test_prune_command_prints_plan_and_result_as_json(shell: Shell) -> None:
     for version in (1, 2, 3):
         plant(shell.cache, f"https://tfhub.dev/p/m/{version}", size=1000, used=version)
     plan = shell.json("prune", "--keep-newest", "2", "--dry-run")
@@ -106,7 +106,7 @@ def test_prune_for_cron(shell: Shell) -> None:
     assert [choice["reason"].partition(" ")[0] for choice in done["kept"]] == ["locked"]
 
 
-def test_verify_and_repair(shell: Shell, host: FaultyHost) -> None:
+def test_verify_and_repair_commands_fix_a_damaged_model(shell: Shell, host: FaultyHost) -> None:
     url = f"{host.url}/google/model/1"
     entry = Path(shell.run("resolve", url))
     assert shell.run("verify").endswith("none damaged.")
@@ -122,7 +122,7 @@ def test_verify_and_repair(shell: Shell, host: FaultyHost) -> None:
     assert "404" in shell.run("repair", status=1)
 
 
-def test_add_and_export(shell: Shell) -> None:
+def test_add_and_export_commands_carry_models(shell: Shell) -> None:
     write(shell.home / "model", WHOLE)
     assert shell.json("add", NNLM, "model")["files"] == 3
     assert shell.run("export", "nnlm", "it.tar").endswith("written to it.tar.")
@@ -133,7 +133,7 @@ def test_add_and_export(shell: Shell) -> None:
     assert "1 model, 19 bytes" in shell.run("list", "--cache", "other")
 
 
-def test_list_all(shell: Shell) -> None:
+def test_list_all_command_shows_other_caches(shell: Shell) -> None:
     version = write(shell.home / "kaggle/models/google/nnlm/tensorFlow2/en-dim50/1", WHOLE)
     Path(f"{version}.complete").write_text("")
     plant(shell.cache, NNLM)
@@ -147,7 +147,7 @@ def test_list_all(shell: Shell) -> None:
     )
 
 
-def test_mode_for_eval(shell: Shell) -> None:
+def test_mode_command_prints_lines_for_eval(shell: Shell) -> None:
     assert shell.run("mode").startswith("compressed: ")
     assert shell.run("mode", TFHUB_MODEL_LOAD_FORMAT="uncompressed").startswith("uncompressed: ")
     lines = shell.run("mode", "Offline")
@@ -174,13 +174,13 @@ def test_mode_for_eval(shell: Shell) -> None:
         (["resolve", "https://"], "hub-magic: The handle 'https://' contains no host."),
     ],
 )
-def test_a_mistake_is_one_line_on_stderr(shell: Shell, words: list[str], message: str) -> None:
+def test_user_error_is_one_line_on_stderr(shell: Shell, words: list[str], message: str) -> None:
     told = shell.run(*words, status=2)
     assert told.startswith(message.format(cache=shell.cache))
     assert "\n" not in told
 
 
-def test_advice_is_in_the_shells_words(shell: Shell) -> None:
+def test_advice_names_shell_commands_instead_of_magics(shell: Shell) -> None:
     (plant(shell.cache, NNLM) / "saved_model.pb").unlink()
     assert "\nFix with: hub-magic repair" in shell.run("verify", status=1)
     told = shell.run("resolve", "https://tfhub.dev/p/m/1", status=2, HUB_MAGIC_OFFLINE="1")
@@ -190,7 +190,7 @@ def test_advice_is_in_the_shells_words(shell: Shell) -> None:
     assert "Set another with --cache LOCATION." in shell.run("list", "--cache", __file__, status=2)
 
 
-def test_a_reader_that_has_gone_ends_nothing(shell: Shell) -> None:
+def test_closed_output_pipe_does_not_stop_a_removal(shell: Shell) -> None:
     plant(shell.cache, NNLM)
     read, write = os.pipe()
     os.close(read)
@@ -206,7 +206,7 @@ def test_a_reader_that_has_gone_ends_nothing(shell: Shell) -> None:
     assert list(shell.cache.iterdir()) == []
 
 
-def test_usage(shell: Shell) -> None:
+def test_wrong_usage_and_help_print_the_usage(shell: Shell) -> None:
     assert "usage: hub-magic" in shell.run(status=2)
     assert "invalid choice: 'nonsense'" in shell.run("nonsense", status=2)
     assert "unrecognized arguments: --nonsense" in shell.run("list", "--nonsense", status=2)
@@ -214,7 +214,7 @@ def test_usage(shell: Shell) -> None:
         assert f"usage: hub-magic {command.name}" in shell.run(command.name, "--help")
 
 
-def test_one_description_serves_both() -> None:
+def test_commands_use_the_options_of_the_magics() -> None:
     """Every option of a command is one of the magics', but the two that are a shell's.
 
     `%hub_doctor` is a magic of its own, so the words for its command are the command's.
@@ -229,7 +229,7 @@ def test_one_description_serves_both() -> None:
     assert make_parser().parse_args(["remove", "a", "b"]).remove == ["a", "b"]
 
 
-def test_serve(shell: Shell) -> None:
+def test_serve_command_runs_a_host_until_interrupted(shell: Shell) -> None:
     write(shell.home / "models/p/m/1", WHOLE)
     running = subprocess.Popen(
         [sys.executable, "-m", "hub_magic", "serve", "models", "--port", "0"],
@@ -254,7 +254,7 @@ def test_serve(shell: Shell) -> None:
     assert "There is no folder" in shell.run("serve", "nothing", status=2)
 
 
-def test_nothing_slow_is_imported(shell: Shell) -> None:
+def test_command_line_imports_no_slow_module(shell: Shell) -> None:
     code = (
         "import sys; from hub_magic.cli.main import main; main(['list']); main(['verify']);"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))"

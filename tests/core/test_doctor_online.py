@@ -45,7 +45,7 @@ def shell(tmp_path: Path) -> Shell:
 
 
 @pytest.mark.parametrize("cache", ["", "gs://models/team"])
-def test_nobody_is_asked_and_nothing_slow_is_imported(tmp_path: Path, cache: str) -> None:
+def test_offline_doctor_opens_no_connection_and_imports_no_slow_module(tmp_path: Path, cache: str) -> None:
     plant(tmp_path, "https://tfhub.dev/google/nnlm-en-dim50/2")
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TFHUB_CACHE_DIR": cache or str(tmp_path)}
     done = subprocess.run(
@@ -55,7 +55,7 @@ def test_nobody_is_asked_and_nothing_slow_is_imported(tmp_path: Path, cache: str
     assert "versions: hub_magic" in done.stdout
 
 
-def test_a_line_for_each_host(shell: Shell, tmp_path: Path) -> None:
+def test_online_doctor_reports_each_host(shell: Shell, tmp_path: Path) -> None:
     write_model(tmp_path / "served/team/model/1")
     bucket = {"team/model/1": "gs://open-models/model"}
     with (
@@ -85,7 +85,7 @@ def test_a_line_for_each_host(shell: Shell, tmp_path: Path) -> None:
     assert "refused the connection" in shell.look("--online").the(f"host {hosts[1]}").found
 
 
-def test_the_usual_host_when_nothing_is_cached(shell: Shell) -> None:
+def test_online_doctor_asks_tfhub_dev_if_no_model_is_cached(shell: Shell) -> None:
     """Through a proxy that is not there, so that the request goes nowhere."""
     shell.set({"https_proxy": "http://127.0.0.1:9"})
     found = shell.look("--online").the("host tfhub.dev")
@@ -93,7 +93,7 @@ def test_the_usual_host_when_nothing_is_cached(shell: Shell) -> None:
     assert "The proxy could not connect to tfhub.dev" in found.found
 
 
-def test_which_handles_are_asked() -> None:
+def test_one_handle_of_each_host_is_asked() -> None:
     handles = (
         "https://b/m/1",
         "https://a/n/1",
@@ -106,7 +106,9 @@ def test_which_handles_are_asked() -> None:
     assert [str(handle) for handle in one_for_each_host(handles)] == ["https://A/o", "https://b/m/1"]
 
 
-def test_a_bucket(shell: Shell, storage: GcsStandIn, tmp_path: Path) -> None:
+def test_online_doctor_reports_access_to_the_bucket(
+    shell: Shell, storage: GcsStandIn, tmp_path: Path
+) -> None:
     shell.set({**storage.environment(tmp_path), "TFHUB_CACHE_DIR": "gs://models/team"})
     shell.env.pop("PYTHONWARNINGS")  # Google's packages warn at their import
     assert shell.look().the("bucket").state == "unknown"

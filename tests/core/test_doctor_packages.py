@@ -126,20 +126,20 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 BOTH = ("tensorflow==2.21.0", "tensorflow-hub")
 
 
-def test_nothing_is_installed(environment: Environment) -> None:
+def test_missing_tensorflow_and_tensorflow_hub_are_fixed(environment: Environment) -> None:
     environment.have()
     mended(environment, "TensorFlow", "problem", says="not installed")
     mended(environment, "tensorflow_hub", "problem", says="not installed")
 
 
-def test_no_setuptools(environment: Environment) -> None:
+def test_missing_pkg_resources_is_fixed(environment: Environment) -> None:
     environment.have(*BOTH)
     mended(environment, "pkg_resources", "problem", says="setuptools is not installed")
     environment.have(*BOTH, "setuptools==84.2.1")
     mended(environment, "pkg_resources", "problem", says="setuptools 84.2.1 has no pkg_resources")
 
 
-def test_no_tf_keras(environment: Environment) -> None:
+def test_missing_tf_keras_is_fixed_with_the_matching_version(environment: Environment) -> None:
     environment.have(*BOTH)
     code = "from hub_magic import use_legacy_keras; use_legacy_keras()"
     assert (
@@ -152,13 +152,13 @@ def test_no_tf_keras(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize("version", ["2.20.1", "2.22.0"])
-def test_a_tf_keras_for_another_tensorflow(environment: Environment, version: str) -> None:
+def test_tf_keras_for_another_tensorflow_is_fixed(environment: Environment, version: str) -> None:
     environment.have(*BOTH, f"tf-keras=={version}")
     mended(environment, "tf_keras", "problem", says=f"tf_keras {version} is not for TensorFlow 2.21.0")
     assert environment.look().the("tf_keras").found == "tf_keras 2.21.0"
 
 
-def test_keras_3_and_the_layer(environment: Environment) -> None:
+def test_keras_layer_with_keras_3_is_fixed(environment: Environment) -> None:
     environment.have(*BOTH, "keras", "tf-keras==2.21.0")
     found = mended(environment, "hub.KerasLayer", "warning", says="tf.keras is Keras 3.15.1")
     assert found.fix == "export TF_USE_LEGACY_KERAS=1"
@@ -167,7 +167,7 @@ def test_keras_3_and_the_layer(environment: Environment) -> None:
     mended(environment, "hub.KerasLayer", "problem", says="requires tf_keras, which is not installed")
 
 
-def test_a_tensorflow_that_cannot_drive_the_tpu(environment: Environment) -> None:
+def test_build_that_cannot_drive_the_tpu_is_replaced(environment: Environment) -> None:
     environment.have("tensorflow-cpu")
     environment.set({"COLAB_TPU_1VM": "1", "TPU_ACCELERATOR_TYPE": "v5e-1"})
     found = environment.look().the("runtime")
@@ -179,7 +179,7 @@ def test_a_tensorflow_that_cannot_drive_the_tpu(environment: Environment) -> Non
     assert after.the("TensorFlow").found == "tensorflow-tpu 2.20.0"
 
 
-def test_no_tensorflow_on_a_tpu(environment: Environment) -> None:
+def test_missing_tensorflow_on_a_tpu_gets_a_tpu_build(environment: Environment) -> None:
     environment.have()
     environment.set({"ISTPUVM": "1", "TPU_ACCELERATOR_TYPE": "v5litepod-8"})
     mended(environment, "TensorFlow", "problem")
@@ -198,19 +198,21 @@ WIDGETS = ("ipywidgets==8.1.9", "anywidget", "jupyterlab", "jupyterlab-widgets")
         (WIDGETS[:3], "lacks the extension of jupyterlab-widgets"),
     ],
 )
-def test_a_front_end_without_widgets(environment: Environment, packages: tuple[str, ...], says: str) -> None:
+def test_missing_widget_packages_are_fixed(
+    environment: Environment, packages: tuple[str, ...], says: str
+) -> None:
     environment.have(*packages)
     mended(InNotebook(environment), "widgets", "problem", says=says)
 
 
-def test_a_front_end_elsewhere(environment: Environment) -> None:
+def test_extension_of_another_environment_is_reported(environment: Environment) -> None:
     environment.have("ipywidgets==8.1.9", "anywidget")
     assert "the server runs in another environment" in InNotebook(environment).look().the("widgets").found
     environment.set({"COLAB_RELEASE_TAG": "release"})
     assert InNotebook(environment).look().the("widgets").state == "fine"
 
 
-def test_versions(environment: Environment) -> None:
+def test_versions_finding_lists_installed_packages(environment: Environment) -> None:
     environment.have(*BOTH, "keras")
     found: Mapping[str, str] = dict(
         one.rsplit(" ", 1) for one in environment.look().the("versions").found.split(", ")[:-1]

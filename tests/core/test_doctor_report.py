@@ -25,7 +25,7 @@ def shell(tmp_path: Path) -> Shell:
     return place
 
 
-def test_a_hostile_environment(shell: Shell) -> None:
+def test_report_of_a_hostile_environment_hides_secrets(shell: Shell) -> None:
     cache = shell.home / "models"
     entry = plant(cache, HANDLE)
     (entry / "saved_model.pb").unlink()
@@ -76,7 +76,7 @@ def test_a_hostile_environment(shell: Shell) -> None:
         ("key files are read", "key files are read"),
     ],
 )
-def test_masking(text: str, shown: str) -> None:
+def test_mask_hides_names_and_secrets(text: str, shown: str) -> None:
     assert mask(text, env={"HOME": "/home/alice", "USER": "alice"}) == shown
 
 

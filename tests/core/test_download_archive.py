@@ -34,7 +34,7 @@ def unpacked(data: bytes, directory: Path, size: int = 1000) -> dict[str, bytes]
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz", "w:"])
 @pytest.mark.parametrize("size", [1, 7, 512, 1 << 20])
-def test_every_format_in_any_chunks(tmp_path: Path, mode: str, size: int) -> None:
+def test_every_archive_format_unpacks_from_any_chunks(tmp_path: Path, mode: str, size: int) -> None:
     files = model_files()
     assert unpacked(model_archive(files, mode=mode), tmp_path / "model", size) == files
 
@@ -47,7 +47,7 @@ def test_files_are_recorded_in_the_archives_order(tmp_path: Path) -> None:
     )
 
 
-def test_several_gzip_members_and_zeros_after_them(tmp_path: Path) -> None:
+def test_several_gzip_members_and_trailing_zeros_unpack(tmp_path: Path) -> None:
     data = model_archive(mode="w:")
     half = len(data) // 2
     packed = gzipped(data[:half]) + gzipped(data[half:]) + bytes(3000)
@@ -55,7 +55,7 @@ def test_several_gzip_members_and_zeros_after_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_long_and_foreign_names(tmp_path: Path, form: int) -> None:
+def test_long_and_foreign_names_unpack(tmp_path: Path, form: int) -> None:
     name = "assets/" + "long" * 12 + "/" + "name" * 20
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", format=form) as archive:
@@ -64,7 +64,7 @@ def test_long_and_foreign_names(tmp_path: Path, form: int) -> None:
     assert unpacked(packed.getvalue(), tmp_path / "model") == {name: b"x", "wörter": b"y"}
 
 
-def test_sparse_file(tmp_path: Path) -> None:
+def test_sparse_file_unpacks(tmp_path: Path) -> None:
     """GNU tar makes them of files with holes (`tar -S`), and tensorflow_hub unpacks them."""
     holes = tmp_path / "holes"
     with holes.open("wb") as made:
@@ -76,7 +76,7 @@ def test_sparse_file(tmp_path: Path) -> None:
     assert unpacked(packed, tmp_path / "model") == {"holes": holes.read_bytes()}
 
 
-def test_without_the_mark_of_the_end(tmp_path: Path) -> None:
+def test_archive_without_end_mark_needs_a_checksum(tmp_path: Path) -> None:
     data = tar([file("a", b"x" * 512)])[:1024]
     assert unpacked(gzipped(data), tmp_path / "model") == {"a": b"x" * 512}  # the CRC says that it is whole
     with pytest.raises(ArchiveDamagedError, match="is truncated"):
@@ -151,7 +151,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_archives(tmp_path: Path, name: str) -> None:
+def test_hostile_archive_is_refused_and_writes_nothing_outside(tmp_path: Path, name: str) -> None:
     data, words = HOSTILE[name]
     directory = tmp_path / "cache" / "model"
     directory.parent.mkdir()
@@ -161,14 +161,14 @@ def test_hostile_archives(tmp_path: Path, name: str) -> None:
     assert [path.name for path in directory.parent.iterdir()] == ["model"]
 
 
-def test_too_many_members(tmp_path: Path) -> None:
+def test_archive_with_too_many_members_is_refused(tmp_path: Path) -> None:
     data = gzipped(folder("a").tobuf() * 100_001 + bytes(1024))
     with pytest.raises(ArchiveRefusedError, match="more than 100,000"):
         unpacked(data, tmp_path / "model", 1 << 20)
 
 
 @pytest.mark.parametrize("head", [b"", b"<!doctype html><html>", b"PK\3\4" + bytes(600), b"x" * 600])
-def test_something_else(tmp_path: Path, head: bytes) -> None:
+def test_bytes_that_are_no_archive_are_refused(tmp_path: Path, head: bytes) -> None:
     with pytest.raises((NotAnArchiveError, ArchiveDamagedError)):
         unpacked(head, tmp_path / "model")
 
@@ -182,7 +182,7 @@ def test_bomb_is_refused_before_it_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "zeros").exists()
 
 
-def test_space_is_looked_at_while_a_file_is_written(tmp_path: Path) -> None:
+def test_full_disk_stops_a_large_file_early(tmp_path: Path) -> None:
     left = iter([1 << 40, 1 << 40, 0])
     data = gzip.compress(tar([file("zeros", bytes(150 << 20))]), 1)
     with pytest.raises(NoSpaceError):
@@ -206,7 +206,7 @@ NAMES = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(NAMES, st.binary(max_size=2000), min_size=1, max_size=6), st.integers(1, 5000))
-def test_what_is_packed_comes_out(
+def test_packed_files_unpack_unchanged(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], size: int
 ) -> None:
     folders = {name[:at] for name in files for at, letter in enumerate(name) if letter == "/"}
@@ -216,7 +216,7 @@ def test_what_is_packed_comes_out(
     assert unpacked(data, directory, size) == files
 
 
-def test_ahead_hands_over_items_errors_and_the_end() -> None:
+def test_prefetch_yields_items_errors_and_the_end() -> None:
     ticks = []
 
     def failing():
@@ -233,18 +233,18 @@ def test_ahead_hands_over_items_errors_and_the_end() -> None:
                 next(items)
 
 
-def test_ahead_is_over_once_and_for_all() -> None:
+def test_finished_prefetch_yields_nothing_more() -> None:
     with Ahead(iter([b"a"]), lambda: None) as items:
         assert [next(items, None) for _ in range(3)] == [b"a", None, None]
 
 
-def test_ahead_ends_when_it_is_left_early() -> None:
+def test_abandoned_prefetch_ends_its_thread() -> None:
     with Ahead(iter(lambda: b"a", b""), lambda: None) as items:
         assert next(items) == b"a"
     assert not items._thread.is_alive()
 
 
-def test_flipped_bits_and_truncations_of_a_few_archives(tmp_path: Path) -> None:
+def test_flipped_bits_and_truncations_are_refused(tmp_path: Path) -> None:
     """A few of them here; the full number is in test_download_stress.py."""
     data = gzipped(model_archive(mode="w:"))
     numbers = random.Random(1)

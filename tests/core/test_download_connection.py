@@ -52,7 +52,7 @@ def get(host: FaultyHost, cache: Path) -> dict[str, bytes]:
     return read_folder(fetch(f"{host.url}/a/b/1", location=str(cache), retries=RETRIES).path)
 
 
-def test_unknown_certificate(host: FaultyHost, tmp_path: Path) -> None:
+def test_unknown_certificate_is_refused_in_one_line(host: FaultyHost, tmp_path: Path) -> None:
     with pytest.raises(
         DownloadError, match=r"certificate of 127\.0\.0\.1:\d+ is not trusted .*SSL_CERT_FILE"
     ) as caught:
@@ -62,14 +62,14 @@ def test_unknown_certificate(host: FaultyHost, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_certificate_named_in_the_environment(
+def test_certificate_named_in_the_environment_is_trusted(
     host: FaultyHost, certificate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, certificate)
     assert get(host, tmp_path) == model_files()
 
 
-def test_certificate_file_that_is_not_there(
+def test_missing_certificate_file_is_named(
     host: FaultyHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
@@ -77,7 +77,9 @@ def test_certificate_file_that_is_not_there(
         get(host, tmp_path)
 
 
-def test_certificates_not_checked(host: FaultyHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disabled_certificate_check_downloads(
+    host: FaultyHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """tensorflow_hub's own variable, in its own spelling; urllib3 warns."""
     monkeypatch.setenv("TFHUB_DISABLE_CERT_VALIDATION", "1")
     with pytest.raises(DownloadError, match="not trusted"):
@@ -88,7 +90,7 @@ def test_certificates_not_checked(host: FaultyHost, tmp_path: Path, monkeypatch:
         assert get(host, tmp_path) == model_files()
 
 
-def test_dropped_over_tls(
+def test_dropped_tls_connection_is_resumed(
     host: FaultyHost, certificate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", certificate)
@@ -98,7 +100,7 @@ def test_dropped_over_tls(
     assert host.ranges_asked == ["", "bytes=100000-", "bytes=100000-"]
 
 
-def test_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_carries_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyHost(ARCHIVE) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         fetched = fetch("http://behind.invalid/a/b/1", location=str(tmp_path), retries=RETRIES)
@@ -110,7 +112,7 @@ def test_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(proxy.seen) == 1
 
 
-def test_proxy_with_a_login_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_page_of_a_proxy_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Fault(body=b"<html><form>Name, password</form></html>")
     with FaultyHost(b"", then=page) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -118,7 +120,7 @@ def test_proxy_with_a_login_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             fetch("http://behind.invalid/a/b/1", location=str(tmp_path), retries=RETRIES)
 
 
-def test_proxy_that_gives_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_proxy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyHost(b"") as proxy:  # it knows no CONNECT
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(DownloadError, match=r"proxy could not connect to behind\.invalid"):

@@ -60,7 +60,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_first_time_and_second_time(
+def test_second_fetch_returns_the_cached_copy(
     host: FaultyHost, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handle = f"{host.url}/google/model/1"
@@ -78,7 +78,7 @@ def test_first_time_and_second_time(
     assert names == {folder, folder + DESCRIPTOR_SUFFIX, folder + RECORD_SUFFIX}
 
 
-def test_descriptor_and_record(host: FaultyHost, cache: Path) -> None:
+def test_fetch_writes_descriptor_and_record(host: FaultyHost, cache: Path) -> None:
     handle = f"{host.url}/google/model/1"
     path = fetch(handle).path
     descriptor = read_descriptor(Path(path + DESCRIPTOR_SUFFIX).read_text())
@@ -92,13 +92,15 @@ def test_descriptor_and_record(host: FaultyHost, cache: Path) -> None:
     }
 
 
-def test_several(host: FaultyHost, cache: Path) -> None:
+def test_several_handles_are_fetched_in_order(host: FaultyHost, cache: Path) -> None:
     found = fetch_all([f"{host.url}/a/b/1", f"{host.url}/a/b/2"])
     assert [one.handle for one in found] == [f"{host.url}/a/b/1", f"{host.url}/a/b/2"]
     assert json.loads(found[0].to_json())["bytes"] == len(ARCHIVE)
 
 
-def test_another_cache_than_the_one_in_force(host: FaultyHost, cache: Path, tmp_path: Path) -> None:
+def test_fetch_into_another_location_leaves_the_cache_alone(
+    host: FaultyHost, cache: Path, tmp_path: Path
+) -> None:
     assert fetch(f"{host.url}/a/b/1", location=str(tmp_path / "a" / "b")).path.startswith(
         str(tmp_path / "a" / "b")
     )
@@ -129,7 +131,7 @@ def test_damaged_entry_heals(host: FaultyHost, cache: Path, capsys, harm, words:
     assert len(list(cache.iterdir())) == 3
 
 
-def test_entry_of_tensorflow_hub_heals_by_its_names(host: FaultyHost, cache: Path, capsys) -> None:
+def test_damaged_entry_of_tensorflow_hub_is_downloaded_again(host: FaultyHost, cache: Path, capsys) -> None:
     handle = f"{host.url}/google/model/1"
     path = Path(fetch(handle).path)
     Path(f"{path}{RECORD_SUFFIX}").unlink()
@@ -148,7 +150,7 @@ def test_record_of_another_download_does_not_count(host: FaultyHost, cache: Path
     assert fetch(handle).was_cached
 
 
-def test_entry_that_is_no_saved_model_is_left_alone(host: FaultyHost, cache: Path) -> None:
+def test_entry_of_another_kind_is_returned_without_a_request(host: FaultyHost, cache: Path) -> None:
     handle = f"{host.url}/google/model/1"
     entry = cache / parse_handle(handle).folder
     entry.mkdir(parents=True)
@@ -157,14 +159,14 @@ def test_entry_that_is_no_saved_model_is_left_alone(host: FaultyHost, cache: Pat
     assert host.seen == []
 
 
-def test_empty_folder_is_no_entry(host: FaultyHost, cache: Path, capsys) -> None:
+def test_empty_folder_is_downloaded_silently(host: FaultyHost, cache: Path, capsys) -> None:
     handle = f"{host.url}/google/model/1"
     (cache / parse_handle(handle).folder).mkdir(parents=True)
     assert not fetch(handle).was_cached
     assert capsys.readouterr().err == ""
 
 
-def test_link_that_somebody_made_is_left_alone(host: FaultyHost, cache: Path, tmp_path: Path) -> None:
+def test_linked_entry_is_left_alone(host: FaultyHost, cache: Path, tmp_path: Path) -> None:
     handle = f"{host.url}/google/model/1"
     (tmp_path / "mine" / "variables").mkdir(parents=True)
     cache.mkdir()
@@ -197,7 +199,9 @@ def test_refused_archive_leaves_nothing(cache: Path) -> None:
     assert len(host.seen) == 1  # another try would bring the same
 
 
-def test_offline(host: FaultyHost, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_returns_cached_models_and_names_similar_ones(
+    host: FaultyHost, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     handle = f"{host.url}/google/universal-sentence-encoder/4"
     path = Path(fetch(handle).path)
     monkeypatch.setenv("HUB_MAGIC_OFFLINE", "1")
@@ -216,14 +220,16 @@ def test_offline(host: FaultyHost, cache: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(host.seen) == asked
 
 
-def test_offline_with_no_cache_at_all(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_without_a_cache_says_that_it_is_empty(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUB_MAGIC_OFFLINE", "1")
     with pytest.raises(NotCachedError, match="empty"):
         fetch("https://tfhub.dev/a/b/1")
     assert not cache.exists()
 
 
-def test_similar_names(cache: Path) -> None:
+def test_similar_names_are_found_or_none(cache: Path) -> None:
     cache.mkdir()
     handles = [
         f"https://tfhub.dev/google/{name}/1" for name in ("nnlm-en-dim128", "elmo", "imagenet/mobilenet_v2")
@@ -252,7 +258,7 @@ def test_similar_names(cache: Path) -> None:
         ),
     ],
 )
-def test_where_archives_are(handle: str, url: str) -> None:
+def test_archive_url_has_the_form_of_its_host(handle: str, url: str) -> None:
     assert archive_url(handle) == url
 
 
@@ -276,11 +282,11 @@ KAGGLE_HANDLE = "https://www.kaggle.com/models/google/nnlm/tensorFlow2/en-dim128
         ("https://tfhub.dev/a/b/1", "/cache", KAGGLE, True),
     ],
 )
-def test_what_is_ours(handle: str, cache: str, env: dict[str, str], ours: bool) -> None:
+def test_only_our_handles_are_fetched_by_us(handle: str, cache: str, env: dict[str, str], ours: bool) -> None:
     assert is_ours(parse_handle(handle), cache, env) is ours
 
 
-def test_bad_handles(cache: Path) -> None:
+def test_malformed_handle_raises_handle_error(cache: Path) -> None:
     for handle in ("", " https://tfhub.dev/a", "ftp://host/model"):
         with pytest.raises(HandleError):
             fetch(handle)
@@ -293,12 +299,12 @@ def test_bad_handles(cache: Path) -> None:
         ("http://127.0.0.1:9/a/b/1", "refused the connection"),
     ],
 )
-def test_hosts_that_are_not_there(cache: Path, handle: str, words: str) -> None:
+def test_unreachable_host_is_named(cache: Path, handle: str, words: str) -> None:
     with pytest.raises(DownloadError, match=words):
         fetch(handle, retries=QUICK)
 
 
-def test_withdrawn_models() -> None:
+def test_withdrawn_tfhub_dev_model_is_explained() -> None:
     from hub_magic.download.messages import explain_answer
 
     gone = "https://tfhub.dev/nvidia/unet/industrial/class_7/1"
@@ -307,7 +313,7 @@ def test_withdrawn_models() -> None:
     assert "Check publisher, name and version" in explain_answer(there, there, 404, b"")
 
 
-def test_full_disk(small_disk: Path, host: FaultyHost) -> None:
+def test_full_disk_leaves_no_file(small_disk: Path, host: FaultyHost) -> None:
     host.archive = model_archive(model_files(30 << 20))
     with pytest.raises(DownloadError, match="Not enough disk space"):
         fetch(f"{host.url}/a/b/1", location=str(small_disk))
@@ -316,7 +322,7 @@ def test_full_disk(small_disk: Path, host: FaultyHost) -> None:
     assert not fetch(f"{host.url}/a/b/1", location=str(small_disk)).was_cached
 
 
-def test_disk_that_fills_up_meanwhile(small_disk: Path, host: FaultyHost) -> None:
+def test_disk_that_fills_during_unpacking_leaves_no_file(small_disk: Path, host: FaultyHost) -> None:
     """Packed it would fit; unpacked it does not, and the archive says so only when it is there."""
     host.archive = gzipped(tar([file(f"zeros{number}", bytes(4 << 20)) for number in range(8)]))
     with pytest.raises(DownloadError, match="Not enough disk space"):
@@ -370,7 +376,7 @@ def as_nobody(host: FaultyHost, cache: Path, tmp_path: Path) -> str:
     return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
 
 
-def test_cache_that_may_only_be_read(host: FaultyHost, shared: Path, tmp_path: Path) -> None:
+def test_read_only_cache_loads_and_refuses_downloads(host: FaultyHost, shared: Path, tmp_path: Path) -> None:
     told = as_nobody(host, shared, tmp_path)
     assert "DownloadError" in told
     assert "owned by root" in told
@@ -379,14 +385,14 @@ def test_cache_that_may_only_be_read(host: FaultyHost, shared: Path, tmp_path: P
     assert as_nobody(host, shared, tmp_path) == "True\n"
 
 
-def test_entry_that_somebody_else_keeps_to_himself(host: FaultyHost, shared: Path, tmp_path: Path) -> None:
+def test_unreadable_entry_of_another_user_is_named(host: FaultyHost, shared: Path, tmp_path: Path) -> None:
     Path(fetch(f"{host.url}/google/model/1", location=str(shared)).path).chmod(0o700)
     told = as_nobody(host, shared, tmp_path)
     assert "Permission denied" in told
     assert "owned by root" in told
 
 
-def test_lock_of_somebody_else_who_died(host: FaultyHost, shared: Path, tmp_path: Path) -> None:
+def test_stale_lock_of_another_user_is_named(host: FaultyHost, shared: Path, tmp_path: Path) -> None:
     shared.chmod(0o1777)
     lock = shared / (parse_handle(f"{host.url}/google/model/1").folder + ".lock")
     lock.write_text(f"{socket.gethostname()}.4194304.{'0' * 32}")

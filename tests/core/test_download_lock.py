@@ -106,11 +106,11 @@ WHOLE = ["", "descriptor.txt", "files.json"]
         ("unnamed", 10, 10, False),
     ],
 )
-def test_when_a_lock_is_taken_over(state, quiet: float, age: float, expected: bool) -> None:
+def test_lock_is_taken_over_only_if_stale(state, quiet: float, age: float, expected: bool) -> None:
     assert may_take_over(Watch(state, quiet, age), 600) is expected
 
 
-def test_a_process_that_is_younger_than_the_lock_does_not_hold_it() -> None:
+def test_process_younger_than_the_lock_is_not_its_owner() -> None:
     me = Holder(socket.gethostname(), os.getpid(), "0" * 32)
     assert holder_state(me) == "alive"
     assert holder_state(me, time.time()) == "alive"
@@ -118,7 +118,7 @@ def test_a_process_that_is_younger_than_the_lock_does_not_hold_it() -> None:
         assert holder_state(me, 1_000_000_000) == "dead"
 
 
-def test_a_process_nobody_waited_for_is_dead() -> None:
+def test_zombie_process_counts_as_dead() -> None:
     # A server of processes would wait for it.
     with subprocess.Popen([sys.executable, "-S", "-c", ""]) as ended:
         os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
@@ -146,7 +146,7 @@ def test_eight_processes_download_once(cache: Path) -> None:
     assert names(cache) == WHOLE
 
 
-def test_eight_processes_take_over_from_one_that_died(cache: Path) -> None:
+def test_eight_processes_take_over_a_stale_lock_once(cache: Path) -> None:
     with FaultyHost(ARCHIVE, then=Fault(rate=500_000)) as host, ThreadPoolExecutor(8) as threads:
         entry = cache / parse_handle(f"{host.url}/a/b/1").folder
         leave_dead_download(str(entry))
@@ -175,7 +175,7 @@ def leave_dead_download(entry: str) -> Parts:
     return parts
 
 
-def test_killed_in_the_middle(cache: Path) -> None:
+def test_killed_download_is_taken_over(cache: Path) -> None:
     with FaultyHost(ARCHIVE, [Fault(stall_at=200_000)]) as host:
         handle = f"{host.url}/a/b/1"
         with process(OURS, handle, str(cache)) as killed:
@@ -189,7 +189,7 @@ def test_killed_in_the_middle(cache: Path) -> None:
     assert names(cache) == WHOLE
 
 
-def test_killed_with_the_model_in_place_but_the_lock_still_there(cache: Path) -> None:
+def test_stale_lock_of_a_complete_entry_is_removed(cache: Path) -> None:
     with FaultyHost(ARCHIVE) as host:
         handle = f"{host.url}/a/b/1"
         entry = fetch(handle, location=str(cache)).path
@@ -201,7 +201,7 @@ def test_killed_with_the_model_in_place_but_the_lock_still_there(cache: Path) ->
     assert names(cache) == WHOLE
 
 
-def test_lock_of_another_machine(cache: Path) -> None:
+def test_lock_of_another_computer_holds_while_its_download_grows(cache: Path) -> None:
     """Its process cannot be asked after: nothing has to grow for the whole time."""
     with FaultyHost(ARCHIVE) as host:
         handle = f"{host.url}/a/b/1"
@@ -231,7 +231,7 @@ def test_lock_of_another_machine(cache: Path) -> None:
     assert names(cache) == WHOLE
 
 
-def test_lock_that_says_nothing(cache: Path) -> None:
+def test_empty_lock_is_taken_over_after_the_timeout(cache: Path) -> None:
     with FaultyHost(ARCHIVE) as host:
         handle = f"{host.url}/a/b/1"
         Path(str(cache / parse_handle(handle).folder) + LOCK_SUFFIX).write_text("")
@@ -239,7 +239,7 @@ def test_lock_that_says_nothing(cache: Path) -> None:
     assert names(cache) == WHOLE
 
 
-def test_waiting_tells_who_and_how_far(cache: Path) -> None:
+def test_waiting_reports_lock_owner_and_size(cache: Path) -> None:
     entry = str(cache / ("0" * 40))
     told = []
     holder = Holder(socket.gethostname(), os.getpid(), "a" * 32)
@@ -257,7 +257,7 @@ def test_waiting_tells_who_and_how_far(cache: Path) -> None:
     lock.release()
 
 
-def test_what_is_old_is_swept_and_what_is_not_stays(cache: Path) -> None:
+def test_old_leftovers_are_swept_and_others_stay(cache: Path) -> None:
     entry = str(cache / ("0" * 40))
     old, new, mine, other = (Parts(entry, letter * 32) for letter in "abcd")
     for parts in (old, new, mine):
@@ -277,7 +277,7 @@ def test_what_is_old_is_swept_and_what_is_not_stays(cache: Path) -> None:
     }
 
 
-def test_interrupted_by_the_user(cache: Path) -> None:
+def test_interrupted_download_leaves_nothing(cache: Path) -> None:
     """Ctrl-C in the cell: nothing stays, and the next time is the first time."""
     with FaultyHost(ARCHIVE, [Fault(stall_at=100_000)]) as host:
         handle = f"{host.url}/a/b/1"
@@ -291,7 +291,7 @@ def test_interrupted_by_the_user(cache: Path) -> None:
 
 
 @pytest.mark.tensorflow
-def test_we_wait_for_tensorflow_hub(cache: Path) -> None:
+def test_download_waits_for_the_lock_of_tensorflow_hub(cache: Path) -> None:
     with FaultyHost(ARCHIVE, then=Fault(rate=100_000)) as host:
         handle = f"{host.url}/a/b/1"
         with process(THEIRS, handle, str(cache), "600") as theirs:
@@ -326,7 +326,7 @@ def test_tensorflow_hub_waits_for_us(cache: Path) -> None:
 
 
 @pytest.mark.tensorflow
-def test_tensorflow_hub_was_killed(cache: Path) -> None:
+def test_lock_of_killed_tensorflow_hub_is_taken_over(cache: Path) -> None:
     with FaultyHost(ARCHIVE, [Fault(stall_at=250_000)]) as host:
         handle = f"{host.url}/a/b/1"
         with process(THEIRS, handle, str(cache), "600") as theirs:

@@ -69,7 +69,7 @@ def test_dropped_connection_is_resumed(get: Fetch, at: int) -> None:
     assert fetched.bytes == len(ARCHIVE)
 
 
-def test_dropped_again_and_again(get: Fetch) -> None:
+def test_connection_dropped_repeatedly_is_resumed_each_time(get: Fetch) -> None:
     drops = [
         Fault(drop_at=50_000),
         Fault(drop_at=70_000),
@@ -82,20 +82,20 @@ def test_dropped_again_and_again(get: Fetch) -> None:
     assert host.ranges_asked == ["", *(f"bytes={at}-" for at in (50_000, 120_000, 120_001, 120_001, 190_001))]
 
 
-def test_resumed_where_the_host_knows_no_ranges(get: Fetch) -> None:
+def test_download_without_ranges_starts_again(get: Fetch) -> None:
     with FaultyHost(ARCHIVE, [Fault(drop_at=100_000)], then=Fault(ranges=False), ranges=False) as host:
         assert_whole(get(host))
     assert host.ranges_asked == ["", "bytes=100000-"]
 
 
-def test_resumed_without_any_validator(get: Fetch) -> None:
+def test_download_without_a_validator_is_resumed(get: Fetch) -> None:
     bare = {"ETag": "", "Last-Modified": ""}
     with FaultyHost(ARCHIVE, [Fault(drop_at=100_000, headers=bare)], then=Fault(headers=bare)) as host:
         assert_whole(get(host))
     assert host.seen[1].if_range == ""
 
 
-def test_weak_etag_is_not_asked_with(get: Fetch) -> None:
+def test_weak_etag_is_not_sent_in_if_range(get: Fetch) -> None:
     weak = {"ETag": 'W/"weak"'}
     with FaultyHost(ARCHIVE, [Fault(drop_at=100_000, headers=weak)], then=Fault(headers=weak)) as host:
         assert_whole(get(host))
@@ -109,7 +109,7 @@ def test_silent_connection_is_resumed(get: Fetch) -> None:
     assert host.ranges_asked[1] in {"bytes=100000-", "bytes=0-"}  # urllib3 1 loses what it had begun to read
 
 
-def test_silent_for_ever(get: Fetch) -> None:
+def test_host_that_stays_silent_is_an_error(get: Fetch) -> None:
     with (
         FaultyHost(ARCHIVE, then=Fault(stall_at=0)) as host,
         pytest.raises(DownloadError, match=r"stopped responding \(4 attempts\)"),
@@ -117,7 +117,7 @@ def test_silent_for_ever(get: Fetch) -> None:
         get(host)
 
 
-def test_silent_from_the_first(get: Fetch) -> None:
+def test_host_silent_at_first_is_asked_again(get: Fetch) -> None:
     with (
         FaultyHost(ARCHIVE, then=Fault(hang_up=True)) as host,
         pytest.raises(DownloadError, match=r"was lost \(3 attempts"),
@@ -127,7 +127,7 @@ def test_silent_from_the_first(get: Fetch) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_passing_refusals(get: Fetch, status: int) -> None:
+def test_temporary_refusals_are_retried_with_one_notice(get: Fetch, status: int) -> None:
     with FaultyHost(ARCHIVE, [Fault(status=status, body=b"busy")] * 2) as host:
         assert_whole(get(host))
     assert len(host.seen) == 3
@@ -141,7 +141,7 @@ def test_retry_after_is_waited_for(cache: Path) -> None:
     assert fetched.seconds >= 1
 
 
-def test_retry_after_has_a_bound(get: Fetch) -> None:
+def test_retry_after_of_a_day_is_limited(get: Fetch) -> None:
     with FaultyHost(ARCHIVE, [Fault(status=429, headers={"Retry-After": "86400"})]) as host:
         assert_whole(get(host))
 
@@ -157,13 +157,13 @@ def test_retry_after_has_a_bound(get: Fetch) -> None:
         ({"Retry-After": formatdate(1000, usegmt=True)}, 0),
     ],
 )
-def test_what_retry_after_says(headers: dict[str, str], seconds: float) -> None:
+def test_retry_after_is_parsed(headers: dict[str, str], seconds: float) -> None:
     answer = requests.Response()
     answer.headers.update(headers)
     assert requested_pause(answer) == seconds
 
 
-def test_refused_again_and_again(get: Fetch) -> None:
+def test_permanent_server_error_is_an_error(get: Fetch) -> None:
     with (
         FaultyHost(ARCHIVE, then=Fault(status=503, body=b"")) as host,
         pytest.raises(DownloadError, match="has a server error"),
@@ -171,7 +171,7 @@ def test_refused_again_and_again(get: Fetch) -> None:
         get(host)
 
 
-def test_changed_in_between(get: Fetch) -> None:
+def test_archive_changed_during_download_is_fetched_again(get: Fetch) -> None:
     """The part that is there belongs to another version: everything is fetched again."""
     with FaultyHost(ARCHIVE, [Fault(drop_at=100_000)], then=Fault(headers={"ETag": '"version 2"'})) as host:
         assert_whole(get(host))
@@ -179,20 +179,20 @@ def test_changed_in_between(get: Fetch) -> None:
     assert "changed at the host" in get.notices[0]
 
 
-def test_changing_for_ever(get: Fetch) -> None:
+def test_archive_that_keeps_changing_is_an_error(get: Fetch) -> None:
     versions = [Fault(drop_at=90_000, headers={"ETag": f'"{n}"'}) for n in range(20)]
     with FaultyHost(ARCHIVE, versions) as host, pytest.raises(DownloadError, match="changed at the host"):
         get(host)
 
 
-def test_another_part_than_asked_for(get: Fetch) -> None:
+def test_wrong_range_is_refused_and_retried(get: Fetch) -> None:
     wrong = Fault(headers={"Content-Range": f"bytes 0-{len(ARCHIVE) - 1}/{len(ARCHIVE)}"})
     with FaultyHost(ARCHIVE, [Fault(drop_at=100_000), wrong]) as host:
         assert_whole(get(host))
     assert "from byte 100,000" in get.notices[0]
 
 
-def test_more_announced_than_there_is(get: Fetch) -> None:
+def test_archive_shorter_than_announced_is_an_error(get: Fetch) -> None:
     with (
         FaultyHost(ARCHIVE, then=Fault(length=len(ARCHIVE) + 100)) as host,
         pytest.raises(DownloadError, match="shorter than"),
@@ -200,7 +200,7 @@ def test_more_announced_than_there_is(get: Fetch) -> None:
         get(host)
 
 
-def test_less_announced_than_there_is(get: Fetch) -> None:
+def test_archive_longer_than_announced_is_an_error(get: Fetch) -> None:
     with (
         FaultyHost(ARCHIVE, then=Fault(length=len(ARCHIVE) - 100)) as host,
         pytest.raises(DownloadError, match="is truncated"),
@@ -208,18 +208,18 @@ def test_less_announced_than_there_is(get: Fetch) -> None:
         get(host)
 
 
-def test_chunks_without_a_length(get: Fetch) -> None:
+def test_chunked_archive_without_a_length_is_resumed(get: Fetch) -> None:
     with FaultyHost(ARCHIVE, [Fault(chunked=True, drop_at=100_000)], then=Fault(chunked=True)) as host:
         assert_whole(get(host))
 
 
-def test_slow_host(get: Fetch) -> None:
+def test_slow_host_sends_everything_in_one_request(get: Fetch) -> None:
     with FaultyHost(ARCHIVE, [Fault(rate=1_000_000)]) as host:
         assert_whole(get(host))
     assert len(host.seen) == 1
 
 
-def test_damaged_on_the_way_once(get: Fetch) -> None:
+def test_archive_damaged_once_is_fetched_again(get: Fetch) -> None:
     broken = bytearray(ARCHIVE)
     broken[150_000] ^= 1
     with FaultyHost(ARCHIVE, [Fault(body=bytes(broken))]) as host:
@@ -227,7 +227,7 @@ def test_damaged_on_the_way_once(get: Fetch) -> None:
     assert ": its checksum does not match" in get.notices[0]
 
 
-def test_damaged_at_the_host(get: Fetch) -> None:
+def test_archive_damaged_at_the_host_is_an_error(get: Fetch) -> None:
     broken = bytearray(ARCHIVE)
     broken[150_000] ^= 1
     with FaultyHost(bytes(broken)) as host, pytest.raises(DownloadError, match="failed 3 times"):
@@ -237,7 +237,7 @@ def test_damaged_at_the_host(get: Fetch) -> None:
 @pytest.mark.parametrize(
     "headers", [{"Content-MD5": BASE64_MD5}, {"x-goog-hash": f"crc32c=AAAAAA==,md5={BASE64_MD5}"}]
 )
-def test_digest_of_the_host(get: Fetch, headers: dict[str, str]) -> None:
+def test_digest_of_the_host_is_checked(get: Fetch, headers: dict[str, str]) -> None:
     """A time stamp in gzip's header is not under gzip's checksum; the host's digest covers it."""
     if "md5" in str(headers):
         headers = {**headers, "x-goog-hash": headers.get("x-goog-hash", "").replace("crc32c=AAAAAA==,", "")}
@@ -248,7 +248,7 @@ def test_digest_of_the_host(get: Fetch, headers: dict[str, str]) -> None:
         get(host)
 
 
-def test_crc32c_of_a_bucket(get: Fetch) -> None:
+def test_crc32c_of_a_bucket_is_checked(get: Fetch) -> None:
     google_crc32c = pytest.importorskip("google_crc32c")
     value = base64.b64encode(google_crc32c.value(ARCHIVE).to_bytes(4, "big")).decode()
     with FaultyHost(ARCHIVE, then=Fault(headers={"x-goog-hash": f"crc32c={value}"})) as host:
@@ -290,7 +290,7 @@ def test_crc32c_of_a_bucket(get: Fetch) -> None:
         ),
     ],
 )
-def test_refusals_say_why(get: Fetch, fault: Fault, words: str) -> None:
+def test_each_refusal_is_one_line_with_its_reason(get: Fetch, fault: Fault, words: str) -> None:
     with FaultyHost(ARCHIVE, then=fault) as host, pytest.raises(DownloadError, match=words) as caught:
         get(host)
     assert "\n" not in str(caught.value)
@@ -321,7 +321,7 @@ def test_query_of_the_handle_is_kept(get: Fetch) -> None:
     assert host.seen[0].path == "/google/model/1?a=b+c&tf-hub-format=compressed"
 
 
-def test_several_connections_where_each_is_slow(get: Fetch) -> None:
+def test_slow_host_is_asked_over_several_connections(get: Fetch) -> None:
     archive = model_archive(LARGE_FILES)
     with FaultyHost(archive, then=Fault(rate=20_000_000)) as host:
         assert_whole(get(host), LARGE_FILES)
@@ -331,14 +331,14 @@ def test_several_connections_where_each_is_slow(get: Fetch) -> None:
     assert all(seen.if_range == VERSION for seen in host.seen[1:])
 
 
-def test_several_connections_that_drop(get: Fetch) -> None:
+def test_dropped_connections_of_several_are_resumed(get: Fetch) -> None:
     archive = model_archive(LARGE_FILES)
     drops = [Fault(rate=20_000_000), *[Fault(rate=20_000_000, drop_at=1 << 20)] * 8]
     with FaultyHost(archive, drops, then=Fault(rate=200_000_000)) as host:
         assert_whole(get(host), LARGE_FILES)
 
 
-def test_host_that_grants_one_connection(get: Fetch) -> None:
+def test_host_with_one_connection_completes_over_it(get: Fetch) -> None:
     """Others are refused: what there is goes on alone."""
     archive = model_archive(LARGE_FILES)
     with FaultyHost(
@@ -347,7 +347,7 @@ def test_host_that_grants_one_connection(get: Fetch) -> None:
         assert_whole(get(host), LARGE_FILES)
 
 
-def test_host_that_refuses_to_go_on(get: Fetch) -> None:
+def test_host_that_refuses_ranges_later_completes_over_one_connection(get: Fetch) -> None:
     """As with an address that is good for one request: the second time one connection must do."""
     archive = model_archive(LARGE_FILES)
     with FaultyHost(
@@ -357,7 +357,7 @@ def test_host_that_refuses_to_go_on(get: Fetch) -> None:
     assert "the host does not resume it (403)" in get.notices[0]
 
 
-def test_host_that_only_says_that_it_knows_ranges(get: Fetch) -> None:
+def test_host_that_ignores_ranges_completes_without_a_notice(get: Fetch) -> None:
     archive = model_archive(LARGE_FILES)
     with FaultyHost(archive, then=Fault(rate=60_000_000, ranges=False)) as host:
         assert_whole(get(host), LARGE_FILES)

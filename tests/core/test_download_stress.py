@@ -45,7 +45,7 @@ def suffixes(cache: Path) -> list[str]:
 WHOLE = ["", "descriptor.txt", "files.json"]
 
 
-def test_killed_kernels(tmp_path: Path, tell) -> None:
+def test_download_by_killed_kernels_is_always_taken_over(tmp_path: Path, tell) -> None:
     """Killed at a random moment from the first request until a while after the model is there."""
     rounds = 300 if IS_FULL else 6
     numbers = random.Random(SEED)
@@ -70,7 +70,7 @@ def test_killed_kernels(tmp_path: Path, tell) -> None:
     tell(f"{rounds} killed ({told}); the next load always succeeded, the slowest in {slowest:.1f} s")
 
 
-def test_flipped_bits(tmp_path: Path, tell) -> None:
+def test_archives_with_flipped_bits_are_refused(tmp_path: Path, tell) -> None:
     """gzip's checksum covers what is packed; a digest of the host covers the packing, too.
 
     One flip in 190 says the same otherwise, such as zeros copied from one byte further back: no damage.
@@ -105,7 +105,7 @@ def unpacked(archive: bytes) -> bytes | None:
         return None
 
 
-def test_truncations(tmp_path: Path, tell) -> None:
+def test_truncated_archives_are_refused(tmp_path: Path, tell) -> None:
     rounds = 200 if IS_FULL else 12
     numbers = random.Random(SEED)
     for _ in range(rounds):
@@ -124,7 +124,7 @@ def refused(fault: Fault, cache: Path, what: str) -> None:
             pytest.fail(f"{what}: accepted (seed {SEED})")
 
 
-def test_many_at_once(tmp_path: Path, tell) -> None:
+def test_many_processes_download_once(tmp_path: Path, tell) -> None:
     rounds = 25 if IS_FULL else 1
     for number in range(rounds):
         cache = tmp_path / str(number)
@@ -141,7 +141,7 @@ def test_many_at_once(tmp_path: Path, tell) -> None:
     tell(f"{rounds} times 8 kernels at once, each time one download")
 
 
-def test_random_faults(tmp_path: Path, tell) -> None:
+def test_random_faults_end_in_the_model_or_an_error(tmp_path: Path, tell) -> None:
     """Any sequence of faults ends with the model or with an error that says why, and leaves nothing behind."""
     rounds = 500 if IS_FULL else 15
     numbers = random.Random(SEED)

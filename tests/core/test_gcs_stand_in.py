@@ -33,7 +33,7 @@ def client(gcs: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         yield found
 
 
-def test_objects_come_back_as_they_were(gcs: GcsStandIn, client) -> None:
+def test_stored_objects_are_read_back_unchanged(gcs: GcsStandIn, client) -> None:
     bucket = client.bucket("models")
     assert bucket.exists()
     blob = bucket.blob("a folder/ä.bin")
@@ -60,7 +60,7 @@ def test_large_uploads_resume(gcs: GcsStandIn, client) -> None:
     assert gcs.objects.get("models", "large").data == data
 
 
-def test_preconditions(client) -> None:
+def test_failed_preconditions_are_refused(client) -> None:
     from google.api_core.exceptions import PreconditionFailed
 
     blob = client.bucket("models").blob("lock")
@@ -75,7 +75,7 @@ def test_preconditions(client) -> None:
     blob.delete(if_generation_match=blob.generation)
 
 
-def test_listings_in_pages(gcs: GcsStandIn, client) -> None:
+def test_listing_returns_pages_fields_and_prefixes(gcs: GcsStandIn, client) -> None:
     for number in range(2500):
         gcs.put(f"gs://models/cache/{number:04}/saved_model.pb", b"1", handle=f"h{number}")
     gcs.put("gs://models/other", b"")
@@ -100,7 +100,7 @@ def test_batches_are_one_request(gcs: GcsStandIn, client) -> None:
     assert (gcs.requests["batch"], gcs.requests["delete"], gcs.calls["delete"]) == (1, 0, 4)
 
 
-def test_rewrite_and_compose(gcs: GcsStandIn, client) -> None:
+def test_rewrite_and_compose_make_objects(gcs: GcsStandIn, client) -> None:
     gcs.create_bucket("other")
     gcs.put("gs://models/a", b"aa", handle="h")
     gcs.put("gs://models/b", b"bb")
@@ -113,7 +113,7 @@ def test_rewrite_and_compose(gcs: GcsStandIn, client) -> None:
     assert gcs.objects.get("models", "ab").data == b"aabb"
 
 
-def test_what_is_denied(gcs: GcsStandIn, client) -> None:
+def test_denied_requests_raise_and_lack_permissions(gcs: GcsStandIn, client) -> None:
     from google.api_core.exceptions import Forbidden, Unauthorized
 
     asked = [
@@ -134,7 +134,7 @@ def test_what_is_denied(gcs: GcsStandIn, client) -> None:
         client.bucket("models").blob("a").download_as_bytes()
 
 
-def test_throttled_and_failing(gcs: GcsStandIn, client) -> None:
+def test_throttled_and_failing_requests_are_retried(gcs: GcsStandIn, client) -> None:
     gcs.put("gs://models/a", b"1")
     gcs.throttle("list")
     gcs.fail("list", status=503)
@@ -142,7 +142,7 @@ def test_throttled_and_failing(gcs: GcsStandIn, client) -> None:
     assert gcs.requests["list"] == 3
 
 
-def test_stalled_until_released(gcs: GcsStandIn, client) -> None:
+def test_stalled_request_waits_for_release(gcs: GcsStandIn, client) -> None:
     gcs.put("gs://models/a", b"1")
     gcs.stall("get", name="a")
     with ThreadPoolExecutor(1) as pool:
@@ -154,7 +154,7 @@ def test_stalled_until_released(gcs: GcsStandIn, client) -> None:
 
 
 @pytest.mark.tensorflow
-def test_tensorflow_reads_and_writes(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_tensorflow_reads_and_writes_objects(gcs: GcsStandIn, tmp_path: Path) -> None:
     gcs.put("gs://models/there/vocab.txt", b"hub magic")
     found = run(
         """

@@ -32,7 +32,7 @@ from hub_magic import HandleError, parse_handle
         ("models\\nnlm", ("path", "", "nnlm", "")),
     ],
 )  # fmt: skip
-def test_parts(text: str, parts: tuple[str, str, str, str]) -> None:
+def test_handle_is_parsed_into_its_parts(text: str, parts: tuple[str, str, str, str]) -> None:
     handle = parse_handle(text)
     assert (handle.kind, handle.publisher, handle.name, handle.version) == parts
     assert handle.folder == hashlib.sha1(text.encode()).hexdigest()
@@ -51,7 +51,7 @@ def test_parts(text: str, parts: tuple[str, str, str, str]) -> None:
         ("https://host:port/model", "is not a URL"),
     ],
 )
-def test_not_a_handle(text: str, message: str) -> None:
+def test_text_that_is_no_handle_raises_one_line(text: str, message: str) -> None:
     with pytest.raises(HandleError, match=message) as caught:
         parse_handle(text)
     assert "\n" not in str(caught.value)
@@ -73,7 +73,7 @@ def test_not_a_handle(text: str, message: str) -> None:
         ("/srv/model", "/srv/model/"),
     ],
 )
-def test_one_model_in_several_spellings(spellings: tuple[str, ...]) -> None:
+def test_spellings_of_one_model_share_a_canonical_form(spellings: tuple[str, ...]) -> None:
     assert len({parse_handle(text).canonical for text in spellings}) == 1
     assert len({parse_handle(text).folder for text in spellings}) == len(spellings)
 

@@ -39,11 +39,11 @@ def routes(*args, **kwargs) -> list[str]:
 
 @pytest.mark.parametrize("runtime", [LOCAL, GPU, KAGGLE])
 @pytest.mark.parametrize("cache", [DIRECTORY, BUCKET])
-def test_a_worker_in_this_machine_needs_nothing(runtime: Runtime, cache: CacheSetting) -> None:
+def test_local_worker_gets_the_local_route(runtime: Runtime, cache: CacheSetting) -> None:
     assert routes(runtime, cache=cache, mode=COMPRESSED) == ["local"]
 
 
-def test_a_remote_worker() -> None:
+def test_remote_worker_routes_depend_on_cache_and_mode() -> None:
     assert routes(REMOTE, cache=DIRECTORY, mode=COMPRESSED) == ["uncompressed", "relay", "localhost"]
     assert routes(REMOTE, cache=BUCKET, mode=COMPRESSED) == ["bucket", "uncompressed", "relay", "localhost"]
     assert routes(REMOTE, cache=DIRECTORY, mode=COMPRESSED, bucket="gs://other") == [
@@ -55,13 +55,13 @@ def test_a_remote_worker() -> None:
     assert routes(REMOTE, cache=DIRECTORY, mode=OFFLINE) == ["relay", "localhost"]
 
 
-def test_of_one_model() -> None:
+def test_routes_of_one_handle_depend_on_its_kind() -> None:
     path, bucket = parse_handle("/srv/model"), parse_handle("gs://bucket/model")
     assert routes(REMOTE, cache=BUCKET, mode=COMPRESSED, handle=path) == ["relay", "localhost"]
     assert routes(REMOTE, cache=DIRECTORY, mode=COMPRESSED, handle=bucket) == ["bucket"]
 
 
-def test_the_users_word_wins() -> None:
+def test_chosen_route_and_bucket_override_the_plan() -> None:
     plan = plan_load(REMOTE, cache=BUCKET, mode=COMPRESSED, via="Relay")
     assert (plan.route, plan.forced, len(plan.routes)) == ("relay", True, 1)
     plan = plan_load(REMOTE, cache=BUCKET, mode=COMPRESSED, bucket="gs://mine/models")
@@ -77,12 +77,12 @@ def test_the_users_word_wins() -> None:
         (REMOTE, "pigeon", "There is no route 'pigeon'"),
     ],
 )
-def test_a_route_that_cannot_work(runtime: Runtime, via: str, message: str) -> None:
+def test_impossible_route_is_refused(runtime: Runtime, via: str, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         plan_load(runtime, cache=DIRECTORY, mode=COMPRESSED, via=via)
 
 
-def test_every_route_is_accounted_for() -> None:
+def test_plan_names_every_route() -> None:
     for runtime in (LOCAL, GPU, REMOTE, KAGGLE):
         for cache in (DIRECTORY, BUCKET):
             plan = plan_load(runtime, cache=cache, mode=COMPRESSED)
@@ -90,7 +90,7 @@ def test_every_route_is_accounted_for() -> None:
             assert sorted(named) == ["bucket", "local", "localhost", "relay", "uncompressed"]
 
 
-def test_a_tensorflow_that_cannot_drive_the_tpu_is_said_first() -> None:
+def test_plan_text_begins_with_a_build_that_cannot_drive_the_tpu() -> None:
     plan = plan_load(KAGGLE, cache=DIRECTORY, mode=COMPRESSED)
     first = plan_text(plan).splitlines()[0]
     assert first == (
@@ -99,7 +99,7 @@ def test_a_tensorflow_that_cannot_drive_the_tpu_is_said_first() -> None:
     assert "a v5e TPU of 8 chips" in plan_text(plan)
 
 
-def test_in_words() -> None:
+def test_plan_text_names_runtime_routes_and_reasons() -> None:
     plan = plan_load(REMOTE, cache=DIRECTORY, mode=COMPRESSED)
     text = plan_text(plan)
     assert "This is Colab with a TPU; its worker is remote (grpc://10.0.0.2:8470)." in text
@@ -119,7 +119,9 @@ def test_in_words() -> None:
         (REMOTE, "gs://bucket", -1, "auto", "the cache is a bucket"),
     ],
 )
-def test_mode_for_a_runtime(runtime: Runtime, location: str, free: int, mode: str, reason: str) -> None:
+def test_auto_mode_fits_the_runtime(
+    runtime: Runtime, location: str, free: int, mode: str, reason: str
+) -> None:
     chosen, why = choose_mode(runtime, location, free)
     assert chosen == mode
     assert reason in why

@@ -45,7 +45,7 @@ def plant(tmp_path):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_sample(name, plant):
+def test_sample_environment_is_detected(name, plant):
     env, files, shell, host, accelerator, worker = SAMPLES[name]
     found = detect_runtime(
         env=env, root=plant(files), shell=shell, modules={}, versions=STOCK, platform="linux"
@@ -58,7 +58,7 @@ def test_sample(name, plant):
 
 
 @pytest.mark.parametrize("platform", ["win32", "darwin"])
-def test_other_systems_have_no_devices_to_look_for(plant, platform):
+def test_systems_other_than_linux_have_no_devices(plant, platform):
     found = detect_runtime(env={}, root=plant(V4), modules={}, versions={}, platform=platform)
     assert found.accelerator == NOTHING
     assert found.worker == NO_WORKER
@@ -97,18 +97,18 @@ def test_signals_are_those_that_decided(plant):
         ),
     ],
 )  # fmt: skip
-def test_build(plant, versions, files, build):
+def test_tensorflow_build_is_detected(plant, versions, files, build):
     found = detect_runtime(
         env=COLAB_V5E, root=plant(V5E_1 | files), modules={}, versions=versions, platform="linux"
     )
     assert found.tensorflow == build
 
 
-def test_remote_worker_needs_no_build_of_ours(plant):
+def test_remote_worker_needs_no_local_tpu_build(plant):
     assert detect_runtime(env=TPU_NODE, root=plant({}), modules={}, versions=STOCK).tensorflow.remedy == ""
 
 
-def test_library_named_by_the_environment(plant):
+def test_tpu_library_named_by_the_environment_is_found(plant):
     root = plant({"opt/libtpu.so": ""})
     env = COLAB_V5E | {"TPU_LIBRARY_PATH": "/opt/libtpu.so"}
     found = detect_runtime(env=env, root=root, modules={}, versions={"tensorflow-tpu": "2.20.0"})
@@ -173,14 +173,14 @@ SERVER = SimpleNamespace(job_name="localhost", task_index=0, cluster=SimpleNames
         ({}, {"tensorflow.python.eager.context": ModuleType("empty")}, NOTHING, NO_WORKER),
     ],
 )  # fmt: skip
-def test_running_tensorflow_decides(tmp_path, env, modules, accelerator, worker):
+def test_running_tensorflow_decides_accelerator_and_worker(tmp_path, env, modules, accelerator, worker):
     found = detect_runtime(env=env, root=tmp_path, modules=modules, versions=STOCK, platform="linux")
     assert (found.accelerator, found.worker) == (accelerator, worker)
     assert found.tensorflow.remedy == ""
     assert found.tensorflow.drives_tpu == (worker == LOCAL)
 
 
-def test_reads_only_names_and_sys(plant):
+def test_detection_opens_no_device_and_no_socket(plant):
     """No device is opened, no socket made, and nothing heavy imported; told by Python's own audit events."""
     root = plant(V5E_8 | V4 | nodes("nvidiactl", "nvidia0"))
     for node in (root / "dev").rglob("*"):
@@ -203,7 +203,7 @@ def test_reads_only_names_and_sys(plant):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows forbids by other means than a mode")
-def test_forbidden_directories_are_empty_ones(plant):
+def test_forbidden_directories_count_as_empty(plant):
     """The process has lost every right to the tree by the time it looks."""
     root = plant(V4 | {"usr/share/tpu/x": ""})
     program = """

@@ -47,7 +47,7 @@ def entry(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def test_a_whole_entry(entry: Callable[..., Path], tmp_path: Path) -> None:
+def test_intact_entry_is_scanned_completely(entry: Callable[..., Path], tmp_path: Path) -> None:
     folder = entry()
     scan = scan_cache(str(tmp_path))
     (model,) = scan.models
@@ -60,14 +60,14 @@ def test_a_whole_entry(entry: Callable[..., Path], tmp_path: Path) -> None:
     assert scan.free > 0
 
 
-def test_names_alone_come_without_sizes(entry: Callable[..., Path], tmp_path: Path) -> None:
+def test_list_has_names_without_sizes(entry: Callable[..., Path], tmp_path: Path) -> None:
     entry()
     (model,) = list_cache(str(tmp_path)).models
     assert model.handle == HANDLE
     assert not model.is_measured
 
 
-def test_kinds(entry: Callable[..., Path], tmp_path: Path) -> None:
+def test_tf1_hub_and_other_kinds_are_recognised(entry: Callable[..., Path], tmp_path: Path) -> None:
     entry("https://a.example/p/hub/1", WHOLE | {"tfhub_module.pb": 2})
     entry("https://a.example/p/other/1", {"weights.h5": 5, "assets/labels.txt": 3})
     kinds = {model.name: (model.kind, model.damage) for model in scan_cache(str(tmp_path)).models}
@@ -105,7 +105,7 @@ def test_problems_never_spoil_the_list(entry: Callable[..., Path], tmp_path: Pat
     }
 
 
-def test_a_lock_held_by_a_living_process(entry: Callable[..., Path], tmp_path: Path) -> None:
+def test_lock_of_a_living_process_is_shown(entry: Callable[..., Path], tmp_path: Path) -> None:
     holder = Holder(socket.gethostname(), os.getpid(), "ef" * 16)
     (tmp_path / f"{parse_handle(HANDLE).folder}.lock").write_text(lock_text(holder))
     entry()
@@ -115,7 +115,7 @@ def test_a_lock_held_by_a_living_process(entry: Callable[..., Path], tmp_path: P
     assert f"locked by process {os.getpid()} on" in scan_text(scan)
 
 
-def test_a_lock_that_a_killed_process_left(entry: Callable[..., Path], tmp_path: Path) -> None:
+def test_stale_lock_of_a_killed_process_is_shown(entry: Callable[..., Path], tmp_path: Path) -> None:
     holder = Holder(socket.gethostname(), 2**22 + 1, "ef" * 16)
     (tmp_path / f"{parse_handle(HANDLE).folder}.lock").write_text(lock_text(holder))
     entry()
@@ -143,7 +143,7 @@ def test_a_lock_that_a_killed_process_left(entry: Callable[..., Path], tmp_path:
         (dict.fromkeys(WHOLE) | {".DS_Store": 6}, "it holds no model, only hidden files"),
     ],
 )
-def test_damage(
+def test_damage_of_an_entry_is_found(
     entry: Callable[..., Path], tmp_path: Path, change: dict[str, int | None], damage: str
 ) -> None:
     folder = entry()
@@ -163,13 +163,13 @@ def test_other_files_are_never_damage(files: dict[str, int], folders: set[str]) 
     assert damage_in(visible, folders - {"variables"}) == ""
 
 
-def test_no_cache_yet(tmp_path: Path) -> None:
+def test_missing_cache_has_no_models(tmp_path: Path) -> None:
     scan = scan_cache(str(tmp_path / "not" / "yet"))
     assert (scan.models, scan.problems) == ((), ())
     assert scan.free > 0
 
 
-def test_a_cache_that_is_a_file(tmp_path: Path) -> None:
+def test_cache_that_is_a_file_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HubMagicError, match="cannot be read: Not a directory"):
         scan_cache(str(tmp_path / "file"))
@@ -204,7 +204,7 @@ def test_only_names_of_the_librarys_form_are_read(name: str) -> None:
         (f".descriptor.txt.tmp{'0a' * 16}", Role.LEFTOVER),
     ],
 )
-def test_names(suffix: str, role: Role) -> None:
+def test_names_in_a_cache_are_read(suffix: str, role: Role) -> None:
     part = read_name("0b" * 20 + suffix)
     assert part is not None
     assert (part.folder, part.role) == ("0b" * 20, role)

@@ -11,7 +11,7 @@ import pytest
 from repository import REPOSITORY, open_to_all
 
 from hub_magic import SettingError, read_cache, read_mode, set_cache, set_mode
-from hub_magic.settings import EnvironmentRecord, mend_environment
+from hub_magic.settings import EnvironmentRecord, correct_environment
 
 
 @pytest.mark.parametrize(
@@ -26,19 +26,19 @@ from hub_magic.settings import EnvironmentRecord, mend_environment
         ({"HUB_MAGIC_OFFLINE": "0"}, "", ("compressed", "default")),
     ],
 )
-def test_mode(env: dict[str, str], saved: str, expected: tuple[str, str]) -> None:
+def test_mode_is_read_from_its_source(env: dict[str, str], saved: str, expected: tuple[str, str]) -> None:
     setting = read_mode(env=env, saved=saved)
     assert (setting.value, setting.source) == expected
     assert setting.is_known
 
 
-def test_a_mode_that_the_library_would_misread() -> None:
+def test_misspelt_mode_is_not_known() -> None:
     for spelling in ("Uncompressed", "uncompressed", "packed"):
         assert not read_mode(env={"TFHUB_MODEL_LOAD_FORMAT": spelling}).is_known
 
 
 @pytest.mark.parametrize("given", ["offline", "OFFLINE", " Offline "])
-def test_offline_and_back(given: str) -> None:
+def test_offline_mode_sets_and_unsets_its_variable(given: str) -> None:
     env: dict[str, str] = {}
     assert set_mode(given, env=env).value == "offline"
     assert env == {"TFHUB_MODEL_LOAD_FORMAT": "COMPRESSED", "HUB_MAGIC_OFFLINE": "1"}
@@ -53,7 +53,7 @@ def test_a_wrong_mode_changes_nothing() -> None:
     assert env == {}
 
 
-def test_a_directory_is_made(tmp_path: Path) -> None:
+def test_cache_directory_is_created(tmp_path: Path) -> None:
     env = {"HERE": str(tmp_path)}
     setting = set_cache("${HERE}/a/b", env=env)
     assert setting.value == str(tmp_path / "a" / "b") == env["TFHUB_CACHE_DIR"]
@@ -62,14 +62,14 @@ def test_a_directory_is_made(tmp_path: Path) -> None:
     assert "TFHUB_CACHE_DIR" not in env
 
 
-def test_a_dangling_link(tmp_path: Path) -> None:
+def test_dangling_link_is_refused_as_a_cache(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(SettingError, match="a link that leads nowhere"):
         set_cache(str(tmp_path / "link"), env={})
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or os.getuid() != 0, reason="only root can become somebody else")
-def test_a_directory_of_somebody_else(tmp_path: Path) -> None:
+def test_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     """As user 65534 in a directory of root's: the message names the owner, and nothing is left behind."""
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0o755)
@@ -93,24 +93,24 @@ def test_a_directory_of_somebody_else(tmp_path: Path) -> None:
     assert list(theirs.iterdir()) == []
 
 
-def test_read_cache_of_variable_and_default() -> None:
+def test_cache_is_read_from_variable_or_default() -> None:
     assert read_cache(env={"TFHUB_CACHE_DIR": "gs://bucket"}).value == "gs://bucket"
     assert read_cache(env={}).value.endswith("tfhub_modules")
 
 
-def test_mended_environment() -> None:
+def test_misread_variables_are_corrected() -> None:
     env = {"TFHUB_MODEL_LOAD_FORMAT": " uncompressed", "TFHUB_CACHE_DIR": "~/models"}
-    mend_environment(env)
+    correct_environment(env)
     assert env == {
         "TFHUB_MODEL_LOAD_FORMAT": "UNCOMPRESSED",
         "TFHUB_CACHE_DIR": str(Path("~/models").expanduser()),
     }
     unknown = {"TFHUB_MODEL_LOAD_FORMAT": "zip", "TFHUB_CACHE_DIR": "relative"}
-    mend_environment(unknown)
+    correct_environment(unknown)
     assert unknown == {"TFHUB_MODEL_LOAD_FORMAT": "zip", "TFHUB_CACHE_DIR": "relative"}
 
 
-def test_what_was_written_is_taken_back_and_nothing_else() -> None:
+def test_restore_undoes_only_our_changes() -> None:
     env = {"TFHUB_CACHE_DIR": "/before"}
     record = EnvironmentRecord(env)
     with record.recording():
@@ -119,5 +119,5 @@ def test_what_was_written_is_taken_back_and_nothing_else() -> None:
     with record.recording():
         env["TFHUB_CACHE_DIR"] = "/later"
     env["TFHUB_MODEL_LOAD_FORMAT"] = "UNCOMPRESSED"  # not through us
-    record.take_back()
+    record.restore()
     assert env == {"TFHUB_CACHE_DIR": "/before", "TFHUB_MODEL_LOAD_FORMAT": "UNCOMPRESSED"}

@@ -39,7 +39,7 @@ class TestFormats:
             MODEL + ".tar.gz?tf-hub-format=compressed",
         ],
     )
-    def test_compressed(self, host, path):
+    def test_compressed_request_returns_the_archive(self, host, path):
         answer = ask(host.url, path)
         assert answer.status == 200
         assert answer.members == FILES
@@ -48,16 +48,16 @@ class TestFormats:
         assert answer.headers["accept-ranges"] == "bytes"
         assert "content-encoding" not in answer.headers
 
-    def test_the_last_of_several_formats_counts_because_tensorflow_hub_appends_its_own(self, host):
+    def test_last_of_several_formats_wins(self, host):
         answer = ask(host.url, MODEL + "?tf-hub-format=uncompressed&other=1&tf-hub-format=compressed")
         assert answer.headers["content-type"] == "application/gzip"
 
-    def test_uncompressed_is_a_303_with_nothing_but_the_bucket_in_its_body(self, host):
+    def test_uncompressed_request_returns_303_with_the_bucket(self, host):
         answer = ask(host.url, MODEL + "?tf-hub-format=uncompressed")
         assert (answer.status, answer.text) == (303, BUCKET)
         assert "location" not in answer.headers
 
-    def test_uncompressed_without_a_bucket(self, host):
+    def test_uncompressed_request_without_a_bucket_returns_404(self, host):
         answer = ask(host.url, "/google/imagenet/mobilenet/2?tf-hub-format=uncompressed")
         assert answer.status == 404
         assert (
@@ -65,7 +65,7 @@ class TestFormats:
             == "'google/imagenet/mobilenet/2' has no gs:// folder on this host. Load it compressed.\n"
         )
 
-    def test_a_model_that_only_a_bucket_holds(self, host):
+    def test_model_only_in_a_bucket_is_served_uncompressed(self, host):
         assert ask(host.url, "/big/only/1?tf-hub-format=uncompressed").text == "gs://bucket/big"
         answer = ask(host.url, "/big/only/1?tf-hub-format=compressed")
         assert answer.status == 404
@@ -74,7 +74,7 @@ class TestFormats:
         assert "gs://bucket/big" in page
         assert "Download" not in page
 
-    def test_unknown_format(self, host):
+    def test_unknown_format_returns_400(self, host):
         answer = ask(host.url, MODEL + "?tf-hub-format=zip")
         assert answer.status == 400
         assert answer.text == "tf-hub-format is 'compressed' or 'uncompressed', not 'zip'.\n"
@@ -86,7 +86,7 @@ class TestFormats:
         assert head.status == get.status
         assert {**head.headers, "date": ""} == {**get.headers, "date": ""}
 
-    def test_several_requests_on_one_connection(self, host):
+    def test_connection_serves_several_requests(self, host):
         connection = connect(host.url)
         statuses = [ask_on(connection, path).status for path in (COMPRESSED, MODEL, "/nothing/1", COMPRESSED)]
         connection.close()
@@ -100,10 +100,10 @@ class TestFormats:
                 pass
         assert [request.path for request in host.requests] == ["/"]
 
-    def test_other_methods(self, host):
+    def test_other_methods_return_501(self, host):
         assert ask(host.url, MODEL, "DELETE").status == 501
 
-    def test_a_model_may_come_and_go(self, host, folder):
+    def test_added_and_removed_models_are_noticed(self, host, folder):
         path = "/late/model/3?tf-hub-format=compressed"
         assert ask(host.url, path).status == 404
         model = write_model(folder / "late/model/3")
@@ -113,7 +113,7 @@ class TestFormats:
 
 
 class TestPages:
-    def test_model(self, host):
+    def test_model_page_shows_how_to_load_it(self, host):
         page = ask(host.url, MODEL)
         assert page.status == 200
         assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -143,7 +143,7 @@ class TestPages:
         assert "<script" not in listing + page.text
         assert ask(host.url, link + ".tar.gz").members == {"saved_model.pb": b"", f"{parts}.txt": b""}
 
-    def test_a_name_that_is_no_text(self, host, folder):
+    def test_name_of_invalid_bytes_is_served(self, host, folder):
         write_model(folder / "bytes" / os.fsdecode(b"\xff") / "1", {"saved_model.pb": b""})
         assert host.handles[1] == host.url + "/bytes/%FF/1"
         with socket.create_connection(host.url.removeprefix("http://").split(":"), timeout=60) as client:
@@ -153,7 +153,7 @@ class TestPages:
         assert ask(host.url, "/bytes/%FF/1").status == 200
         assert ask(host.url, "/bytes/%FF/1.tar.gz").members == {"saved_model.pb": b""}
 
-    def test_the_root_lists_all_and_a_folder_what_is_below_it(self, host):
+    def test_list_page_shows_the_models_below_its_path(self, host):
         root, google = ask(host.url, "/").text, ask(host.url, "/google/").text
         models = ["/big/only/1", MODEL, "/google/imagenet/mobilenet/2", "/google/imagenet/mobilenet/10"]
         assert [line.split('"')[1] for line in root.splitlines() if "<li>" in line] == models
@@ -169,14 +169,14 @@ class TestPages:
         assert "'google/imagenet/mobilenet/2', 'google/imagenet/mobilenet/10'" in answer.text
         assert answer.text.count("\n") == 1
 
-    def test_the_handle_shown_is_the_one_the_browser_used(self, host):
+    def test_model_page_shows_the_handle_of_the_browsers_address(self, host):
         shown = ask(host.url, MODEL, Host="models.example.org", X_Forwarded_Proto="https").text
         assert f"https://models.example.org{MODEL}" in shown
         attack = ask(host.url, MODEL, Host='"><script>').text
         assert "<script" not in attack
         assert host.url + MODEL in attack
 
-    def test_unknown_handle(self, host):
+    def test_unknown_model_page_returns_404(self, host):
         answer = ask(host.url, "/digits/%0Aclassifier/2?tf-hub-format=compressed")
         assert answer.status == 404
         assert answer.text == (
@@ -204,11 +204,11 @@ class TestRanges:
             ("bytes=" + "9" * 5000 + "-", 200, 0, 100),
         ],
     )
-    def test_plan(self, asked, status, start, length):
+    def test_ranges_and_conditions_choose_the_part(self, asked, status, start, length):
         part = plan_part(100, '"tag"', asked=asked)
         assert (part.status, part.start, part.length) == (status, start, length)
 
-    def test_a_part_is_those_bytes_of_the_whole(self, host):
+    def test_range_request_returns_these_bytes(self, host):
         whole = ask(host.url, COMPRESSED)
         part = ask(host.url, COMPRESSED, Range="bytes=10-19")
         assert (part.status, part.body) == (206, whole.body[10:20])
@@ -217,25 +217,25 @@ class TestRanges:
         rest = ask(host.url, COMPRESSED, Range="bytes=20-", If_Range=whole.headers["etag"])
         assert (rest.status, rest.body) == (206, whole.body[20:])
 
-    def test_beyond_the_end(self, host):
+    def test_range_beyond_the_end_returns_416(self, host):
         size = len(ask(host.url, COMPRESSED).body)
         answer = ask(host.url, COMPRESSED, Range=f"bytes={size}-")
         assert (answer.status, answer.body) == (416, b"")
         assert answer.headers["content-range"] == f"bytes */{size}"
 
     @pytest.mark.parametrize("tag", ['"other"', 'W/"{}"', "Fri, 20 Nov 2026 10:00:00 GMT"])
-    def test_if_range_for_another_archive_gives_the_whole(self, host, tag):
+    def test_if_range_of_another_archive_returns_all_of_it(self, host, tag):
         whole = ask(host.url, COMPRESSED)
         given = tag.format(whole.headers["etag"].strip('"'))
         answer = ask(host.url, COMPRESSED, Range="bytes=10-", If_Range=given)
         assert (answer.status, answer.body) == (200, whole.body)
 
-    def test_if_none_match(self, host):
+    def test_if_none_match_returns_304(self, host):
         etag = ask(host.url, COMPRESSED).headers["etag"]
         answer = ask(host.url, COMPRESSED, If_None_Match=f'"other", W/{etag}')
         assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", etag)
 
-    def test_a_head_is_about_the_whole(self, host):
+    def test_head_with_a_range_describes_the_complete_archive(self, host):
         answer = ask(host.url, COMPRESSED, "HEAD", Range="bytes=0-1")
         assert answer.status == 200
         assert int(answer.headers["content-length"]) > 2
@@ -247,17 +247,17 @@ class TestHost:
         ask(host.url, "/%2e", "HEAD")
         assert host.requests == (Request("GET", COMPRESSED, "bytes=0-9"), Request("HEAD", "/%2e", ""))
 
-    def test_it_listens_on_loopback_and_is_quiet(self, host, capfd):
+    def test_host_listens_on_loopback_and_prints_nothing(self, host, capfd):
         assert host.url.startswith("http://127.0.0.1:")
         ask(host.url, MODEL)
         ask(host.url, "/", "PUT")
         assert capfd.readouterr() == ("", "")
 
-    def test_every_address_has_a_url_that_works_here(self, folder):
+    def test_host_on_every_address_has_a_working_url(self, folder):
         with ModelHost(folder, bind="0.0.0.0") as host:
             assert ask(host.url, MODEL).status == 200
 
-    def test_ipv6(self, folder):
+    def test_host_serves_on_ipv6(self, folder):
         try:
             socket.create_server(("::1", 0), family=socket.AF_INET6).close()
         except OSError:
@@ -266,7 +266,7 @@ class TestHost:
             assert host.url.startswith("http://[::1]:")
             assert ask(host.url, MODEL).status == 200
 
-    def test_it_can_be_started_and_closed_without_a_with_block(self, folder):
+    def test_host_starts_and_closes_without_a_with_block(self, folder):
         host = ModelHost(folder)
         with pytest.raises(RuntimeError, match="not running"):
             _ = host.url
@@ -308,13 +308,13 @@ class TestHost:
             ),
         ],
     )
-    def test_what_cannot_be_served_is_one_line(self, folder, monkeypatch, where, options, message):
+    def test_unservable_folder_raises_one_line(self, folder, monkeypatch, where, options, message):
         monkeypatch.chdir(folder.parent)
         with pytest.raises(HostError, match=message) as caught, ModelHost(where, **options):
             pass
         assert "\n" not in str(caught.value)
 
-    def test_a_port_in_use(self, host, folder):
+    def test_port_in_use_raises_one_line(self, host, folder):
         port = int(host.url.rpartition(":")[2])
         with pytest.raises(
             HostError, match=f"Cannot listen on 127.0.0.1 port {port}: Address already in use"

@@ -125,7 +125,7 @@ class TestBytes:
         }
         assert {entry.mode for entry in entries if entry.isfile()} == {0o644}
 
-    def test_the_same_after_a_restart_and_from_a_copy(self, folder, tmp_path):
+    def test_archive_is_identical_after_a_restart_and_from_a_copy(self, folder, tmp_path):
         with ModelHost(folder) as host:
             first = ask(host.url, MODEL)
         with ModelHost(folder) as host:
@@ -169,13 +169,13 @@ class TestBytes:
 
 
 class TestMakingOnce:
-    def test_eight_clients_at_once(self, folder, tmp_path):
+    def test_eight_clients_share_one_archive(self, folder, tmp_path):
         statuses, different, readings = run(EIGHT_CLIENTS, folder, tmp_path / "kept")
         assert statuses == [200] * 8
         assert different == 1
         assert readings == 1
 
-    def test_a_model_that_changes_while_it_is_packed_is_not_given_away(self, folder, tmp_path):
+    def test_model_changed_while_packed_returns_503(self, folder, tmp_path):
         status, text, graph = run(CHANGE_WHILE_PACKING, folder, tmp_path / "kept")
         assert status == 503
         assert text == (

@@ -64,7 +64,7 @@ def open_folder(tmp_path, folder):
         "/" + "a/" * 5000,
     ],
 )
-def test_nothing_of_it_is_served(open_folder, tmp_path, path):
+def test_paths_outside_the_folder_return_404(open_folder, tmp_path, path):
     outside = str(tmp_path).lstrip("/")
     with ModelHost(open_folder, gcs={"../secret/1": "gs://SECRET"}) as host:
         target = path.format(outside=outside, host=host.url.removeprefix("http://"))
@@ -75,7 +75,7 @@ def test_nothing_of_it_is_served(open_folder, tmp_path, path):
             assert answer.text.count("\n") == 1
 
 
-def test_a_model_with_a_link_that_leads_out_is_refused_whole(open_folder):
+def test_model_with_a_link_outside_returns_403(open_folder):
     with ModelHost(open_folder) as host:
         for path in ("/inner/1", "/inner/1?tf-hub-format=compressed"):
             answer = ask(host.url, path)
@@ -85,7 +85,7 @@ def test_a_model_with_a_link_that_leads_out_is_refused_whole(open_folder):
             )
 
 
-def test_only_what_is_inside_is_listed(open_folder):
+def test_list_has_only_models_inside_the_folder(open_folder):
     with ModelHost(open_folder) as host:
         listed = [handle.removeprefix(host.url) for handle in host.handles]
     assert listed == ["/digits/classifier/1", "/inner/1"]
@@ -111,7 +111,7 @@ def test_links_that_stay_inside_are_followed(folder):
         ("gone", 404, "No such file or directory (assets/link)"),
     ],
 )
-def test_links_that_lead_nowhere(folder, link, status, reason):
+def test_model_with_an_unresolvable_link_is_refused(folder, link, status, reason):
     model = folder / "digits/classifier/1"
     (model / "assets/link").symlink_to(model / link)
     with ModelHost(folder) as host:

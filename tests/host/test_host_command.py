@@ -48,7 +48,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_what_it_serves_and_what_is_asked_and_leaves_nothing(folder, tmp_path, stop):
+def test_command_prints_models_and_requests_and_leaves_no_file(folder, tmp_path, stop):
     (tmp_path / "temporary").mkdir()
     options = (
         "--port",
@@ -78,7 +78,7 @@ def test_it_says_what_it_serves_and_what_is_asked_and_leaves_nothing(folder, tmp
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_archives_can_be_kept(folder, tmp_path):
+def test_command_keeps_archives_in_a_chosen_directory(folder, tmp_path):
     with command(folder, "--port", 0, "--cache-directory", tmp_path / "kept") as process:
         ask(process.stdout.readline().split()[-1], "/digits/classifier/1.tar.gz")
         process.terminate()
@@ -86,7 +86,7 @@ def test_archives_can_be_kept(folder, tmp_path):
     assert len(list((tmp_path / "kept").iterdir())) == 1
 
 
-def test_a_folder_that_does_not_exist(tmp_path):
+def test_command_with_a_missing_folder_exits_with_2(tmp_path):
     done = run(tmp_path / "missing")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
@@ -94,7 +94,7 @@ def test_a_folder_that_does_not_exist(tmp_path):
     )
 
 
-def test_a_port_in_use(folder):
+def test_command_with_a_port_in_use_exits_with_2(folder):
     with ModelHost(folder) as host:
         port = host.url.rpartition(":")[2]
         done = run(folder, "--port", port)
@@ -105,7 +105,7 @@ def test_a_port_in_use(folder):
     )
 
 
-def test_a_bucket_that_is_none(folder):
+def test_command_with_a_malformed_bucket_exits_with_2(folder):
     done = run(folder, "--gcs", "digits/classifier/1=s3://bucket")
     assert done.returncode == 2
     assert "'digits/classifier/1=s3://bucket' is not HANDLE=gs://BUCKET/FOLDER" in done.stderr
@@ -121,7 +121,7 @@ def test_the_package_stands_alone_on_the_standard_library(folder, tmp_path):
         assert ask(url, "/digits/classifier/1.tar.gz").members == FILES
 
 
-def test_importing_it_imports_nothing_else_of_hub_magic_and_nothing_heavy():
+def test_import_of_the_host_loads_no_other_hub_magic_module():
     script = "import sys, hub_magic; before = set(sys.modules); import hub_magic.host; print(*set(sys.modules) - before)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=REPOSITORY

@@ -73,7 +73,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("spelling", ["/words/scale/1", "/words/scale/1/", "/words/scale/1.tar.gz"])
-def test_it_loads_a_model_with_one_request(folder, tmp_path, spelling):
+def test_tensorflow_hub_loads_a_model_with_one_request(folder, tmp_path, spelling):
     with ModelHost(folder) as host:
         answer = json.loads(
             run(PRELUDE + LOAD, host.url + spelling, TFHUB_CACHE_DIR=str(tmp_path)).splitlines()[-1]
@@ -84,7 +84,7 @@ def test_it_loads_a_model_with_one_request(folder, tmp_path, spelling):
     assert {"assets", "saved_model.pb", "variables"} <= set(answer["files"])
 
 
-def test_it_reads_where_a_bucket_is_and_that_there_is_none(folder):
+def test_tensorflow_hub_reads_bucket_or_404_of_the_host(folder):
     with ModelHost(folder, gcs={"words/scale/1": "gs://bucket/words"}) as host:
         assert json.loads(run(PRELUDE + BUCKET, host.url + "/words/scale/1")) == "gs://bucket/words"
     with ModelHost(folder) as host:
@@ -92,7 +92,7 @@ def test_it_reads_where_a_bucket_is_and_that_there_is_none(folder):
     assert answer == "Expected 303 See other HTTP response but received code 404"
 
 
-def test_a_ready_archive_loads_as_well(folder, tmp_path):
+def test_tensorflow_hub_loads_a_ready_archive(folder, tmp_path):
     (tmp_path / "models/words/scale").mkdir(parents=True)
     done = subprocess.run(
         ["tar", "-cz", "-f", tmp_path / "models/words/scale/1.tar.gz", "-C", folder / "words/scale/1", "."],

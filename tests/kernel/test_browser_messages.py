@@ -50,7 +50,7 @@ def page(kernel: Kernel) -> Iterator[FrontEnd]:
         yield page
 
 
-def test_the_bundle_has_the_view_and_two_tables(kernel: Kernel):
+def test_mime_bundle_has_view_text_and_table(kernel: Kernel):
     cell = kernel.ok("%hub_cache")
     assert {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"} <= cell.data.keys()
     for name in ("nnlm-en-dim128", "elmo", "yamnet"):
@@ -60,7 +60,7 @@ def test_the_bundle_has_the_view_and_two_tables(kernel: Kernel):
     assert "<script" not in cell.html
 
 
-def test_opening_the_view_tells_all(page: FrontEnd, cache: Path):
+def test_opened_view_gets_all_rows(page: FrontEnd, cache: Path):
     page.measured()
     assert page.names == ["elmo", "nnlm-en-dim128", "yamnet"]
     row = page.row("elmo")
@@ -77,7 +77,7 @@ def test_opening_the_view_tells_all(page: FrontEnd, cache: Path):
     assert str(cache) not in str(page.rows)
 
 
-def test_a_page_that_is_loaded_anew_gets_the_rows_of_that_moment(page: FrontEnd, cache: Path):
+def test_reloaded_page_gets_current_rows(page: FrontEnd, cache: Path):
     page.measured()
     shutil.rmtree(next(path for path in cache.iterdir() if path.is_dir()))
     page.act("refresh")
@@ -90,7 +90,7 @@ def test_a_page_that_is_loaded_anew_gets_the_rows_of_that_moment(page: FrontEnd,
     assert len(rows) == 2
 
 
-def test_a_page_that_begins_to_listen_late_is_told_all(page: FrontEnd, kernel: Kernel, cache: Path):
+def test_page_that_listens_late_gets_missed_rows(page: FrontEnd, kernel: Kernel, cache: Path):
     page.measured()
     shutil.rmtree(next(path for path in cache.iterdir() if path.is_dir()))
     page.act("refresh")
@@ -111,7 +111,7 @@ def test_a_page_that_begins_to_listen_late_is_told_all(page: FrontEnd, kernel: K
     assert not [event for event in page.events if event.get("event") == "all"]
 
 
-def test_a_page_that_cannot_be_heard_is_told_all_without_asking(kernel: Kernel, tmp_path: Path):
+def test_kernel_resends_state_to_page_that_missed_messages(kernel: Kernel, tmp_path: Path):
     # A cell that runs on keeps the kernel from what the page sends.
     with FrontEnd(kernel) as page:
         done = tmp_path / "done"
@@ -131,7 +131,7 @@ def test_sizes_arrive_as_small_patches(kernel: Kernel, cache: Path):
         assert sum(row["size"] for row in page.rows.values()) == kernel.value("browser.scan.size")
 
 
-def test_selecting(page: FrontEnd, kernel: Kernel):
+def test_selection_is_sent_both_ways(page: FrontEnd, kernel: Kernel):
     page.measured()
     page.ask("select", rows=[page.number("elmo"), page.number("yamnet")])
     assert kernel.value("[model.name for model in browser.selection]") == ["elmo", "yamnet"]
@@ -145,7 +145,7 @@ def test_selecting(page: FrontEnd, kernel: Kernel):
     assert kernel.value("browser.selection") == ()
 
 
-def test_only_numbers_that_were_given_out_mean_anything(page: FrontEnd, kernel: Kernel, cache: Path):
+def test_unknown_row_numbers_are_refused(page: FrontEnd, kernel: Kernel, cache: Path):
     page.measured()
     folder = next(path for path in cache.iterdir() if path.is_dir())
     for rows in ([999], [0], [-1], [str(folder)], [folder.name], [True], ["1"], [None], "1", None, {"1": 1}):
@@ -155,7 +155,7 @@ def test_only_numbers_that_were_given_out_mean_anything(page: FrontEnd, kernel: 
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 3
 
 
-def test_what_is_no_request_is_answered(page: FrontEnd):
+def test_unknown_request_gets_an_error(page: FrontEnd):
     assert "out of date. Run the cell again" in page.ask("__class__")["error"]
     assert "out of date. Run the cell again" in page.ask("answer")["error"]
     page.post({"method": "custom", "content": "do: remove"})
@@ -163,7 +163,7 @@ def test_what_is_no_request_is_answered(page: FrontEnd):
     assert "re" in page.ask("hello")
 
 
-def test_describing(page: FrontEnd, cache: Path):
+def test_describe_request_returns_details_without_changing_last_use(page: FrontEnd, cache: Path):
     page.measured()
     before = {path: path.stat().st_atime for path in cache.rglob("*") if path.is_file()}
     found = page.ask("describe", rows=[page.number("elmo")])["details"]
@@ -204,7 +204,7 @@ def test_removing_asks_first(page: FrontEnd, kernel: Kernel, cache: Path):
     assert "The cache has changed" in page.ask("carry out", plan=[])["error"]
 
 
-def test_a_model_that_is_being_downloaded_stays(page: FrontEnd, cache: Path):
+def test_locked_model_is_kept_in_the_plan(page: FrontEnd, cache: Path):
     page.measured()
     folder = next(path for path in cache.glob("*.descriptor.txt") if "elmo" in path.read_text()).name[:40]
     (cache / f"{folder}.lock").write_text(lock_text(Holder(os.uname().nodename, os.getpid(), "a" * 32)))
@@ -218,7 +218,7 @@ def test_a_model_that_is_being_downloaded_stays(page: FrontEnd, cache: Path):
 
 
 @pytest.mark.tensorflow
-def test_a_model_that_this_kernel_uses_stays(page: FrontEnd, kernel: Kernel, cache: Path):
+def test_loaded_model_is_kept_in_the_plan(page: FrontEnd, kernel: Kernel, cache: Path):
     page.measured()
     kernel.ok(f"import tensorflow_hub as hub\npath = hub.resolve('{HOST}/elmo/3')")
     page.act("refresh")
@@ -230,7 +230,7 @@ def test_a_model_that_this_kernel_uses_stays(page: FrontEnd, kernel: Kernel, cac
     assert "elmo" in page.names
 
 
-def test_pruning(page: FrontEnd):
+def test_prune_request_removes_the_planned_models(page: FrontEnd):
     page.measured()
     assert "is not a size" in page.ask("plan prune", size="much")["error"]
     plan = page.ask("plan prune", size="10 kB")["plan"]
@@ -239,7 +239,7 @@ def test_pruning(page: FrontEnd):
     assert page.names == ["nnlm-en-dim128"]
 
 
-def test_verifying(page: FrontEnd, cache: Path):
+def test_verify_request_marks_damaged_rows(page: FrontEnd, cache: Path):
     page.measured()
     entry = next(path for path in cache.glob("*.descriptor.txt") if "elmo" in path.read_text()).name[:40]
     (cache / entry / "saved_model.pb").write_bytes(GRAPH[:-9])
@@ -252,7 +252,7 @@ def test_verifying(page: FrontEnd, cache: Path):
     assert page.row("elmo")["state"] == "whole"
 
 
-def test_acts_go_on_while_a_cell_runs(page: FrontEnd, kernel: Kernel, tmp_path: Path):
+def test_job_ends_while_a_cell_runs(page: FrontEnd, kernel: Kernel, tmp_path: Path):
     """A job begun before a cell tells of its end while that cell is still running."""
     page.measured()
     gate = tmp_path / "gate"
@@ -265,7 +265,7 @@ def test_acts_go_on_while_a_cell_runs(page: FrontEnd, kernel: Kernel, tmp_path: 
     gate.write_text("end")
 
 
-def test_problems_beside_the_models(page: FrontEnd, cache: Path):
+def test_partial_download_appears_as_another_problem(page: FrontEnd, cache: Path):
     page.measured()
     assert page.header["troubles"] == 0
     (cache / f"{'0' * 40}.{'1' * 32}.tmp").mkdir()
@@ -276,7 +276,7 @@ def test_problems_beside_the_models(page: FrontEnd, cache: Path):
     assert page.header["problems"][0]["size"] == 70
 
 
-def test_a_cache_that_is_gone(page: FrontEnd, cache: Path):
+def test_refresh_of_unreadable_cache_fails_with_a_reason(page: FrontEnd, cache: Path):
     page.measured()
     shutil.rmtree(cache)
     cache.write_text("")
@@ -285,7 +285,7 @@ def test_a_cache_that_is_gone(page: FrontEnd, cache: Path):
     assert "cannot be read" in job["text"]
 
 
-def test_an_empty_cache(kernel: Kernel, cache: Path):
+def test_empty_cache_has_no_rows(kernel: Kernel, cache: Path):
     shutil.rmtree(cache)
     with FrontEnd(kernel) as page:
         page.measured()
@@ -293,7 +293,7 @@ def test_an_empty_cache(kernel: Kernel, cache: Path):
         assert "no models yet" in page.cell.text
 
 
-def test_two_views_know_nothing_of_each_other(kernel: Kernel):
+def test_two_browsers_have_separate_selections(kernel: Kernel):
     with FrontEnd(kernel) as first, FrontEnd(kernel, "other = %hub_cache\nother") as second:
         assert first.comm != second.comm
         second.measured()
@@ -308,7 +308,7 @@ def test_loading_the_extension_imports_no_widget(kernel: Kernel):
     assert kernel.value("__import__('sys').modules.get('anywidget')") is None
 
 
-def test_fetching_tells_how_far_it_is(page: FrontEnd, cache: Path):
+def test_fetch_job_reports_progress(page: FrontEnd, cache: Path):
     page.measured()
     with HaltingHost(files_of(3000, graph=GRAPH, assets=1)) as host:
         handle = f"{host.url}/google/spice/2"
@@ -327,7 +327,7 @@ def test_fetching_tells_how_far_it_is(page: FrontEnd, cache: Path):
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 4
 
 
-def test_a_fetch_is_cancelled(page: FrontEnd, cache: Path):
+def test_cancelled_fetch_job_leaves_no_entry(page: FrontEnd, cache: Path):
     page.measured()
     before = sorted(path.name for path in cache.iterdir())
     with HaltingHost(files_of(3000)) as host:
@@ -346,7 +346,7 @@ def test_a_fetch_is_cancelled(page: FrontEnd, cache: Path):
     assert "re" in page.ask("cancel", job="1")
 
 
-def test_a_fetch_that_fails_says_why(page: FrontEnd):
+def test_failed_fetch_job_reports_the_reason(page: FrontEnd):
     page.measured()
     assert "is empty" in page.ask("fetch", handle=" ")["error"]
     assert "error" in page.ask("fetch")
@@ -357,7 +357,7 @@ def test_a_fetch_that_fails_says_why(page: FrontEnd):
     assert host.url in end["text"]
 
 
-def test_repairing(page: FrontEnd, kernel: Kernel, cache: Path):
+def test_repair_request_downloads_the_damaged_model_again(page: FrontEnd, kernel: Kernel, cache: Path):
     page.measured()
     with HaltingHost(files_of(3000, graph=GRAPH, assets=1), halts=False) as host:
         handle = f"{host.url}/google/spice/2"
@@ -374,7 +374,7 @@ def test_repairing(page: FrontEnd, kernel: Kernel, cache: Path):
     assert page.number("spice") == number
 
 
-def test_the_front_end_is_one_small_file_that_asks_nobody():
+def test_front_end_is_small_and_loads_no_other_file():
     script = (REPOSITORY / "hub_magic" / "static" / "browser.js").read_text()
     assert len(script.encode()) <= 25_000
     for word in (

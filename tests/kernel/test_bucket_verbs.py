@@ -29,7 +29,7 @@ def bucket_kernel(storage: GcsStandIn, tmp_path: Path) -> Iterator[Kernel]:
         yield kernel
 
 
-def test_every_verb(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
+def test_every_verb_works_on_a_bucket(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
     write_model(tmp_path / "served" / "team" / "served" / "1")
     here = tmp_path / "kernel" / "work" / "here"
     make_cache(here, range(3))
@@ -87,7 +87,9 @@ def test_refusals_are_one_line(bucket_kernel: Kernel, storage: GcsStandIn, tmp_p
     assert "2 models" in bucket_kernel.ok("%hub_cache --list").text
 
 
-def test_added_and_exported(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
+def test_models_are_added_to_and_exported_from_a_bucket(
+    bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path
+) -> None:
     # Field 1 of a SavedModel, its schema's version, is 1.
     write_model(tmp_path / "mine", {"saved_model.pb": b"\x08\x01", "assets/words.txt": b"hub"})
     handle = "https://host.test/team/mine/1"
@@ -125,7 +127,7 @@ def run_until_shown(kernel: Kernel, storage: GcsStandIn, code: str, words: str) 
     assert cell.status == "ok", shown
 
 
-def test_whatever_lasts_shows_a_bar(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
+def test_slow_bucket_verb_shows_a_bar(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "kernel" / "work" / "here", range(2))
     storage.stall("permissions")
     run_until_shown(bucket_kernel, storage, "%hub_cache gs://models/team", "Checking gs://models/team")
@@ -144,7 +146,7 @@ def test_whatever_lasts_shows_a_bar(bucket_kernel: Kernel, storage: GcsStandIn, 
         run_until_shown(bucket_kernel, storage, code, words)
 
 
-def test_an_interrupt_does_not_wait_for_the_storage(bucket_kernel: Kernel, storage: GcsStandIn) -> None:
+def test_interrupt_ends_a_stalled_bucket_request(bucket_kernel: Kernel, storage: GcsStandIn) -> None:
     bucket_kernel.ok("%hub_cache gs://models/team")
     storage.stall("list")
 

@@ -22,7 +22,7 @@ def cache(kernel: Kernel) -> Path:
     return kernel.home / "work" / "models"
 
 
-def test_remove(kernel: Kernel, cache: Path) -> None:
+def test_remove_magic_shows_plan_and_frees_space(kernel: Kernel, cache: Path) -> None:
     plant(cache, NNLM, size=2_000_000)
     plant(cache, f"{NNLM[:-1]}1", size=1_000_000)
     cell = kernel.ok("%hub_cache --remove dim50/2 --dry-run")
@@ -43,7 +43,7 @@ def test_remove(kernel: Kernel, cache: Path) -> None:
     )
 
 
-def test_a_plan_is_kept_and_carried_out_later(kernel: Kernel, cache: Path) -> None:
+def test_prune_plan_is_executed_later(kernel: Kernel, cache: Path) -> None:
     for version in range(1, 5):
         plant(cache, f"https://tfhub.dev/p/model/{version}", size=1_000_000, used=version)
     lock(plant(cache, "https://tfhub.dev/p/locked/1", size=1_000_000, used=9))
@@ -67,7 +67,7 @@ def test_a_plan_is_kept_and_carried_out_later(kernel: Kernel, cache: Path) -> No
     )
 
 
-def test_prune_duplicates(kernel: Kernel, cache: Path) -> None:
+def test_prune_magic_names_duplicates(kernel: Kernel, cache: Path) -> None:
     plant(cache, NNLM, used=3)
     plant(cache, f"{NNLM}/", used=1)
     cell = kernel.ok("%hub_cache --prune --duplicates --dry-run")

@@ -18,7 +18,7 @@ def profile_of(home: Path) -> Path:
     return home / "ipython/profile_default"
 
 
-def test_told_at_once_and_forgotten_at_once(kernel: Kernel) -> None:
+def test_saved_setting_is_shown_and_forgotten_at_once(kernel: Kernel) -> None:
     kernel.ok("%load_ext hub_magic")
     kernel.ok("%hub_mode uncompressed --persist")
     assert "Saved in this IPython profile" in kernel.ok("%hub_mode").text
@@ -73,7 +73,7 @@ def test_a_startup_file_that_the_user_has_changed_is_left(tmp_path: Path) -> Non
     assert started.exists()
 
 
-def test_the_default_is_what_is_in_force_when_nothing_is_kept(kernel: Kernel) -> None:
+def test_persisting_the_default_saves_nothing(kernel: Kernel) -> None:
     kernel.ok("%load_ext hub_magic")
     kernel.ok("%hub_cache models --persist")
     text = kernel.ok("%hub_cache default --persist").text

@@ -38,7 +38,7 @@ def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         yield kernel
 
 
-def test_add_export_and_move(loaded: Kernel) -> None:
+def test_add_export_and_move_magics_carry_a_model(loaded: Kernel) -> None:
     work = loaded.home / "work"
     write(work / "my model", WHOLE)
     cell = loaded.ok(f'%hub_cache --add {NNLM} "my model"')
@@ -127,7 +127,7 @@ def test_a_users_mistake_is_one_line_and_changes_nothing(mistaken: Kernel, line:
 
 
 @pytest.mark.tensorflow
-def test_plain_tensorflow_hub_takes_what_is_exported(tensorflow_kernel: Kernel, tmp_path: Path) -> None:
+def test_plain_tensorflow_hub_loads_an_exported_model(tensorflow_kernel: Kernel, tmp_path: Path) -> None:
     """A model out of a cache, onto a host, into a kernel that knows nothing of hub_magic."""
     tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models")
     tensorflow_kernel.ok(f"%hub_cache --add {NNLM} {saved_model('tf2_vocabulary')}")

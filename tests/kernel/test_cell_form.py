@@ -59,7 +59,7 @@ def shown(cell: Cell, *, line: int | None = None) -> list[tuple[str, str]]:
         "get_ipython().run_cell('y = 7')\ny",
     ],
 )
-def test_as_the_plain_cell(loaded: Kernel, body: str) -> None:
+def test_cell_magic_behaves_like_the_plain_cell(loaded: Kernel, body: str) -> None:
     loaded.run(f"#\n{body}")  # some warnings are shown once
     plain = loaded.run(body if body.startswith(("%%", "\n")) else f"#\n{body}")
     ours = loaded.run(f"%%hub_tpu\n{body}")
@@ -82,7 +82,7 @@ def test_the_plan_is_in_force_only_in_the_cell(loaded: Kernel) -> None:
 
 
 @pytest.mark.parametrize("body", ["1/0", "def broken(:", "import sys; sys.exit()", "raise KeyboardInterrupt"])
-def test_a_failing_cell_leaves_the_plan(loaded: Kernel, body: str) -> None:
+def test_failing_cell_ends_the_plan(loaded: Kernel, body: str) -> None:
     cell = loaded.run(f"%%hub_tpu\n{body}")
     assert cell.status == "error"
     assert len(cell.errors) == 1
@@ -95,7 +95,7 @@ def test_traceback_has_the_lines_of_the_cell(loaded: Kernel) -> None:
     assert re.search(r"-+>\s*4\s+1\s*/\s*0", traceback)
 
 
-def test_an_interrupt_leaves_the_plan(loaded: Kernel) -> None:
+def test_interrupt_ends_the_plan(loaded: Kernel) -> None:
     message = loaded.begin("%%hub_tpu\nprint('begun', flush=True)\nimport time\ntime.sleep(200)")
     while True:
         seen = loaded.client.get_iopub_msg(timeout=60)
@@ -108,7 +108,7 @@ def test_an_interrupt_leaves_the_plan(loaded: Kernel) -> None:
 
 
 @pytest.mark.parametrize("above", ["%%time", "%%capture", "%%timeit -n 3 -r 2"])
-def test_under_another_cell_magic(loaded: Kernel, above: str) -> None:
+def test_cell_magic_works_below_another_cell_magic(loaded: Kernel, above: str) -> None:
     loaded.ok(f"seen = []\ndef look(): seen.append({IN_FORCE})")
     loaded.ok(f"{above}\n%%hub_tpu\nlook()")
     assert set(loaded.value("seen")) == {str(loaded.home / "tmp" / "tfhub_modules")}
@@ -121,7 +121,7 @@ def test_a_cell_inside_the_cell_does_not_end_it(loaded: Kernel) -> None:
     assert loaded.value(IN_FORCE) is None
 
 
-def test_a_hub_cell_inside_a_hub_cell(loaded: Kernel) -> None:
+def test_nested_hub_cell_restores_the_outer_plan(loaded: Kernel) -> None:
     loaded.ok("%hub_cache outside")
     inside = loaded.ok(
         "%%hub_tpu --bucket gs://outer\n"
@@ -132,13 +132,13 @@ def test_a_hub_cell_inside_a_hub_cell(loaded: Kernel) -> None:
     assert loaded.value(IN_FORCE) == str(loaded.home / "work" / "outside")
 
 
-def test_a_silent_cell(loaded: Kernel) -> None:
+def test_silent_cell_ends_the_plan(loaded: Kernel) -> None:
     loaded.run("%%hub_tpu\nimport os; inside = os.environ['TFHUB_CACHE_DIR']", silent=True)
     assert loaded.value("inside") == str(loaded.home / "tmp" / "tfhub_modules")
     assert loaded.value(IN_FORCE) is None
 
 
-def test_called_by_a_program(loaded: Kernel) -> None:
+def test_magic_called_by_a_program_ends_the_plan(loaded: Kernel) -> None:
     loaded.ok(f"get_ipython().run_cell_magic('hub_tpu', '', 'z = {IN_FORCE}')")
     assert loaded.value("z") == str(loaded.home / "tmp" / "tfhub_modules")
     cell = loaded.run("get_ipython().run_cell_magic('hub_tpu', '', '1/0')")
@@ -146,7 +146,7 @@ def test_called_by_a_program(loaded: Kernel) -> None:
     assert loaded.value(IN_FORCE) is None
 
 
-def test_many_cells_leave_no_growth(loaded: Kernel) -> None:
+def test_many_cells_keep_no_state(loaded: Kernel) -> None:
     size = "(len(get_ipython().events.callbacks['post_run_cell']), len(get_ipython().input_transformers_cleanup))"
     before = loaded.value(size)
     for _ in range(200):
@@ -155,12 +155,12 @@ def test_many_cells_leave_no_growth(loaded: Kernel) -> None:
     assert loaded.value("len(get_ipython().magics_manager.registry['HubMagics'].cells._open)") == 0
 
 
-def test_a_terminal_waits_for_the_body(loaded: Kernel) -> None:
+def test_terminal_waits_for_the_cell_body(loaded: Kernel) -> None:
     loaded.client.is_complete("%%hub_tpu")
     assert loaded.client.get_shell_msg(timeout=60)["content"]["status"] == "incomplete"
 
 
-def test_in_a_terminal(tmp_path: Path) -> None:
+def test_terminal_ipython_prints_text_and_runs_the_cell_form(tmp_path: Path) -> None:
     """Plain text, and the cell form fed line by line, in IPython without a kernel."""
     import os
     import subprocess

@@ -72,14 +72,14 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         ("%hub_tpu --st", ["%hub_tpu --strategy"]),
     ],
 )
-def test_in_a_kernel(asked: Kernel, line: str, expected: list[str]) -> None:
+def test_kernel_completes_options_handles_and_paths(asked: Kernel, line: str, expected: list[str]) -> None:
     found = dict.fromkeys(complete(asked, line))  # IPython may add words of Python's own, and say one twice
     assert [one for one in found if one in expected] == expected
     assert not [one for one in found if one.endswith((NNLM, OTHER)) and one not in expected]
 
 
 @pytest.mark.kernel
-def test_all_there_is_and_nothing_hidden(asked: Kernel) -> None:
+def test_completion_offers_every_option_but_hidden_ones(asked: Kernel) -> None:
     found = complete(asked, "%hub_cache ")
     assert {"%hub_cache default", "%hub_cache models/", "%hub_cache --prune", "%hub_cache --dry-run"} <= set(
         found
@@ -90,7 +90,7 @@ def test_all_there_is_and_nothing_hidden(asked: Kernel) -> None:
 
 
 @pytest.mark.kernel
-def test_undone_by_unload(kernel: Kernel) -> None:
+def test_unload_removes_completion(kernel: Kernel) -> None:
     loaded = prepare(kernel)
     before = loaded.value("len(get_ipython().strdispatchers['complete_command'].regexs)")
     loaded.ok("%unload_ext hub_magic")
@@ -103,7 +103,9 @@ def test_undone_by_unload(kernel: Kernel) -> None:
 # Shells
 
 
-def test_commands_options_and_handles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_line_completes_commands_options_and_handles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     plant(tmp_path, NNLM)
     assert line_candidates([], "re") == ["resolve", "remove", "repair"]
@@ -133,7 +135,7 @@ def test_a_bucket_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         ("hub-magic prune --keep-", ["--keep-newest"]),
     ],
 )
-def test_in_bash(tmp_path: Path, line: str, reply: list[str]) -> None:
+def test_bash_script_completes(tmp_path: Path, line: str, reply: list[str]) -> None:
     script = f"""
 COMP_LINE='{line}' COMP_POINT={len(line)}
 _hub_magic
@@ -153,7 +155,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("hub-magic serve ", ["files"]),
     ],
 )
-def test_in_zsh(tmp_path: Path, line: str, reply: list[str]) -> None:
+def test_zsh_script_completes(tmp_path: Path, line: str, reply: list[str]) -> None:
     """What zsh's own functions are given, which run inside its line editor only."""
     *words, last = line.split(" ")
     script = f"""

@@ -85,12 +85,12 @@ def cache(place: Shell | Notebook) -> Path:
         ("TF_USE_LEGACY_KERA", "1", "the name is TF_USE_LEGACY_KERAS"),
     ],
 )
-def test_a_misspelt_variable(place: Shell | Notebook, variable: str, value: str, says: str) -> None:
+def test_misspelt_variable_is_fixed(place: Shell | Notebook, variable: str, value: str, says: str) -> None:
     place.set({variable: value})
     mended(place, "variables", "problem", says=says)
 
 
-def test_a_misspelt_variable_beside_the_right_one(place: Shell | Notebook, cache: Path) -> None:
+def test_misspelt_variable_beside_the_correct_one_is_removed(place: Shell | Notebook, cache: Path) -> None:
     place.set({"TF_HUB_CACHE_DIR": "/elsewhere"})
     mended(place, "variables", "warning", says="TFHUB_CACHE_DIR is set as well")
     assert place.look().the("cache").found.startswith(str(cache))
@@ -120,14 +120,14 @@ def test_a_misspelt_variable_beside_the_right_one(place: Shell | Notebook, cache
         ("BASH_FUNC_tfhub_cache_dir%%", ""),
     ],
 )
-def test_names_that_are_meant(name: str, variable: str) -> None:
+def test_misspelt_name_is_recognised(name: str, variable: str) -> None:
     assert meant(name) == variable
 
 
 @pytest.mark.parametrize(
     ("value", "mode"), [("uncompressed", "uncompressed"), ("COMPRESED", "compressed"), ("'AUTO'", "auto")]
 )
-def test_a_mode_in_another_spelling(place: Shell | Notebook, value: str, mode: str) -> None:
+def test_misspelt_mode_is_fixed(place: Shell | Notebook, value: str, mode: str) -> None:
     place.set({"TFHUB_MODEL_LOAD_FORMAT": value})
     mended(place, "mode", "problem", says="is not a valid mode")
     found = place.look().the("mode").found
@@ -146,7 +146,7 @@ def test_a_mode_in_another_spelling(place: Shell | Notebook, value: str, mode: s
         ("models", "warning", "each working directory has a different cache"),
     ],
 )
-def test_a_cache_that_is_misread(place: Shell | Notebook, value: str, state: str, says: str) -> None:
+def test_misread_cache_location_is_fixed(place: Shell | Notebook, value: str, state: str, says: str) -> None:
     place.set({"TFHUB_CACHE_DIR": value})
     mended(place, "TFHUB_CACHE_DIR", state, says=says)
     if "HOME" in value or "~" in value:
@@ -162,7 +162,7 @@ def test_a_cache_that_is_misread(place: Shell | Notebook, value: str, state: str
         ("TF_USE_LEGACY_KERAS", "yes"),
     ],
 )
-def test_a_value_that_does_nothing_or_too_much(place: Shell | Notebook, variable: str, value: str) -> None:
+def test_ineffective_or_excessive_value_is_fixed(place: Shell | Notebook, variable: str, value: str) -> None:
     place.set({variable: value})
     mended(place, variable, "warning")
 
@@ -177,7 +177,7 @@ def test_a_value_that_does_nothing_or_too_much(place: Shell | Notebook, variable
         ("https_proxy", "http://[proxy:3128", "Invalid IPv6 URL"),
     ],
 )
-def test_a_proxy_that_is_none(place: Shell | Notebook, variable: str, value: str, says: str) -> None:
+def test_malformed_proxy_is_fixed(place: Shell | Notebook, variable: str, value: str, says: str) -> None:
     place.set({variable: value})
     found = mended(place, "proxy", "problem", says=says)
     assert "hunter2" not in found.found
@@ -191,12 +191,12 @@ def test_a_proxy_is_shown_without_its_login(place: Shell | Notebook) -> None:
 @pytest.mark.parametrize(
     "variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"]
 )
-def test_certificates_that_are_gone(place: Shell | Notebook, variable: str) -> None:
+def test_missing_certificates_are_fixed(place: Shell | Notebook, variable: str) -> None:
     place.set({variable: "/nowhere/ca.pem"})
     mended(place, "certificates", "problem", says="does not exist")
 
 
-def test_a_file_that_holds_no_certificate(place: Shell | Notebook) -> None:
+def test_file_without_certificates_is_fixed(place: Shell | Notebook) -> None:
     (place.home / "ca.pem").write_text("<html>")
     place.set({"SSL_CERT_FILE": str(place.home / "ca.pem")})
     mended(place, "certificates", "problem", says="contains no certificate")
@@ -205,7 +205,7 @@ def test_a_file_that_holds_no_certificate(place: Shell | Notebook) -> None:
 @pytest.mark.parametrize(
     ("text", "says"), [(None, "cannot be read"), ("{}", "not a key file"), ("nothing", "not a key file")]
 )
-def test_credentials_that_cannot_be_used(place: Shell | Notebook, text: str | None, says: str) -> None:
+def test_unusable_credentials_are_fixed(place: Shell | Notebook, text: str | None, says: str) -> None:
     path = place.home / "key.json"
     if text is not None:
         path.write_text(text)
@@ -213,7 +213,7 @@ def test_credentials_that_cannot_be_used(place: Shell | Notebook, text: str | No
     mended(place, "credentials", "problem", says=says)
 
 
-def test_a_bucket_without_a_login(place: Shell | Notebook) -> None:
+def test_bucket_without_login_names_the_login_command(place: Shell | Notebook) -> None:
     place.set({"TFHUB_CACHE_DIR": "gs://models/team", "CLOUDSDK_CONFIG": str(place.home / "gcloud")})
     findings = place.look()
     assert findings.the("credentials").state == "warning"
@@ -225,17 +225,17 @@ def test_a_bucket_without_a_login(place: Shell | Notebook) -> None:
     assert place.look().the("credentials").state == "fine"
 
 
-def test_the_cache_is_a_file(place: Shell | Notebook) -> None:
+def test_cache_that_is_a_file_is_fixed(place: Shell | Notebook) -> None:
     (place.home / "file").write_text("")
     place.set({"TFHUB_CACHE_DIR": str(place.home / "file")})
     mended(place, "cache", "problem", says="is a file")
 
 
-def test_the_library_s_own_location_does_not_last(place: Shell | Notebook) -> None:
+def test_temporary_default_location_is_replaced(place: Shell | Notebook) -> None:
     mended(place, "cache location", "warning", says="may be emptied at reboot or by a cleaner")
 
 
-def test_what_a_notebook_moves_is_not_downloaded_again(place: Shell | Notebook) -> None:
+def test_notebook_moves_models_to_the_new_location(place: Shell | Notebook) -> None:
     temporary = Path(place.kernel.env["TMPDIR"]) if isinstance(place, Notebook) else place.home / "tmp"
     temporary.mkdir(exist_ok=True)
     place.set({"TMPDIR": str(temporary), "TFHUB_CACHE_DIR": str(temporary / "tfhub_modules")})
@@ -247,7 +247,7 @@ def test_what_a_notebook_moves_is_not_downloaded_again(place: Shell | Notebook) 
 
 
 @needs_root
-def test_a_full_disk_in_memory(place: Shell | Notebook) -> None:
+def test_full_disk_in_memory_is_reported_and_fixed(place: Shell | Notebook) -> None:
     small = place.home / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(small)], check=False).returncode:
@@ -270,7 +270,7 @@ def test_a_full_disk_in_memory(place: Shell | Notebook) -> None:
 
 
 @needs_root
-def test_a_full_disk_with_no_other(home: Path) -> None:
+def test_full_disk_without_another_is_fixed_by_pruning(home: Path) -> None:
     """The home folder is on the same disk, so that models have to go."""
     small = home / "other"
     small.mkdir()
@@ -290,7 +290,7 @@ def test_a_full_disk_with_no_other(home: Path) -> None:
 
 
 @needs_root
-def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
+def test_unwritable_cache_of_another_user_is_replaced(tmp_path: Path) -> None:
     """As user 65534, whose home is elsewhere, in a directory of root's."""
     theirs, mine = tmp_path / "theirs", tmp_path / "mine"
     theirs.mkdir(mode=0o755)
@@ -329,7 +329,7 @@ def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_a_cache_that_another_owns_and_shares(place: Shell | Notebook, cache: Path) -> None:
+def test_shared_cache_of_another_user_is_reported(place: Shell | Notebook, cache: Path) -> None:
     os.chown(cache, 65534, 65534)
     assert mended(place, "cache", "warning", says="you can write to it, too").fix
     cache.chmod(0o1777)
@@ -338,7 +338,7 @@ def test_a_cache_that_another_owns_and_shares(place: Shell | Notebook, cache: Pa
     assert place.look().the("cache").state == "fine"
 
 
-def test_a_damaged_model(place: Shell | Notebook, cache: Path) -> None:
+def test_damaged_model_is_repaired(place: Shell | Notebook, cache: Path) -> None:
     with FaultyHost(model_archive(WHOLE)) as host:
         handle = f"{host.url}/google/model/1"
         entry = plant(cache, handle)
@@ -348,14 +348,14 @@ def test_a_damaged_model(place: Shell | Notebook, cache: Path) -> None:
     assert (entry / "saved_model.pb").is_file()
 
 
-def test_a_damaged_model_of_unknown_name(place: Shell | Notebook, cache: Path) -> None:
+def test_damaged_model_of_unknown_handle_is_removed(place: Shell | Notebook, cache: Path) -> None:
     entry = plant(cache, NNLM, descriptor=False)
     (entry / "variables/variables.index").unlink()
     mended(place, "models", "problem", says=entry.name)
     assert not entry.exists()
 
 
-def test_a_stale_lock_and_what_it_left(place: Shell | Notebook, cache: Path) -> None:
+def test_stale_lock_and_its_leftovers_are_removed(place: Shell | Notebook, cache: Path) -> None:
     entry = cache / parse_handle(NNLM).folder
     scratch = Path(f"{entry}.{'ab' * 16}.tmp")
     scratch.mkdir()
@@ -371,14 +371,14 @@ def test_a_stale_lock_and_what_it_left(place: Shell | Notebook, cache: Path) -> 
     assert list(cache.iterdir()) == []
 
 
-def test_a_lock_that_is_held(place: Shell | Notebook, cache: Path) -> None:
+def test_held_lock_is_fine(place: Shell | Notebook, cache: Path) -> None:
     held = lock(cache / parse_handle(NNLM).folder)
     assert place.look().the("locks").state == "fine"
     assert "1 download in progress" in place.look().the("locks").found
     held.unlink()
 
 
-def test_a_model_twice(place: Shell | Notebook, cache: Path) -> None:
+def test_duplicate_model_is_removed(place: Shell | Notebook, cache: Path) -> None:
     plant(cache, NNLM, size=1000)
     plant(cache, f"{NNLM}/", size=1000)
     found = mended(place, "duplicates", "warning", says="1.0 kB too much")
@@ -386,7 +386,7 @@ def test_a_model_twice(place: Shell | Notebook, cache: Path) -> None:
     assert "1 model, " in place.look().the("models").found
 
 
-def test_a_name_that_cannot_be_read(place: Shell | Notebook, cache: Path) -> None:
+def test_unreadable_name_is_a_warning(place: Shell | Notebook, cache: Path) -> None:
     (cache / parse_handle(NNLM).folder).symlink_to(place.home)
     found = place.look().the("unreadable")
     assert found.state == "warning"
@@ -404,12 +404,12 @@ def test_hostile_names_stay_data(place: Shell | Notebook, home: Path) -> None:
     assert not list(home.rglob("gotcha"))
 
 
-def test_better_places() -> None:
+def test_better_place_is_another_folder_in_the_home() -> None:
     assert better_place("/anywhere") == "~/.cache/tfhub_modules"
     assert better_place(str(Path("~/.cache/tfhub_modules").expanduser())) == "~/tfhub_modules"
 
 
-def test_the_rules_of_a_cleaner(tmp_path: Path) -> None:
+def test_cleaner_rules_are_read_from_tmpfiles(tmp_path: Path) -> None:
     rules = {
         "usr/lib/tmpfiles.d/tmp.conf": "D /tmp 1777 root root -\nq /data/tmp 1777 root root 30d\n",
         "usr/lib/tmpfiles.d/spare.conf": "x /data/tmp/models-*\n# q /none 0755 - - 1d\n",
@@ -425,7 +425,7 @@ def test_the_rules_of_a_cleaner(tmp_path: Path) -> None:
     assert cleaner_of("/none/x", tmp_path) is None
 
 
-def test_a_cleaner_that_leaves_models_half_empty(tmp_path: Path) -> None:
+def test_location_with_a_cleaner_is_a_warning(tmp_path: Path) -> None:
     rules = tmp_path / "root/etc/tmpfiles.d/tmp.conf"
     rules.parent.mkdir(parents=True)
     rules.write_text(f"q {tmp_path}/scratch 1777 root root 10d\n")
@@ -435,13 +435,13 @@ def test_a_cleaner_that_leaves_models_half_empty(tmp_path: Path) -> None:
     assert lasts.fix == f"export TFHUB_CACHE_DIR={Path.home()}/.cache/tfhub_modules"
 
 
-def test_machines_that_are_thrown_away(tmp_path: Path) -> None:
+def test_cache_on_colab_lasts_as_long_as_the_session(tmp_path: Path) -> None:
     found = diagnose(env={"COLAB_RELEASE_TAG": "release"}, root=tmp_path).findings
     (lasts,) = (one for one in found if one.name == "cache location")
     assert (lasts.state, lasts.found) == ("fine", "it lasts as long as this Colab session")
 
 
-def test_a_worker_elsewhere(tmp_path: Path) -> None:
+def test_remote_worker_is_described(tmp_path: Path) -> None:
     found = diagnose(env={"TPU_NAME": "grpc://10.0.0.2:8470"}, root=tmp_path).findings
     (runtime,) = (one for one in found if one.name == "runtime")
     assert runtime.found == (

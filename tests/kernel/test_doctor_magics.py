@@ -21,7 +21,7 @@ NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 
 
 @pytest.mark.kernel
-def test_what_it_returns_and_how_it_is_shown(tmp_path: Path) -> None:
+def test_doctor_magic_returns_a_diagnosis_as_text_and_html(tmp_path: Path) -> None:
     with Kernel(tmp_path / "k", TFHUB_CACHE="<b>/models</b>") as kernel:
         kernel.ok("%load_ext hub_magic")
         cell = kernel.ok("%hub_doctor")
@@ -43,7 +43,7 @@ def test_what_it_returns_and_how_it_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.kernel
-def test_help(kernel: Kernel) -> None:
+def test_doctor_help_names_its_options(kernel: Kernel) -> None:
     kernel.ok("%load_ext hub_magic")
     payload = kernel.client.execute_interactive("%hub_doctor?", output_hook=lambda _m: None, timeout=60)
     text = payload["content"]["payload"][0]["data"]["text/plain"]
@@ -54,7 +54,7 @@ def test_help(kernel: Kernel) -> None:
 
 @pytest.mark.tensorflow
 @pytest.mark.kernel
-def test_legacy_keras(tmp_path: Path) -> None:
+def test_legacy_keras_after_tensorflow_needs_a_restart(tmp_path: Path) -> None:
     home = tmp_path / "k"
     with Kernel(home) as kernel:
         kernel.ok("%load_ext hub_magic\nimport tensorflow")
@@ -88,7 +88,7 @@ LAYER = (
 
 
 @pytest.mark.kernel
-def test_legacy_keras_before_tensorflow(tmp_path: Path) -> None:
+def test_legacy_keras_before_tensorflow_sets_the_variable(tmp_path: Path) -> None:
     """Without TensorFlow, and with a tf_keras that has nothing in it."""
     (tmp_path / "tf_keras").mkdir()
     (tmp_path / "tf_keras/__init__.py").write_text("")
@@ -109,7 +109,7 @@ def test_legacy_keras_before_tensorflow(tmp_path: Path) -> None:
         assert kernel.value("'TF_USE_LEGACY_KERAS' in os.environ") is False
 
 
-def test_legacy_keras_for_a_shell() -> None:
+def test_legacy_keras_command_prints_the_line() -> None:
     def mode(*words: str) -> str:
         command = [sys.executable, "-m", "hub_magic", "mode", *words]
         env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -119,7 +119,7 @@ def test_legacy_keras_for_a_shell() -> None:
     assert mode("offline", "--legacy-keras").splitlines()[-1] == "export TF_USE_LEGACY_KERAS=1"
 
 
-def test_the_twin(tmp_path: Path) -> None:
+def test_diagnose_function_returns_the_findings(tmp_path: Path) -> None:
     plant(tmp_path, NNLM)
     found = diagnose(env={"TFHUB_CACHE_DIR": str(tmp_path), "tfhub_cache_dir": "\x1b[31m<i>"})
     text, html = diagnosis_text(found), diagnosis_html(found)

@@ -17,7 +17,7 @@ from faulty_host import Fault, FaultyHost
 from kernel import Kernel
 from repository import REPOSITORY
 
-from hub_magic.progress import DownloadBar, has_audience, in_kernel
+from hub_magic.progress import DownloadBar, in_kernel, is_interactive
 
 FILES = model_files(1 << 20)
 ARCHIVE = model_archive(FILES)
@@ -31,7 +31,7 @@ def loaded(kernel: Kernel) -> Kernel:
 
 
 @pytest.mark.kernel
-def test_bar_in_a_notebook(loaded: Kernel) -> None:
+def test_notebook_download_shows_a_bar(loaded: Kernel) -> None:
     with FaultyHost(ARCHIVE, then=Fault(rate=4_000_000)) as host:
         cell = loaded.ok(f"%hub_cache --fetch {host.url}/google/model/1")
     states = [
@@ -50,7 +50,7 @@ def test_bar_in_a_notebook(loaded: Kernel) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.tensorflow
-def test_cell_that_only_loads(tensorflow_kernel: Kernel) -> None:
+def test_loading_cell_shows_one_line_per_notice_or_error(tensorflow_kernel: Kernel) -> None:
     """`hub.load` as it always was: the error in one line, the notice of a damaged copy in one line."""
     tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models")
     with FaultyHost(ARCHIVE) as host:
@@ -73,7 +73,7 @@ def test_cell_that_only_loads(tensorflow_kernel: Kernel) -> None:
 
 
 @pytest.mark.kernel
-def test_who_is_waited_for(loaded: Kernel, tmp_path: Path) -> None:
+def test_bar_names_the_process_that_downloads(loaded: Kernel, tmp_path: Path) -> None:
     with FaultyHost(ARCHIVE, then=Fault(rate=400_000)) as host:
         cache = str(tmp_path / "cache")
         command = [sys.executable, "-c", SCRIPT, f"{host.url}/google/model/1", cache]
@@ -88,7 +88,7 @@ def test_who_is_waited_for(loaded: Kernel, tmp_path: Path) -> None:
     assert len(host.seen) == 1
 
 
-def test_line_in_a_terminal(tmp_path: Path) -> None:
+def test_terminal_download_shows_a_progress_line(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
@@ -112,7 +112,7 @@ def _read(number: int) -> bytes:
         return b""
 
 
-def test_nothing_where_nobody_looks(tmp_path: Path) -> None:
+def test_script_download_prints_nothing(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with FaultyHost(ARCHIVE) as host:
         command = [sys.executable, "-c", SCRIPT, f"{host.url}/google/model/1", str(tmp_path)]
@@ -120,15 +120,15 @@ def test_nothing_where_nobody_looks(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_no_kernel_and_no_terminal_here(capsys: pytest.CaptureFixture[str]) -> None:
+def test_process_of_the_tests_is_not_interactive(capsys: pytest.CaptureFixture[str]) -> None:
     assert not in_kernel()
-    assert not has_audience()
+    assert not is_interactive()
     with DownloadBar("model", 10, shown=False) as bar:
         bar.show(5)
     assert capsys.readouterr().err == ""
 
 
-def test_bar_tells_what_it_waits_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bar_shows_the_reason_for_waiting(capsys: pytest.CaptureFixture[str]) -> None:
     with DownloadBar("model", 1000, shown=True) as bar:
         bar.show(500, note="trying again in 3 s")
         bar.show(500, title="another")

@@ -78,7 +78,7 @@ def test_tensorflow_hub_imports_without_pkg_resources(tensorflow_kernel: Kernel)
     assert tensorflow_kernel.value("tensorflow_hub.__spec__.loader.__class__.__name__") == "SourceFileLoader"
 
 
-def test_what_the_user_set_later_is_left(kernel: Kernel) -> None:
+def test_unload_keeps_variables_set_by_the_user(kernel: Kernel) -> None:
     kernel.ok("import os\nos.environ['TFHUB_CACHE_DIR'] = '/first'\n%load_ext hub_magic\n%hub_cache here")
     kernel.ok("os.environ['TFHUB_CACHE_DIR'] = '/mine'\n%unload_ext hub_magic")
     assert kernel.value("os.environ['TFHUB_CACHE_DIR']") == "/mine"
@@ -86,7 +86,7 @@ def test_what_the_user_set_later_is_left(kernel: Kernel) -> None:
     assert kernel.value("os.environ['TFHUB_CACHE_DIR']") == "/mine"
 
 
-def test_a_misread_variable_is_mended(tmp_path: Path) -> None:
+def test_misread_variable_is_corrected(tmp_path: Path) -> None:
     with Kernel(
         tmp_path / "k", HOME=str(tmp_path), TFHUB_MODEL_LOAD_FORMAT="uncompressed", TFHUB_CACHE_DIR="~/models"
     ) as kernel:
@@ -97,7 +97,7 @@ def test_a_misread_variable_is_mended(tmp_path: Path) -> None:
         assert kernel.value("os.environ['TFHUB_CACHE_DIR']") == "~/models"
 
 
-def test_persist_and_forget(tmp_path: Path) -> None:
+def test_saved_settings_apply_until_forgotten(tmp_path: Path) -> None:
     home = tmp_path / "k"
     profile = home / "ipython" / "profile_default" / "ipython_config.json"
     with Kernel(home) as kernel:

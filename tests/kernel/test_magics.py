@@ -25,7 +25,7 @@ def test_load_ext_imports_neither_tensorflow_nor_a_widget(loaded: Kernel) -> Non
     assert not {"tensorflow", "tensorflow_hub", "anywidget", "ipywidgets", "requests", "google"} & set(found)
 
 
-def test_mode_set_and_told(loaded: Kernel) -> None:
+def test_mode_magic_sets_and_shows_the_mode(loaded: Kernel) -> None:
     assert loaded.ok("%hub_mode").text.startswith("compressed: ")
     assert "default" in loaded.ok("%hub_mode").text
     cell = loaded.ok("%hub_mode UnCompressed")
@@ -36,14 +36,14 @@ def test_mode_set_and_told(loaded: Kernel) -> None:
     assert loaded.value("(mode.value, mode.source)") == ("compressed", "variable")
 
 
-def test_mode_auto_gives_its_reason(loaded: Kernel) -> None:
+def test_auto_mode_says_its_reason(loaded: Kernel) -> None:
     text = loaded.ok("%hub_mode auto").text
     assert text.startswith("auto: ")
     assert "Chosen because models are read from this computer's disk" in text
 
 
 @pytest.mark.tensorflow  # which absl comes with
-def test_mode_of_a_flag_and_a_misspelt_variable(loaded: Kernel) -> None:
+def test_mode_magic_names_flag_and_misspelt_variable(loaded: Kernel) -> None:
     loaded.ok(
         "from absl import flags\n"
         "flags.DEFINE_enum('tfhub_model_load_format', 'AUTO', ['AUTO', 'COMPRESSED', 'UNCOMPRESSED'], '')\n"
@@ -63,7 +63,7 @@ def test_mode_of_a_flag_and_a_misspelt_variable(loaded: Kernel) -> None:
         ('"with a blank"', "{work}/with a blank"),
     ],
 )
-def test_cache_location(tmp_path, given: str, expected: str) -> None:
+def test_cache_magic_sets_the_location(tmp_path, given: str, expected: str) -> None:
     places = {"home": tmp_path / "home", "place": tmp_path / "place", "work": tmp_path / "k" / "work"}
     with Kernel(tmp_path / "k", HOME=str(places["home"]), PLACE=str(places["place"])) as kernel:
         kernel.ok("%load_ext hub_magic")
@@ -72,14 +72,14 @@ def test_cache_location(tmp_path, given: str, expected: str) -> None:
         assert kernel.value("__import__('os').environ['TFHUB_CACHE_DIR']") == wanted
 
 
-def test_cache_default(loaded: Kernel) -> None:
+def test_cache_default_restores_the_library_location(loaded: Kernel) -> None:
     loaded.ok("%hub_cache here")
     first = loaded.ok("%hub_cache default").text.splitlines()[0]
     assert first == str(loaded.home / "tmp" / "tfhub_modules")
     assert loaded.value("__import__('os').environ.get('TFHUB_CACHE_DIR')") is None
 
 
-def test_list_is_an_object_a_text_a_table_and_json(loaded: Kernel) -> None:
+def test_list_magic_returns_object_text_table_and_json(loaded: Kernel) -> None:
     loaded.ok("%hub_cache here")
     folder = "0f" * 20
     entry = loaded.home / "work" / "here" / folder
@@ -164,7 +164,7 @@ HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
     ],
 )
 @pytest.mark.parametrize("verb", ["--fetch", "--resolve"])
-def test_a_host_that_does_not_give_the_model(loaded: Kernel, fault: Fault, message: str, verb: str) -> None:
+def test_failed_fetch_magic_is_one_line(loaded: Kernel, fault: Fault, message: str, verb: str) -> None:
     loaded.ok("%hub_cache here")
     with FaultyHost(b"", then=fault) as host:
         cell = loaded.run(f"%hub_cache {verb} {host.url}/google/model/1")
@@ -183,7 +183,7 @@ def test_a_host_that_does_not_give_the_model(loaded: Kernel, fault: Fault, messa
         ("http://127.0.0.1:1/google/model/1", "127.0.0.1:1"),
     ],
 )
-def test_a_handle_that_leads_nowhere(loaded: Kernel, handle: str, message: str) -> None:
+def test_handle_of_a_missing_path_is_one_line(loaded: Kernel, handle: str, message: str) -> None:
     loaded.ok("%hub_cache here")
     cell = loaded.run(f"%hub_cache --resolve {handle}")
     assert cell.status == "error"
@@ -199,7 +199,7 @@ def test_our_own_mistake_keeps_its_traceback(loaded: Kernel) -> None:
     assert "verbs.py" in cell.error
 
 
-def test_help(loaded: Kernel) -> None:
+def test_magic_help_hides_internal_options(loaded: Kernel) -> None:
     for name in ("%hub_mode", "%hub_cache", "%hub_tpu", "%%hub_tpu"):
         reply = loaded.client.execute(f"{name}?", reply=True, timeout=60)
         (page,) = reply["content"]["payload"]

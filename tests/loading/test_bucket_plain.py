@@ -99,7 +99,7 @@ def load_while_published(gcs: GcsStandIn, plain: Plain, handle: str, missing: st
     return found
 
 
-def test_no_half_model_is_ever_loaded(gcs: GcsStandIn, plain: Plain, host: ModelHost) -> None:
+def test_no_partial_model_is_ever_loaded(gcs: GcsStandIn, plain: Plain, host: ModelHost) -> None:
     for name in ("vocabulary", "tf1"):
         handle = f"{host.url}/team/{name}/1"
         fetch(handle, location=TEAM)
@@ -113,7 +113,7 @@ def test_no_half_model_is_ever_loaded(gcs: GcsStandIn, plain: Plain, host: Model
             assert plain.load(handle) == wanted, missing
 
 
-def test_the_graph_of_a_large_entry_comes_last(gcs: GcsStandIn, plain: Plain, host: ModelHost) -> None:
+def test_graph_of_a_large_entry_is_copied_last(gcs: GcsStandIn, plain: Plain, host: ModelHost) -> None:
     handle = f"{host.url}/team/many/1"
     for missing in ("other050.txt", "saved_model.pb"):
         found = load_while_published(gcs, plain, handle, missing)

@@ -25,7 +25,7 @@ import tensorflow as tf, tensorflow_hub as hub
 """
 
 
-def test_uncompressed(gcs: GcsStandIn, tmp_path: Path) -> None:
+def test_uncompressed_mode_loads_from_open_buckets_only(gcs: GcsStandIn, tmp_path: Path) -> None:
     gcs.create_bucket("open-models", public=True)
     gcs.create_bucket("closed-models")
     gcs.put("gs://closed-models/model/saved_model.pb", b"1")

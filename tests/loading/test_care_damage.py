@@ -75,7 +75,7 @@ UNSEEN = {
 }
 
 
-def test_every_damage_is_recognised_and_found(tmp_path: Path) -> None:
+def test_every_damage_is_explained_and_verified(tmp_path: Path) -> None:
     models = [str(saved_model(kind)) for kind in ("tf2_vocabulary", "tf1_hub")]
     run = run_python("-c", CODE, str(tmp_path), *models)
     assert run.returncode == 0, run.stderr
@@ -98,7 +98,7 @@ def test_every_damage_is_recognised_and_found(tmp_path: Path) -> None:
             assert quick, case
 
 
-def test_what_is_no_damage_is_not_called_so(tmp_path: Path) -> None:
+def test_other_errors_are_not_explained_as_damage(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"\x12\x00")
     path = str(tmp_path)
     for error in (
@@ -111,7 +111,7 @@ def test_what_is_no_damage_is_not_called_so(tmp_path: Path) -> None:
         assert explain_damage(error, path, "https://h/p/m/1") is None
 
 
-def test_an_entry_that_went_while_it_was_loaded(tmp_path: Path) -> None:
+def test_entry_removed_during_loading_is_explained(tmp_path: Path) -> None:
     entry = tmp_path / "entry"
     entry.mkdir()
     mark = mark_of(str(entry))

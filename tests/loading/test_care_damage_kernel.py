@@ -75,7 +75,7 @@ def resolved(notebook: Kernel, handle: str) -> str:
 
 
 @pytest.mark.parametrize("host", ["tf2_vocabulary", "tf1_hub"], indirect=True)
-def test_each_damage_says_what_mends_it(notebook: Kernel, host: FaultyHost) -> None:
+def test_each_damage_names_its_repair_command(notebook: Kernel, host: FaultyHost) -> None:
     handle = f"{host.url}/google/model/1"
     path = resolved(notebook, handle)
     for change, name, way in CASES:
@@ -95,7 +95,7 @@ def test_each_damage_says_what_mends_it(notebook: Kernel, host: FaultyHost) -> N
         notebook.ok(way(handle, path))
 
 
-def test_what_an_except_catches(notebook: Kernel, host: FaultyHost) -> None:
+def test_damage_error_is_also_tensorflows_error(notebook: Kernel, host: FaultyHost) -> None:
     """Ours, or TensorFlow's own: a program that was written for that one goes on working."""
     handle = f"{host.url}/google/model/1"
     path = notebook.value(f"hub.resolve({handle!r})")
@@ -110,7 +110,7 @@ def test_what_an_except_catches(notebook: Kernel, host: FaultyHost) -> None:
         assert notebook.value("caught.error_code == caught.__cause__.error_code")
 
 
-def test_what_is_no_damage_goes_on_as_it_is(notebook: Kernel, host: FaultyHost) -> None:
+def test_other_errors_pass_unchanged(notebook: Kernel, host: FaultyHost) -> None:
     handle = f"{host.url}/google/model/1"
     cell = failed(notebook, f"hub.load({handle!r}, tags=['nobody'])")
     assert cell.errors[0]["ename"] in {"RuntimeError", "ValueError"}
@@ -136,7 +136,7 @@ def test_what_is_no_damage_goes_on_as_it_is(notebook: Kernel, host: FaultyHost) 
     assert cell.errors[0]["ename"] == "ValueError", entry
 
 
-def test_of_another_cache_than_the_one_in_force(notebook: Kernel, host: FaultyHost) -> None:
+def test_damage_in_another_cache_names_that_cache(notebook: Kernel, host: FaultyHost) -> None:
     handle = f"{host.url}/google/model/1"
     path = resolved(notebook, handle)
     flip(Path(path, DATA))
@@ -148,7 +148,7 @@ def test_of_another_cache_than_the_one_in_force(notebook: Kernel, host: FaultyHo
     notebook.ok(f"tf.saved_model.load({path!r}, tags=tags)")
 
 
-def test_a_loaded_model_is_kept_whoever_resolved_it(tensorflow_kernel: Kernel, host: FaultyHost) -> None:
+def test_model_loaded_without_tensorflow_hub_is_kept(tensorflow_kernel: Kernel, host: FaultyHost) -> None:
     tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models\nimport tensorflow as tf")
     tensorflow_kernel.ok(f"path = %hub_cache --resolve {host.url}/google/model/1")
     tags = "tags=[] if tf.io.gfile.exists(path + '/tfhub_module.pb') else None"
@@ -157,7 +157,7 @@ def test_a_loaded_model_is_kept_whoever_resolved_it(tensorflow_kernel: Kernel, h
     assert "loaded in this kernel" in tensorflow_kernel.ok("%hub_cache --remove google/model").text
 
 
-def test_taken_away_while_it_is_loaded(notebook: Kernel, host: FaultyHost) -> None:
+def test_entry_removed_during_loading_is_downloaded_again(notebook: Kernel, host: FaultyHost) -> None:
     """Another process removes the entry after it was resolved: it is downloaded again, and loaded."""
     handle = f"{host.url}/google/model/1"
     path = notebook.value(f"hub.resolve({handle!r})")
@@ -211,7 +211,7 @@ def test_unload_leaves_the_functions_that_were_found(tensorflow_kernel: Kernel) 
     assert tensorflow_kernel.value("functions()") == before
 
 
-def test_unload_in_the_middle_of_a_cell_for_a_worker(tensorflow_kernel: Kernel) -> None:
+def test_unload_inside_a_worker_cell_restores_functions(tensorflow_kernel: Kernel) -> None:
     tensorflow_kernel.ok(f"%load_ext hub_magic\nimport tensorflow as tf, tensorflow_hub as hub\n{FUNCTIONS}")
     tensorflow_kernel.ok("%unload_ext hub_magic")
     before = tensorflow_kernel.value("functions()")

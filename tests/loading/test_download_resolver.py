@@ -59,7 +59,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return packed.getvalue()
 
 
-def test_load_in_one_go_and_from_the_cache(hub, installed, model: bytes, cache: Path) -> None:
+def test_model_loads_from_the_host_once_then_from_the_cache(
+    hub, installed, model: bytes, cache: Path
+) -> None:
     import numpy as np
 
     with FaultyHost(model, [Fault(drop_at=len(model) // 2)]) as host:
@@ -71,7 +73,7 @@ def test_load_in_one_go_and_from_the_cache(hub, installed, model: bytes, cache: 
     assert len(list(cache.iterdir())) == 3
 
 
-def test_same_folder_and_same_files_as_by_tensorflow_hub(hub, model: bytes, cache: Path, monkeypatch) -> None:
+def test_entry_equals_that_of_tensorflow_hub(hub, model: bytes, cache: Path, monkeypatch) -> None:
     with FaultyHost(model) as host:
         theirs = hub.resolve(f"{host.url}/google/model/1")
         files = read_folder(theirs)
@@ -88,7 +90,7 @@ def test_same_folder_and_same_files_as_by_tensorflow_hub(hub, model: bytes, cach
     assert host.seen[0].path == host.seen[1].path
 
 
-def test_installed_twice_and_uninstalled_twice(hub) -> None:
+def test_resolver_installs_once_and_uninstalls_completely(hub) -> None:
     before = list(hub.registry.resolver._impls)
     hooks = list(sys.meta_path)
     for _ in range(2):
@@ -101,27 +103,25 @@ def test_installed_twice_and_uninstalled_twice(hub) -> None:
         assert sys.meta_path == hooks
 
 
-def test_paths_are_passed_on(hub, installed, tmp_path: Path) -> None:
+def test_paths_are_left_to_tensorflow_hub(hub, installed, tmp_path: Path) -> None:
     assert hub.resolve(str(tmp_path)) == str(tmp_path)
     assert download.resolve(str(tmp_path)) == str(tmp_path)
     with pytest.raises(OSError, match="does not exist"):
         hub.resolve(str(tmp_path / "missing"))
 
 
-def test_uncompressed_where_the_host_gives_an_archive(
-    hub, installed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_uncompressed_mode_asks_the_host_first(hub, installed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFHUB_MODEL_LOAD_FORMAT", "UNCOMPRESSED")
     with FaultyHost(b"") as host, pytest.raises(DownloadError, match="status 200 instead of a 303"):
         hub.resolve(f"{host.url}/google/model/1")
     assert host.seen[0].path == "/google/model/1?tf-hub-format=uncompressed"
 
 
-def test_archives_in_buckets_are_passed_on(hub, installed) -> None:
+def test_archives_in_buckets_are_left_to_tensorflow_hub(hub, installed) -> None:
     assert not installed[-1].is_supported("gs://bucket/model.tar.gz")
 
 
-def test_resolver_that_somebody_added_comes_first(hub, installed) -> None:
+def test_resolver_of_another_program_comes_first(hub, installed) -> None:
     """As in Kaggle's images, where it was there before us."""
 
     class Mounted:
@@ -155,7 +155,7 @@ def test_errors_reach_the_user_in_one_line(hub, installed) -> None:
     assert len(caught.value._render_traceback_()) == 1
 
 
-def test_offline(hub, installed, model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_makes_no_request(hub, installed, model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyHost(model) as host:
         hub.load(f"{host.url}/google/model/1")
         monkeypatch.setenv("HUB_MAGIC_OFFLINE", "1")
@@ -166,7 +166,7 @@ def test_offline(hub, installed, model: bytes, monkeypatch: pytest.MonkeyPatch) 
     assert len(host.seen) == 1
 
 
-def test_resolver_for_a_later_import(tmp_path: Path) -> None:
+def test_resolver_is_added_when_tensorflow_hub_is_imported(tmp_path: Path) -> None:
     script = """
 import sys
 from hub_magic import download
@@ -197,7 +197,7 @@ print(any('hub_magic' in type(finder).__module__ for finder in sys.meta_path))
     assert is_left == "False"
 
 
-def test_installed_and_taken_back_without_any_import() -> None:
+def test_uninstall_before_the_import_leaves_no_hook() -> None:
     script = """
 import sys
 from hub_magic import download

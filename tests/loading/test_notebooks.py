@@ -49,7 +49,7 @@ def in_kernel(name: str, host: ModelHost, home: Path, **env: str) -> str:
 
 
 @pytest.mark.worker
-def test_tpu_on_a_worker_that_cannot_see_the_disk(host: ModelHost, tmp_path: Path) -> None:
+def test_tpu_lesson_runs_on_a_worker_without_the_disk(host: ModelHost, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     with Cluster(hidden=cache) as cluster:
@@ -61,13 +61,13 @@ def test_tpu_on_a_worker_that_cannot_see_the_disk(host: ModelHost, tmp_path: Pat
     assert "/job:worker/replica:0/task:0/device:CPU:0" in shown
 
 
-def test_tpu_where_there_is_none(host: ModelHost, tmp_path: Path) -> None:
+def test_tpu_lesson_runs_without_a_tpu(host: ModelHost, tmp_path: Path) -> None:
     shown = in_kernel("tpu", host, tmp_path / "kernel")
     assert "there is no accelerator, so the cell runs as it is." in shown
     assert "['iris', 'diabetes'] on /job:localhost/replica:0/task:0/device:CPU:0" in shown
 
 
-def test_cache_browser_with_a_host_of_its_own(host: ModelHost, tmp_path: Path) -> None:
+def test_cache_browser_lesson_runs_with_its_own_host(host: ModelHost, tmp_path: Path) -> None:
     beside = tmp_path / "kernel" / "work"
     beside.mkdir(parents=True)
     shutil.copy(NOTEBOOKS / "demo_models.py", beside)
@@ -86,7 +86,7 @@ def test_cache_browser_with_a_host_of_its_own(host: ModelHost, tmp_path: Path) -
     assert "loaded in this kernel" in shown
 
 
-def test_offline(host: ModelHost, tmp_path: Path) -> None:
+def test_offline_lesson_runs(host: ModelHost, tmp_path: Path) -> None:
     before = len(host.requests)
     shown = in_kernel("offline", host, tmp_path / "kernel")
     assert "3 models exported" in shown
@@ -99,7 +99,7 @@ def test_offline(host: ModelHost, tmp_path: Path) -> None:
     assert sorted(asked) == ["/demo/digits/1", "/demo/digits/2", "/demo/words/1"]
 
 
-def test_bucket_without_one(host: ModelHost, tmp_path: Path) -> None:
+def test_bucket_lesson_runs_without_a_bucket(host: ModelHost, tmp_path: Path) -> None:
     nobody = {"GOOGLE_APPLICATION_CREDENTIALS": "", "CLOUDSDK_CONFIG": str(tmp_path), "NO_GCE_CHECK": "true"}
     shown = in_kernel("bucket", host, tmp_path / "kernel", **nobody)
     assert "There are no Google Cloud credentials here. Run " in shown
@@ -108,7 +108,9 @@ def test_bucket_without_one(host: ModelHost, tmp_path: Path) -> None:
     assert "the worker reads the cache in the bucket" in shown
 
 
-def test_bucket_with_one(host: ModelHost, storage: GcsStandIn, tmp_path: Path) -> None:
+def test_bucket_lesson_runs_with_a_bucket_and_empties_it(
+    host: ModelHost, storage: GcsStandIn, tmp_path: Path
+) -> None:
     bucket = {"HUB_MAGIC_BUCKET": "gs://models/lesson"}
     shown = in_kernel("bucket", host, tmp_path / "kernel", **storage.environment(tmp_path), **bucket)
     assert "There is no bucket here." not in shown
@@ -120,7 +122,7 @@ def test_bucket_with_one(host: ModelHost, storage: GcsStandIn, tmp_path: Path) -
     assert storage.names("models") == []  # what the lesson puts there it takes away
 
 
-def test_migrate_to_kaggle_without_internet(host: ModelHost, tmp_path: Path) -> None:
+def test_kaggle_lesson_runs_without_internet(host: ModelHost, tmp_path: Path) -> None:
     shown = in_kernel("migrate_to_kaggle", host, tmp_path / "kernel")
     assert shown.count("there is no way to tfhub.dev from here") == 2
     assert "The proxy could not connect to tfhub.dev" in shown
@@ -130,7 +132,7 @@ def test_migrate_to_kaggle_without_internet(host: ModelHost, tmp_path: Path) -> 
     assert "the same model as https://www.kaggle.com/models/demo/words/tensorFlow2/default/1" in shown
 
 
-def test_migrate_to_kaggle_with_internet(host: ModelHost, tmp_path: Path) -> None:
+def test_kaggle_lesson_runs_with_internet(host: ModelHost, tmp_path: Path) -> None:
     with TfhubStandIn() as internet:
         shown = in_kernel("migrate_to_kaggle", host, tmp_path / "kernel", **internet.environment)
     for path, model in MOVED.items():

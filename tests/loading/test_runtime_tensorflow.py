@@ -44,7 +44,7 @@ def client(program: str, *addresses: str) -> list[dict]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_not_connected_and_nothing_initialised():
+def test_detection_without_a_connection_initialises_nothing():
     imported, running, distributed = client("""
         import tensorflow as tf
         from tensorflow.python.eager import context
@@ -59,7 +59,7 @@ def test_not_connected_and_nothing_initialised():
     assert imported["kind"] == running["kind"] == distributed["kind"] == "none"
 
 
-def test_connected_to_one_host():
+def test_connection_to_one_host_is_detected():
     with server() as address:
         waiting, running = client(
             """
@@ -86,7 +86,7 @@ def test_connected_to_one_host():
     assert running["accelerator"]["kind"] == "none"
 
 
-def test_connected_to_parameter_servers_and_workers():
+def test_connection_to_a_cluster_finds_its_workers():
     """TensorFlow calls nobody before its first operation, so that nobody need answer."""
     (found,) = client("""
         import tensorflow as tf

@@ -21,7 +21,7 @@ def lines(path: Path) -> list[str]:
     return [line for line in found if line]
 
 
-def test_every_file_is_one_that_is_read() -> None:
+def test_binder_folder_has_only_files_that_binder_reads() -> None:
     assert {path.name for path in BINDER.iterdir()} <= KNOWN
 
 
@@ -30,7 +30,7 @@ def test_the_project_is_installed_from_the_clone() -> None:
     assert lines(BINDER / "requirements.txt")[0] == "-e .[tensorflow]"
 
 
-def test_versions_are_those_of_the_tests() -> None:
+def test_binder_versions_are_those_of_the_tests() -> None:
     python = (BINDER / "runtime.txt").read_text().strip().removeprefix("python-")
     image = {"python_version": python, "python_full_version": f"{python}.0"}
     held = map(Requirement, lines(REPOSITORY / "constraints" / "newest.txt"))
@@ -39,7 +39,7 @@ def test_versions_are_those_of_the_tests() -> None:
         assert pinned in tested
 
 
-def test_what_the_lessons_import_is_there() -> None:
+def test_binder_installs_the_imports_of_the_lessons() -> None:
     (demo,) = re.findall(
         r"^demo = \[(.*?)^\]", (REPOSITORY / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE
     )

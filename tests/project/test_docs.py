@@ -59,14 +59,16 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.thorough
 @pytest.mark.kernel
 @pytest.mark.parametrize("name", PLAIN)
-def test_sessions(name: str, lookalikes: Path, tmp_path: Path) -> None:
+def test_sessions_of_the_manual_print_what_the_page_shows(
+    name: str, lookalikes: Path, tmp_path: Path
+) -> None:
     with manual_rig.stage(tmp_path, lookalikes) as stage:
         assert replay(DOCS / f"{name}.md", stage.kernel, stage.names) >= 1
 
 
 @pytest.mark.thorough
 @pytest.mark.kernel
-def test_sessions_with_a_bucket(lookalikes: Path, tmp_path: Path) -> None:
+def test_bucket_sessions_print_what_the_page_shows(lookalikes: Path, tmp_path: Path) -> None:
     with manual_rig.bucket_stage(tmp_path, lookalikes) as stage:
         assert replay(DOCS / "bucket.md", stage.kernel, stage.names) >= 1
 
@@ -75,7 +77,7 @@ def test_sessions_with_a_bucket(lookalikes: Path, tmp_path: Path) -> None:
 @pytest.mark.kernel
 @pytest.mark.tensorflow
 @pytest.mark.worker
-def test_sessions_with_a_worker(real: Path, tmp_path: Path) -> None:
+def test_worker_sessions_print_what_the_page_shows(real: Path, tmp_path: Path) -> None:
     with manual_rig.worker_stage(tmp_path, real) as stage:
         assert replay(DOCS / "tpu.md", stage.kernel, stage.names) >= 1
 
@@ -83,17 +85,17 @@ def test_sessions_with_a_worker(real: Path, tmp_path: Path) -> None:
 @pytest.mark.thorough
 @pytest.mark.kernel
 @pytest.mark.tensorflow
-def test_sessions_that_fail(real: Path, tmp_path: Path) -> None:
+def test_failing_sessions_print_what_the_page_shows(real: Path, tmp_path: Path) -> None:
     with manual_rig.stage(tmp_path, real) as stage:
         assert replay(DOCS / "errors.md", stage.kernel, stage.names) >= 1
 
 
-def test_commands(lookalikes: Path, tmp_path: Path) -> None:
+def test_commands_of_the_manual_print_what_the_page_shows(lookalikes: Path, tmp_path: Path) -> None:
     with manual_rig.shell(tmp_path, lookalikes) as shell:
         assert replay_commands(DOCS / "commands.md", shell.folder, shell.env, shell.names) >= 1
 
 
-def test_every_session_is_run_by_one_of_these() -> None:
+def test_every_page_with_a_session_is_tested() -> None:
     run = {*PLAIN, "bucket", "tpu", "errors"}
     assert {page.stem for page in PAGES if sessions(page)} == run
     assert {page.stem for page in PAGES if any(map(commands, sessions(page, "console")))} == {"commands"}
@@ -149,7 +151,7 @@ def test_pages_are_in_the_navigation(reference: dict[str, str]) -> None:
     assert sorted(listed) == sorted([*(page.name for page in PAGES), *reference])
 
 
-def test_papers_name_what_is_there() -> None:
+def test_papers_name_existing_files() -> None:
     """The files beside the README: what they link and name exists, and the repository has one address."""
     papers = {name: (REPOSITORY / name).read_text() for name in PAPERS}
     for name, text in papers.items():
@@ -168,7 +170,7 @@ def test_papers_name_what_is_there() -> None:
     assert [file for file in files if not (REPOSITORY / file).exists()] == []
 
 
-def test_the_built_manual_asks_nobody_else(tmp_path: Path) -> None:
+def test_built_manual_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs is not in this environment")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
@@ -179,7 +181,7 @@ def test_the_built_manual_asks_nobody_else(tmp_path: Path) -> None:
     assert [path for path, text in built.items() if re.search(foreign, text)] == []
 
 
-def test_citation_is_of_this_version() -> None:
+def test_citation_has_the_current_version() -> None:
     cited = (REPOSITORY / "CITATION.cff").read_text()
     assert f"\nversion: {hub_magic.__version__}\n" in cited
     newest = re.search(r"^## \[(.+?)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)

@@ -81,7 +81,7 @@ def targets(prose: str, document: Path) -> list[str]:
 
 @each_document
 @each_translation
-def test_translations_are_of_the_english_of_today(document: Document, language: str) -> None:
+def test_translations_are_up_to_date(document: Document, language: str) -> None:
     found = translations.behind(document("en"), document(language))
     assert found == [], (
         "Translate these anew, and then run `scripts/with-python scripts/translations.py --stamp`."
@@ -90,7 +90,7 @@ def test_translations_are_of_the_english_of_today(document: Document, language: 
 
 @each_document
 @each_language
-def test_each_leads_to_the_others(document: Document, language: str) -> None:
+def test_each_language_links_to_the_others(document: Document, language: str) -> None:
     assert switch(document, language) in translations.sections(document(language))[0].prose
 
 
@@ -111,7 +111,7 @@ def test_commands_and_names_are_the_same(document: Document, language: str) -> N
 
 @each_document
 @each_translation
-def test_links_lead_to_the_same_in_the_language(document: Document, language: str) -> None:
+def test_links_lead_to_the_page_in_the_same_language(document: Document, language: str) -> None:
     for english, translated in pairs(document, language):
         there = targets(english.prose.replace(switch(document, "en"), ""), document("en"))
         here = targets(translated.prose.replace(switch(document, language), ""), document(language))
@@ -145,7 +145,7 @@ def test_badges_open_the_quickstart_of_the_language_once_there_is_an_address(lan
 
 @each_document
 @each_translation
-def test_nothing_is_left_in_english(document: Document, language: str) -> None:
+def test_no_paragraph_is_left_in_english(document: Document, language: str) -> None:
     for english, translated in pairs(document, language):
         theirs = {text for _, text in pieces(english.prose)}
         for _, text in pieces(translated.prose.replace(switch(document, language), "")):

@@ -43,13 +43,13 @@ def sources(path: Path, kind: str) -> list[str]:
 
 
 @every_notebook
-def test_no_outputs_are_kept(path: Path) -> None:
+def test_notebooks_have_no_outputs(path: Path) -> None:
     code = cells(path, "code")
     assert [cell["source"] for cell in code if cell["outputs"] or cell["execution_count"]] == []
 
 
 @every_notebook
-def test_badges_lead_to_the_notebook_itself(path: Path) -> None:
+def test_badges_open_their_own_notebook(path: Path) -> None:
     place = path.relative_to(REPOSITORY).as_posix()
     found = re.findall(r"\[!\[[^]]+\]\([^)]+\)\]\(([^)]+)\)", sources(path, "markdown")[0])
     wanted = [
@@ -59,7 +59,7 @@ def test_badges_lead_to_the_notebook_itself(path: Path) -> None:
     assert found == (wanted if ON_GITHUB else [])
 
 
-def test_all_begin_with_the_same_cell() -> None:
+def test_notebooks_begin_with_the_same_cell() -> None:
     (first,) = {sources(path, "code")[0] for path in NOTEBOOKS}
     assert re.findall(r"https?://\S+", first) == ([f"https://github.com/{ON_GITHUB}"] if ON_GITHUB else [])
 

@@ -290,7 +290,7 @@ def test_package_without_the_extra_installs_on_python_3_14(tmp_path: Path) -> No
         (("--all", "--", "3"), "Arguments after -- only work with one benchmark."),
     ],
 )
-def test_mistaken_benchmark_arguments_are_told_before_anything_is_installed(
+def test_wrong_benchmark_arguments_are_refused_before_any_install(
     arguments: tuple[str, ...], told: str, tmp_path: Path
 ) -> None:
     for name in ("scripts", "benchmarks"):

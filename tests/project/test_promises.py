@@ -34,7 +34,7 @@ print(json.dumps([default, named]))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:40])
-def test_promise(row: list[str]) -> None:
+def test_promise_names_existing_tests(row: list[str]) -> None:
     _, act, shown_by = row
     magic, _, rest = act.strip("`").partition(" ")
     kind = "cell" if magic.startswith("%%") else "line"
@@ -47,7 +47,7 @@ def test_promise(row: list[str]) -> None:
     assert [f"{path}::{test}" for path, test in tests if test not in _tests_of(REPOSITORY / path)] == []
 
 
-def test_the_table_is_whole() -> None:
+def test_promises_table_names_every_setting() -> None:
     """What the manual names is somewhere in it."""
     text = " ".join(row[0] for row in ROWS)
     named = (

@@ -21,13 +21,13 @@ PORT = "127.0.0.1:8000"
 
 @pytest.mark.tensorflow
 @pytest.mark.kernel
-def test_sessions(host: ModelHost, tmp_path: Path) -> None:
+def test_readme_sessions_print_what_the_page_shows(host: ModelHost, tmp_path: Path) -> None:
     home = tmp_path / "home"
     names = {host.url.removeprefix("http://"): PORT, str(home): "/home/you", os.uname().nodename: "laptop"}
     with TensorFlowKernel(tmp_path / "kernel", HOME=str(home), no_proxy="127.0.0.1,localhost") as kernel:
         assert replay(README, kernel, names) >= 1
 
 
-def test_links_lead_somewhere() -> None:
+def test_readme_links_lead_to_existing_files() -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", README.read_text())
     assert [target for target in targets if not (REPOSITORY / target).exists()] == []

@@ -27,7 +27,7 @@ def _with_python(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
-def test_pythons_that_fail_or_are_too_old_are_passed_over(tmp_path: Path) -> None:
+def test_failing_or_old_pythons_are_skipped(tmp_path: Path) -> None:
     _python(tmp_path / "bin" / "python3", "echo 'pyenv: python3: command not found' >&2; exit 127")
     _python(tmp_path / "bin" / "python", "exit 1")  # what an old one answers to the question for its version
     _python(tmp_path / "pyenv/versions/3.12.1/bin/python", f'exec {sys.executable} "$@"')
@@ -35,7 +35,7 @@ def test_pythons_that_fail_or_are_too_old_are_passed_over(tmp_path: Path) -> Non
     assert (done.returncode, done.stdout.strip()) == (0, str(sys.version_info[:2]))
 
 
-def test_no_python_is_told_in_one_line(tmp_path: Path) -> None:
+def test_missing_python_is_reported_in_one_line(tmp_path: Path) -> None:
     done = _with_python(tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("No Python 3.10 or later was found")
@@ -103,7 +103,7 @@ def _choose(folder: Path) -> subprocess.CompletedProcess[str]:
         ("3.9", True, "No Python 3.10 to 3.13 was found on PATH or in pyenv. Install one and try again."),
     ],
 )
-def test_python_that_does_not_fit_is_told_in_one_line(
+def test_unsuitable_python_is_reported_in_one_line(
     version: str, complete: bool, told: str, tmp_path: Path
 ) -> None:
     _stand_in(tmp_path, version, complete=complete)

@@ -1,4 +1,4 @@
-"""Archives for tests of downloads: whole ones, and those that no honest host sends."""
+"""Archives for tests of downloads: intact archives, and archives that no honest host sends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 def model_files(size: int = 3000, *, seed: int = 0) -> dict[str, bytes]:
-    """The files of what looks like a SavedModel, with so many bytes of variables that cannot be packed."""
+    """Return the files of a fake SavedModel, with `size` bytes of variables that cannot be compressed."""
     return {
         "saved_model.pb": b"graph" * 100,
         "variables/variables.index": b"index" * 20,
@@ -38,7 +38,7 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 
 def tar(members: Iterable[tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]], mode: str = "w:") -> bytes:
-    """An archive of these members."""
+    """Return an archive of these members."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode=mode) as archive:
         for member in members:
@@ -48,7 +48,7 @@ def tar(members: Iterable[tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]], mode
 
 
 def model_archive(files: dict[str, bytes] | None = None, *, mode: str = "w:gz", root: str = "./") -> bytes:
-    """An archive of a model, with its folders, as the hub's own are."""
+    """Return an archive of a model with its folders, in the form of the hub's own archives."""
     files = model_files() if files is None else files
     folders = sorted({name.rpartition("/")[0] for name in files if "/" in name})
     members = [folder(root), *(folder(root + name) for name in folders)]
@@ -60,7 +60,7 @@ def gzipped(data: bytes) -> bytes:
 
 
 def read_folder(path: str) -> dict[str, bytes]:
-    """The files below a folder."""
+    """Return the files below a folder."""
     from pathlib import Path
 
     root = Path(path)

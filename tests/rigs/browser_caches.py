@@ -21,7 +21,7 @@ CLASSIFY: tuple[Tensors, Tensors] = (
 
 
 def saved_model(signatures: dict[str, tuple[Tensors, Tensors]], assets: Iterable[str] = ()) -> bytes:
-    """A `saved_model.pb` that says this of itself (`saved_model.proto`); a dimension of -1 is any size."""
+    """Return a `saved_model.pb` with these facts (`saved_model.proto`); a dimension of -1 is any size."""
     graph = _field(1, _text(4, "serve") + _text(5, "2.21.0"))
     for name, (inputs, outputs) in signatures.items():
         definition = b"".join(_field(1, _tensor(*item)) for item in inputs.items())
@@ -41,7 +41,7 @@ def add_entry(
     used: datetime = NOW,
     host: str = "lab-3",
 ) -> Path:
-    """One entry with these files, as tensorflow_hub would leave it."""
+    """Add one entry with these files, in the form that tensorflow_hub leaves."""
     folder = cache / hashlib.sha1(handle.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest()
     for name, content in files.items():
         path = folder / name
@@ -54,7 +54,7 @@ def add_entry(
 
 
 def files_of(size: int, *, assets: int = 0, graph: bytes = b"") -> dict[str, bytes]:
-    """The files of a whole TF2 SavedModel whose variables take `size` bytes."""
+    """Return the files of an intact TF2 SavedModel whose variables take `size` bytes."""
     return {
         "saved_model.pb": graph or saved_model({}),
         "fingerprint.pb": b"f" * 55,
@@ -66,7 +66,7 @@ def files_of(size: int, *, assets: int = 0, graph: bytes = b"") -> dict[str, byt
 
 
 def fill(cache: Path, count: int) -> None:
-    """A cache of `count` models of 40 publishers, with 7.8 files and 3 folders each."""
+    """Fill a cache with `count` models of 40 publishers, each with 7.8 files and 3 folders on average."""
     for index in range(count):
         handle = (
             f"https://tfhub.dev/publisher-{index % 40}/family-{index % 7}/model-{index:05}/{1 + index % 5}"
@@ -81,7 +81,7 @@ def fill(cache: Path, count: int) -> None:
 
 
 def fill_as_huggingface(cache: Path, count: int) -> None:
-    """A cache of `count` repositories in huggingface_hub's own layout, with 8 blobs each and a link to each."""
+    """Fill a cache with `count` repositories in huggingface_hub's layout, each with 8 blobs and 8 links."""
     commit = "0" * 40
     for index in range(count):
         repo = cache / f"models--publisher-{index % 40}--model-{index:05}"

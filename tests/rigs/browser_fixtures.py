@@ -48,7 +48,7 @@ Open = Callable[..., NotebookPage]
 
 
 def plant(cache: Path) -> None:
-    """The models, of which yamnet is damaged."""
+    """Add the models, of which yamnet is damaged."""
     for name, size, downloaded, used in MODELS:
         entry = add_entry(
             cache,
@@ -62,7 +62,7 @@ def plant(cache: Path) -> None:
 
 
 def entries(cache: Path) -> int:
-    """How many models are in the cache."""
+    """Return the number of models in the cache."""
     return len([path for path in cache.iterdir() if path.is_dir()])
 
 
@@ -130,10 +130,10 @@ def windows(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def notebook(windows: Windows, cache: Path, request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Opens a notebook that shows the cache browser, once a test.
+    """Yield a function that opens a notebook with the cache browser, once per test.
 
     Options: `theme`, "Light" or "Dark"; `width` of the page in pixels; `color_scheme`, what the system prefers;
-    `apart`, on a page that no other test has seen or will see.
+    `apart`, on a page that no other test has used or will use.
     """
     name = f"{request.node.name[:60].strip('[]')}.ipynb"
     failed = request.session.testsfailed
@@ -155,12 +155,12 @@ def notebook(windows: Windows, cache: Path, request: pytest.FixtureRequest) -> I
     with ExitStack() as stack:
         yield open_notebook
     if request.session.testsfailed > failed:
-        windows.close()  # nobody knows what is on them
+        windows.close()  # the state of its pages is unknown
 
 
 @pytest.fixture
 def page(notebook: Open) -> NotebookPage:
-    """A notebook that shows the cache browser, with all sizes known."""
+    """Return a notebook that shows the cache browser, with all sizes known."""
     page = notebook()
     page.measured(len(MODELS))
     return page
@@ -168,12 +168,12 @@ def page(notebook: Open) -> NotebookPage:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """The script of axe-core."""
+    """Return the script of axe-core."""
     return npm_file("axe-core@4.14.1", "axe.min.js")
 
 
 def npm_file(package: str, path: str) -> str:
-    """A file of an npm package, which is kept in a folder that git ignores."""
+    """Return a file of an npm package, kept in a folder that git ignores."""
     folder = REPOSITORY / ".lanes" / "npm"
     kept = folder / f"{package.removeprefix('@').replace('/', '-').replace('@', '-')}.tgz"
     if not kept.exists():

@@ -1,4 +1,4 @@
-"""A front end without a browser: it opens the view in a real kernel, and speaks with it as the page does."""
+"""A front end without a browser: it opens the view in a real kernel, and exchanges messages like the page."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Message = dict[str, Any]
 
 
 class FrontEnd:
-    """The other end of the comm of one view, with the table as the page would have it.
+    """The other end of a view's comm, with the table that the page would have.
 
     Args:
         kernel: a running kernel.
-        code: what opens the view.
+        code: the code that opens the view.
     """
 
     def __init__(self, kernel: Kernel, code: str = "browser = %hub_cache\nbrowser") -> None:
-        # A client of its own sees all that the kernel says, not only what answers a cell.
+        # A separate client receives everything that the kernel sends, not only answers to a cell.
         self.client = BlockingKernelClient()
         self.client.load_connection_info(kernel.manager.get_connection_info())
         self.client.start_channels()
@@ -48,10 +48,10 @@ class FrontEnd:
         self.client.context.destroy()
 
     def _listen(self) -> None:
-        """Wait until what the kernel says is heard; `wait_for_ready` would then wait 0.2 s for silence."""
+        """Wait until the kernel's messages arrive; `wait_for_ready` would then wait 0.2 s for silence."""
         deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
-            self.client.kernel_info()  # busy and idle are said to all who listen
+            self.client.kernel_info()  # busy and idle are sent to all listeners
             try:
                 self.client.get_iopub_msg(timeout=0.1)
             except queue.Empty:
@@ -74,7 +74,7 @@ class FrontEnd:
         return sorted(row["name"] for row in self.rows.values())
 
     def number(self, name: str) -> int:
-        """The number of the row of a model."""
+        """Return the number of a model's row."""
         (found,) = (number for number, row in self.rows.items() if row["name"] == name)
         return found
 
@@ -82,17 +82,17 @@ class FrontEnd:
         return self.rows[self.number(name)]
 
     def ask(self, do: str, **words: Any) -> Message:
-        """What the kernel answers."""
+        """Return the kernel's answer."""
         ask = self.send(do=do, **words)
         return self.until(lambda message: message.get("re") == ask)
 
     def hello(self, revision: int) -> Message:
-        """All that the kernel tells a page which knows this revision, not the newest."""
+        """Return everything that the kernel sends to a page with this old revision."""
         self.send(do="hello", revision=revision)
         return self.until(lambda message: message.get("event") == "all")["data"]
 
     def act(self, do: str, **words: Any) -> Message:
-        """The job that the kernel starts, at its end."""
+        """Return the job that the kernel starts, at its end."""
         reply = self.ask(do, **words)
         assert "error" not in reply, reply
         return self.end_of(reply["job"])
@@ -114,7 +114,7 @@ class FrontEnd:
         self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
 
     def until(self, is_it: Callable[[Message], bool]) -> Message:
-        """The first message that is it, of those nobody has asked for yet; a job may end before its answer."""
+        """Return the first matching message that no call has taken yet; a job may end before its answer."""
         seen = 0
         while True:
             for event in self.events[seen:]:
@@ -125,7 +125,7 @@ class FrontEnd:
             self.read()
 
     def measured(self) -> None:
-        """Wait until the kernel has looked at every entry, and said so."""
+        """Wait until the kernel has measured every entry and reported that."""
         while len(self.rows) < self.header["count"] or any(not row["state"] for row in self.rows.values()):
             self.read()
 

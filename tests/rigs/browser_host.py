@@ -1,4 +1,4 @@
-"""A model host that stops in the middle of an archive until it is told to go on."""
+"""A model host that stops in the middle of an archive until it is told to continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def archive_of(files: dict[str, bytes]) -> bytes:
-    """The archive that a host sends for a model with these files."""
+    """Return the archive that a host sends for a model with these files."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for name, content in files.items():
@@ -25,10 +25,10 @@ def archive_of(files: dict[str, bytes]) -> bytes:
 
 
 class HaltingHost:
-    """Serves one model at any path, half at a time.
+    """A host of one model at any path, which sends it in two halves.
 
     Args:
-        files: the model's files; 4 MB that cannot be packed are put beside them.
+        files: the model's files; 4 MB that cannot be compressed are added to them.
         halts: whether it waits in the middle.
     """
 
@@ -54,7 +54,7 @@ class HaltingHost:
                     host.is_halfway.set()
                     host.go_on.wait()
                     self.wfile.write(host.archive[middle:])
-                except ConnectionError:  # the client wants the rest no more
+                except ConnectionError:  # the client no longer wants the rest
                     self.close_connection = True
 
             def log_message(self, *_: object) -> None:

@@ -1,6 +1,6 @@
 """A real browser, driving a real JupyterLab with a real kernel.
 
-Nothing reaches the internet: what the pages ask of any other machine is refused and noted.
+No request reaches the internet: requests of the pages to other hosts are refused and recorded.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NUMBERS = itertools.count(1)
 
 
 def launch(playwright: Playwright) -> Browser:
-    """Debian's Chromium, else the one that playwright brings."""
+    """Return Debian's Chromium, or the one of playwright."""
     path = shutil.which("chromium") or playwright.chromium.executable_path
     if not Path(path).exists():
         missing = (
@@ -59,15 +59,15 @@ class Lab:
     """A JupyterLab server with a home of its own.
 
     Args:
-        home: where its settings, its notebooks and its kernels' profiles are.
+        home: the folder of its settings, its notebooks and its kernels' profiles.
         theme: "Light" or "Dark".
     """
 
     module = "jupyterlab"
-    ready = "/lab"  # what it says of its address once it listens
-    # A workspace, which remembers what is open, for each page.
+    ready = "/lab"  # the path in its message once it listens
+    # Each page needs its own workspace, because a workspace remembers what is open.
     page = "lab/workspaces/{workspace}/tree/{name}?reset"
-    can_turn = True  # opens another notebook on the same page
+    can_turn = True  # whether the same page can open another notebook
     running: ClassVar[list[Lab]] = []
 
     def __init__(self, home: Path, theme: str = "Light") -> None:
@@ -78,7 +78,7 @@ class Lab:
         config, data, runtime, ipython, self.settings, workspaces, tmp = (home / name for name in folders)
         tmp.mkdir()
         self.set_theme(theme)
-        # No news, no dialogs, no second look for updates.
+        # No news, no dialogs, no check for updates.
         self._set("notification", {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True})
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -104,7 +104,7 @@ class Lab:
         }
 
     def set_theme(self, theme: str) -> None:
-        """The theme of pages that are opened from now on."""
+        """Set the theme of pages that are opened from now on."""
         self._set("themes", {"theme": f"JupyterLab {theme}"})
 
     def _set(self, name: str, values: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ class Lab:
                 break
         else:
             raise AssertionError(f"{self.module} has not started:\n{self.log}")
-        # Its log must be read on, or it waits for the reader.
+        # Keep reading the log, or the server waits for the reader.
         self.reader = threading.Thread(target=self.said.extend, args=(self.process.stderr,))
         self.reader.start()
         self.running.append(self)
@@ -133,11 +133,11 @@ class Lab:
 
     @property
     def log(self) -> str:
-        """What the server has said so far."""
+        """Return the server's log so far."""
         return "".join(self.said)
 
     def stacks(self) -> None:
-        """Have the server write to its log where each of its threads is."""
+        """Make the server write the stacks of its threads to its log."""
         before = len(self.said)
         self.process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + 10
@@ -153,7 +153,7 @@ class Lab:
         self.process.stderr.close()
 
     def write(self, name: str, *cells: str | dict[str, Any]) -> str:
-        """A notebook with these cells; a cell may be given with its outputs."""
+        """Write a notebook with these cells and return its name; a cell may come with its outputs."""
         made = [cell if isinstance(cell, dict) else code_cell(cell) for cell in cells]
         facts = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         content = {"nbformat": 4, "nbformat_minor": 4, "metadata": facts, "cells": made}
@@ -161,13 +161,13 @@ class Lab:
         return name
 
     def read(self, name: str) -> dict[str, Any]:
-        """A saved notebook."""
+        """Return a saved notebook."""
         found: dict[str, Any] = json.loads((self.notebooks / name).read_text())
         return found
 
 
 class Notebook7(Lab):
-    """A Jupyter Notebook 7 server, which has JupyterLab's parts and a shell of its own."""
+    """A Jupyter Notebook 7 server: JupyterLab's parts in another shell."""
 
     module = "notebook"
     ready = "/tree"
@@ -192,8 +192,8 @@ OPEN_NEXT = """async ([name, theme]) => {
     if (document.body.dataset.jpThemeName !== theme) await commands.execute('apputils:change-theme', { theme });
     await commands.execute('docmanager:open', { path: name });
 }"""
-# JupyterLab's commands are for the notebook that has the focus, and what else happens on the page may take that away
-# until no other notebook is left.
+# JupyterLab's commands act on the notebook that has the focus, and other events on the page may move the focus until
+# no other notebook is left.
 IS_ALONE = """name => {
     const { shell } = window.jupyterapp;
     const found = shell.widgets('main');
@@ -216,9 +216,9 @@ class NotebookPage:
 
     Attributes:
         view: the first cache browser on the page.
-        foreign: what the page asked of other machines; all of it was refused.
+        foreign: the page's requests to other hosts; all were refused.
         dialogs: texts of dialogs that a script opened; all were dismissed.
-        errors: what a script on the page did not catch.
+        errors: uncaught errors of scripts on the page.
     """
 
     def __init__(self, lab: Lab, context: BrowserContext, name: str) -> None:
@@ -229,7 +229,7 @@ class NotebookPage:
         self.errors: list[str] = []
         self.page: Page = context.new_page()
         self.page.set_default_timeout(TIMEOUT)
-        # A pattern, as a function would be asked about each of the 100 requests of a page.
+        # A pattern, because a function would be called for each of the 100 requests of a page.
         self.page.route(re.compile(rf"^(?!{re.escape(lab.url)}/|data:|blob:)"), self._refuse)
         self.page.on("dialog", self._dismiss)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -238,14 +238,14 @@ class NotebookPage:
         self.view: Locator = self.page.locator(".hub-magic").first
 
     def turn_to(self, name: str, theme: str = "Light") -> None:
-        """End the notebook, and open another one on the same page: 1 s, where JupyterLab itself loads for 4 s."""
+        """End the notebook, and open another one on the same page: 1 s, where loading JupyterLab takes 4 s."""
         before = self.page.evaluate(SESSION)
         self.name = name
         self.page.evaluate(OPEN_NEXT, [name, f"JupyterLab {theme}"])
         is_light = str(theme == "Light").lower()
         self.page.wait_for_function("is => document.body.dataset.jpThemeLight === is", arg=is_light)
         self.page.wait_for_function(IS_ALONE, arg=name)
-        # Only now: JupyterLab's scripts may fail where a notebook that is still open has lost its kernel.
+        # Only after that: JupyterLab's scripts may fail if an open notebook has lost its kernel.
         self.page.evaluate("id => id && window.jupyterapp.serviceManager.sessions.shutdown(id)", before)
         self.page.context.clear_permissions()
         for noted in (self.foreign, self.dialogs, self.errors):
@@ -269,7 +269,7 @@ class NotebookPage:
         self.view.locator("tbody tr, .hm-empty:not([hidden])").first.wait_for()
 
     def measured(self, count: int) -> None:
-        """Wait until the view says that it has looked at all its models."""
+        """Wait until the view reports that all its models are measured."""
         self.facts.filter(has_text=f"{count:,} model").filter(has_not_text="measuring").wait_for()
 
     @property
@@ -281,12 +281,12 @@ class NotebookPage:
         return self.view.locator("[role=status]")
 
     def names(self) -> list[str]:
-        """The names in the rows in view, from top to bottom, once what has changed is painted."""
+        """Return the names in the rows in view, from top to bottom, after pending changes are painted."""
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return self.view.locator("tbody tr td:first-child bdi").all_inner_texts()
 
     def chosen(self) -> list[str]:
-        """The names in those that are selected."""
+        """Return the names of the selected rows."""
         names = self.names()
         rows = self.view.locator("tbody tr").all()
         return [
@@ -303,11 +303,11 @@ class NotebookPage:
         return self.view.get_by_role("button", name=name, exact=True)
 
     def said(self, text: str) -> None:
-        """Wait until the view announces that."""
+        """Wait until the view announces a text."""
         self.status.filter(has_text=text).wait_for()
 
     def value(self, expression: str) -> Any:
-        """The value of an expression in the kernel, which must be a literal."""
+        """Return the value of an expression in the kernel, which must be a literal."""
         code = """async (code) => {
             const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
             const asked = { code: '', silent: true, user_expressions: { it: code } };
@@ -319,7 +319,7 @@ class NotebookPage:
         return json.loads(eval(found["data"]["text/plain"]))
 
     def selection(self, *names: str) -> None:
-        """Wait until `browser.selection` in the kernel is of these models; the page tells it in its own time."""
+        """Wait until `browser.selection` in the kernel has these models; the page sends it with a delay."""
         deadline = time.monotonic() + 30
         while (found := self.value("[model.name for model in browser.selection]")) != list(names):
             assert time.monotonic() < deadline, f"{found} is selected, not {list(names)}"
@@ -335,7 +335,7 @@ class NotebookPage:
 
 @contextmanager
 def opened(lab: Lab, browser: Browser, name: str, **options: Any) -> Iterator[NotebookPage]:
-    """A notebook in a browser of its own; the options are a context's, such as `viewport`."""
+    """Yield a notebook in a separate browser; the options are a context's, such as `viewport`."""
     context = browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **options})
     try:
         page = NotebookPage(lab, context, name)

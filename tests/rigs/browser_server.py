@@ -19,7 +19,7 @@ from jupyter_client.provisioning import local_provisioner
 
 def main() -> None:
     faulthandler.register(signal.SIGUSR1)  # all threads' stacks, for the report on a failed test
-    # The import goes on while the server starts, and while the browser loads the page.
+    # The import continues while the server starts, and while the browser loads the page.
     server = fork_server.server(fork_server.KERNEL)
 
     def launch(command: list[str], **options: Any) -> fork_server.ForkedProcess:
@@ -35,7 +35,7 @@ def main() -> None:
         if not isinstance(error, SystemExit) or error.code:
             traceback.print_exc()
     finally:
-        # Python would wait for a thread that anyio 4 may lose. The fork server ends as its connection does.
+        # Python would wait for a thread that anyio 4 may lose. The fork server ends with its connection.
         sys.stderr.flush()
         os._exit(0)
 

@@ -1,4 +1,4 @@
-"""Caches for tests: entries of a few small files that have the form of a SavedModel, in a directory."""
+"""Caches for tests, in a directory: entries of a few small files in the form of a SavedModel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def content_of(number: int, name: str) -> bytes:
 
 
 def make_cache(location: Path, numbers: range, *, files: tuple[str, ...] = FILES) -> None:
-    """Entries with these numbers, their descriptors as tensorflow_hub writes them."""
+    """Write entries with these numbers, with descriptors as tensorflow_hub writes them."""
     for number in numbers:
         folder = location / parse_handle(handle_of(number)).folder
         for name in files:
@@ -32,7 +32,7 @@ def make_cache(location: Path, numbers: range, *, files: tuple[str, ...] = FILES
 
 
 def tree(location: Path) -> dict[str, bytes]:
-    """All files of a directory by their paths in it."""
+    """Return all files of a directory by their paths in it."""
     return {
         str(path.relative_to(location)): path.read_bytes() for path in location.rglob("*") if path.is_file()
     }

@@ -1,4 +1,4 @@
-"""Caches for tests of their care: in tensorflow_hub's layout, written by hand."""
+"""Caches for tests of their care, written by hand in tensorflow_hub's layout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hub_magic import parse_handle
 from hub_magic.cache.layout import Descriptor, Holder, descriptor_text, lock_text
 
 NOW = datetime(2026, 11, 20, 12, 0, 0)  # noqa: DTZ001 - local time, as descriptors keep
-# The smallest SavedModel: version 1, and one graph, which has objects of one byte.
+# The smallest SavedModel: version 1, and one graph with objects of one byte.
 GRAPH = b"\x08\x01\x12\x03\x3a\x01\x00"
 WHOLE = {
     "saved_model.pb": GRAPH,
@@ -31,15 +31,15 @@ def plant(
     used: int = 0,
     descriptor: bool = True,
 ) -> Path:
-    """Put a model into a cache, and give its folder.
+    """Put a model into a cache, and return its folder.
 
     Args:
         location: the cache.
-        handle: the handle it goes by.
+        handle: the handle of the model.
         files: contents by path.
         size: bytes of one more file, of weights; its content depends on the handle.
-        used: days before `NOW` at which it was downloaded and last used.
-        descriptor: whether a descriptor says which model it is.
+        used: days before `NOW` of its download and last use.
+        descriptor: whether it has a descriptor with its handle.
     """
     entry = location / parse_handle(handle).folder
     for name, content in {**files, **({"assets/more": handle.encode()[:1] * size} if size else {})}.items():
@@ -55,14 +55,14 @@ def plant(
 
 
 def lock(entry: Path, *, pid: int = 0, host: str = "", uid: str = "ab" * 16) -> Path:
-    """Put a lock beside an entry: this process's, unless another is given."""
+    """Put a lock beside an entry: this process's by default."""
     path = Path(f"{entry}.lock")
     path.write_text(lock_text(Holder(host or socket.gethostname(), pid or os.getpid(), uid)))
     return path
 
 
 def tree(root: Path) -> dict[str, tuple[str, bytes | str, int]]:
-    """Everything below a folder: kind, content or target, and permissions of each path; links not followed."""
+    """Return all paths below a folder, with kind, content or target, and permissions; links are not followed."""
     found: dict[str, tuple[str, bytes | str, int]] = {}
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):

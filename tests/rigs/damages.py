@@ -1,4 +1,4 @@
-"""A host of one real model, the damage that its cached copy may meet, and the cell that then fails."""
+"""A host of one real model, kinds of damage to its cached copy, and the cell that then fails."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def flip(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def host(request: pytest.FixtureRequest) -> Iterator[FaultyHost]:
-    """A host of one model, of the kind that the test asks for."""
+    """Yield a host of one model, of the kind that the test requests."""
     kind = getattr(request, "param", "tf2_vocabulary")
     with FaultyHost(model_archive(model_files(kind))) as running:
         yield running
 
 
 def failed(notebook: Kernel, code: str) -> Cell:
-    """A cell that ends in an error; what comes next is run again, as it may be aborted with it."""
+    """Return a cell that ends in an error. The next cell is run again, because it may be aborted too."""
     cell = notebook.run(code)
     assert cell.status == "error"
     notebook.value("None")

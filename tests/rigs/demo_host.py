@@ -24,6 +24,6 @@ def demo_models() -> Path:
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[ModelHost]:
-    """The demo's models, served."""
+    """Yield a host of the demo's models."""
     with ModelHost(demo_models()) as running:
         yield running

@@ -1,4 +1,4 @@
-"""Where the doctor is asked, and where its lines are run: a shell, and a notebook."""
+"""The places where the doctor runs, and where its lines are run: a shell, and a notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repository import REPOSITORY
 
 from hub_magic.doctor import Finding
 
-# Variables that the machine of the tests may need for its own way to the internet.
+# Variables that the computer of the tests may need for its own access to the internet.
 NETWORK = (
     *("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
@@ -23,12 +23,12 @@ NETWORK = (
 
 
 class Findings(tuple[Finding, ...]):
-    """What a diagnosis found."""
+    """The findings of a diagnosis."""
 
     __slots__ = ()
 
     def the(self, name: str) -> Finding:
-        """The worst of the findings of this name."""
+        """Return the worst finding of this name."""
         order = ("problem", "warning", "unknown", "fine")
         found = sorted((one for one in self if one.name == name), key=lambda one: order.index(one.state))
         assert found, f"{name} is not among {[one.name for one in self]}"
@@ -40,7 +40,7 @@ class Shell:
 
     Args:
         home: the home folder, with a working directory in it.
-        python: the Python whose packages are looked at.
+        python: the Python with the packages to check.
     """
 
     in_notebook = False
@@ -54,18 +54,18 @@ class Shell:
         self.env |= {"HOME": str(home), "PYTHONPATH": str(REPOSITORY), "PYTHONWARNINGS": "error"}
 
     def set(self, variables: Mapping[str, str]) -> None:
-        """Have these variables from now on."""
+        """Set these variables from now on."""
         self.env |= variables
 
     def do(self, line: str) -> None:
-        """Run a line, and keep what it makes of the environment."""
+        """Run a line, and keep its changes to the environment."""
         dump = f"{shlex.quote(sys.executable)} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
         done = self._run(["sh", "-ec", f"{{ {line}\n}} >&2\n{dump}"])
         assert done.returncode == 0, done.stderr
         self.env = json.loads(done.stdout)
 
     def look(self, *options: str) -> Findings:
-        """What the doctor finds; its status says whether there are problems."""
+        """Return the doctor's findings, and check that its status says whether there are problems."""
         done = self.run(*options, "--json")
         findings = json.loads(done.stdout)["findings"]
         assert done.returncode == any(one["state"] == "problem" for one in findings), done.stderr
@@ -96,7 +96,7 @@ class Notebook:
         )
 
     def set(self, variables: Mapping[str, str]) -> None:
-        """Have these variables from now on."""
+        """Set these variables from now on."""
         self.kernel.ok(f"os.environ.update({dict(variables)!r})")
 
     def do(self, line: str) -> None:
@@ -104,20 +104,20 @@ class Notebook:
         self.kernel.ok(line)
 
     def look(self, *options: str) -> Findings:
-        """What the doctor finds."""
+        """Return the doctor's findings."""
         self.kernel.ok(f"_found = %hub_doctor {' '.join(options)}")
         findings = json.loads(self.kernel.value("_found.to_json()"))["findings"]
         return Findings(Finding(**one) for one in findings)
 
 
 def start_notebook(home: Path, where: Path) -> Kernel:
-    """A kernel for notebooks that share it, to be entered; then `prepare` it."""
+    """Return a kernel, not yet entered, for notebooks that share it; `prepare` it after entering."""
     env = {**dict.fromkeys(NETWORK, ""), "HOME": str(home)}
     return Kernel(where, **env)
 
 
 def prepare(kernel: Kernel) -> None:
-    """Note what a fresh notebook is like."""
+    """Record the state of a fresh notebook."""
     kernel.ok(
         "import os\n_clean = {name: value for name, value in os.environ.items() if value}\n"
         "_work = os.getcwd()\n%load_ext hub_magic"
@@ -125,7 +125,7 @@ def prepare(kernel: Kernel) -> None:
 
 
 def mended(place: Shell | Notebook, name: str, state: str, *, says: str = "") -> Finding:
-    """The finding of this name, which must be in this state; its fix is carried out, and it is gone then."""
+    """Return the finding of this name, which must have this state; run its fix and check that it is gone."""
     found = place.look().the(name)
     assert found.state == state, found
     assert says in found.found, found

@@ -1,4 +1,4 @@
-"""A host for one archive, which misbehaves on demand: each request meets the next fault of a list."""
+"""A host of one archive that misbehaves on demand: each request meets the next fault of a list."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ VERSION = '"version 1"'
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one answer; by default nothing.
+    """The faults of one answer; by default none.
 
     Attributes:
-        status: instead of 200 or 206.
-        headers: further headers; an empty value takes a usual one away.
-        body: instead of the archive.
-        hang_up: end the connection without an answer.
-        drop_at: end the connection after so many bytes of the body.
-        stall_at: fall silent after so many bytes of the body, until the host is closed.
-        length: what `Content-Length` says.
-        chunked: send it in chunks, without a length.
-        ranges: whether `Range` is heeded.
-        rate: bytes a second.
+        status: the status instead of 200 or 206.
+        headers: further headers; an empty value removes a usual header.
+        body: the body instead of the archive.
+        hang_up: close the connection without an answer.
+        drop_at: close the connection after this many bytes of the body.
+        stall_at: stop sending after this many bytes of the body, until the host is closed.
+        length: the value of `Content-Length`.
+        chunked: send the body in chunks, without a length.
+        ranges: whether `Range` is respected.
+        rate: bytes per second.
     """
 
     status: int = 0
@@ -46,7 +46,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that came."""
+    """A request that arrived."""
 
     path: str
     range: str
@@ -55,14 +55,14 @@ class Seen:
 
 
 class FaultyHost:
-    """Serves an archive under every path, from `with` to `with`.
+    """A server of one archive under every path, while its `with` runs.
 
     Args:
-        archive: what is served.
-        faults: what the first requests meet, in this order.
-        then: what every later request meets.
-        ranges: whether the host says that it knows ranges.
-        certificate: a file with a certificate and its key, to be asked over https.
+        archive: the bytes to serve.
+        faults: the faults of the first requests, in this order.
+        then: the fault of every later request.
+        ranges: whether the host announces ranges.
+        certificate: a file with a certificate and its key, for https.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class FaultyHost:
         self._certificate = certificate
         self.seen: list[Seen] = []
         self.closing = threading.Event()
-        self.started = threading.Event()  # the first request has come
+        self.started = threading.Event()  # set by the first request
         self._lock = threading.Lock()
 
     @property
@@ -128,7 +128,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is part of the play."""
+        """Ignore a client that hangs up: tests do that."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,14 +1,14 @@
-"""Fresh processes from one that has imported what is slow: a fork costs 0.1 s where an import costs 1 to 10 s.
+"""Fresh processes from one with slow imports done: a fork costs 0.1 s, an import 1 to 10 s.
 
-A process that has imported TensorFlow and has not used it can be forked (tried with 2.20 and 2.21), and so can one
-that has imported ipykernel and has no ZeroMQ context yet. `server(...)` returns this process's server for what is
-imported; `ForkServer.start` is like `subprocess.Popen`, and `run_python` like `subprocess.run`:
+A process that has imported TensorFlow and has not used it can be forked (tried with 2.20 and 2.21). So can one that
+has imported ipykernel and has no ZeroMQ context yet. `server(...)` returns this process's server for some imports;
+`ForkServer.start` is like `subprocess.Popen`, and `run_python` like `subprocess.run`:
 
     done = run_python("-c", "import tensorflow as tf; print(tf.constant(1))", imports=TENSORFLOW)
     with start_python("-c", "print(input())", stdin=PIPE, stdout=PIPE) as process:
         said, _ = process.communicate("hub")
 
-Variables that the imported modules read while they are imported are the server's.
+Variables that the modules read during their import are the server's.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _MAKING = threading.Lock()
 
 
 class ForkedProcess:
-    """A child of the fork server, with the part of `subprocess.Popen` that tests use; its pipes are for text."""
+    """A child of the fork server, with the part of `subprocess.Popen` that tests use. Its pipes are for text."""
 
     def __init__(self, status: IO[str], args: Sequence[str], pipes: Sequence[IO[str] | None]) -> None:
         self._status = status
@@ -77,7 +77,7 @@ class ForkedProcess:
                 raise subprocess.TimeoutExpired(list(self.args), timeout)
             with self._status:
                 line = self._status.readline()
-            # No line: the server was killed, and its children with it.
+            # No line means that the server was killed, and its children with it.
             self.returncode = int(line) if line else -signal.SIGKILL
         return self.returncode
 
@@ -128,7 +128,7 @@ class ForkedProcess:
 
 
 def _is_open(status: IO[str], timeout: float = 0) -> bool:
-    """Whether the child behind it is still at work after that many seconds."""
+    """Return whether the child behind it still runs after that many seconds."""
     if status.closed:
         return False
     import select
@@ -141,13 +141,13 @@ class ForkServer:
 
     Args:
         imports: the modules.
-        variables: added to the environment that the modules are imported in.
+        variables: added to the environment of the imports.
     """
 
     def __init__(self, imports: Sequence[str], **variables: str) -> None:
         self._socket, theirs = socket.socketpair()
         self._asking = threading.Lock()
-        # What TensorFlow's C++ says while it is imported interests where the import fails.
+        # TensorFlow's C++ output during the import matters only if the import fails.
         self._log = tempfile.NamedTemporaryFile("w+", prefix="fork_server_")  # noqa: SIM115 - ends with the server
         with theirs:
             self._process = subprocess.Popen(
@@ -155,7 +155,7 @@ class ForkServer:
                 stdin=theirs,
                 stdout=self._log,
                 stderr=self._log,
-                # Each child has the path that it is given, and that of the environment behind it.
+                # Each child gets its own path, and that of the environment behind it.
                 env={**process_environment(**variables), "PYTHONPATH": ""},
                 start_new_session=True,  # an interrupt at the terminal is for pytest
             )
@@ -172,7 +172,7 @@ class ForkServer:
         stderr: Any = None,
         start_new_session: bool = False,
     ) -> ForkedProcess:
-        """Start a child; `args` are those of Python: `-c CODE ...`, `-m MODULE ...` or `FILE ...`."""
+        """Start a child; `args` are Python's: `-c CODE ...`, `-m MODULE ...` or `FILE ...`."""
         request = {
             "args": list(args),
             "env": env,
@@ -182,7 +182,7 @@ class ForkServer:
         reading, writing = os.pipe()
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, writing)
-            null = stack.enter_context(open(os.devnull, "r+"))  # noqa: PTH123 - for reading and writing
+            null = stack.enter_context(open(os.devnull, "r+"))
             files: list[int] = []
             pipes: list[IO[str] | None] = [None, None, None]
             for given, standard in ((stdin, 0), (stdout, 1), (stderr, 2)):
@@ -211,7 +211,7 @@ class ForkServer:
             raise RuntimeError(f"The fork server has ended:\n{said}") from None
 
     def stop(self) -> None:
-        """End the server; children that are left end with it."""
+        """End the server, and with it its remaining children."""
         self._socket.close()
         self._process.wait()
         self._log.close()
@@ -243,10 +243,10 @@ def run_python(
     check: bool = False,
     timeout: float = 240,
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python in a forked process and return how it ended, and what it printed.
+    """Run Python in a forked process, and return its status and output.
 
     Raises:
-        subprocess.CalledProcessError: with `check`, where the status is not 0.
+        subprocess.CalledProcessError: with `check`, if the status is not 0.
         subprocess.TimeoutExpired: it took longer than that many seconds.
     """
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
@@ -271,7 +271,7 @@ def run_python(
 
 
 def _serve(imports: Sequence[str]) -> None:
-    """Import, then fork for each request until whoever asks has closed the connection."""
+    """Import, then fork for each request until the client has closed the connection."""
     import importlib
     import selectors
 
@@ -280,10 +280,10 @@ def _serve(imports: Sequence[str]) -> None:
     os.set_blocking(wake, False)
     before = dict(os.environ)
     for name in imports:
-        # What is not installed is the child's to miss.
+        # A module that is not installed fails in the child.
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
-    # TensorFlow sets variables while it is imported.
+    # TensorFlow sets variables during its import.
     added = {name: value for name, value in os.environ.items() if before.get(name) != value}
     warnings.simplefilter("ignore")  # Python 3.12 warns of a fork beside TensorFlow's threads
     signal.set_wakeup_fd(wake)
@@ -306,7 +306,7 @@ def _serve(imports: Sequence[str]) -> None:
 def _answer(
     connection: socket.socket, statuses: dict[int, int], ours: tuple[int, int], added: dict[str, str]
 ) -> bool:
-    """Fork a child for the next request; whether there was one."""
+    """Fork a child for the next request, and return whether there was a request."""
     head, files, _, _ = socket.recv_fds(connection, 4, 4)
     if not head:
         return False
@@ -314,7 +314,7 @@ def _answer(
     size = int.from_bytes(head, "big")
     while len(data) < size:
         more = connection.recv(size - len(data))
-        if not more:  # whoever asks has ended in the middle of a request
+        if not more:  # the client has ended in the middle of a request
             return False
         data += more
     *standard, status = files
@@ -333,7 +333,7 @@ def _answer(
 
 
 def _reap(statuses: dict[int, int]) -> None:
-    """Tell whoever asked how its child ended."""
+    """Tell the client how its child ended."""
     for pid, status in list(statuses.items()):
         done, code = os.waitpid(pid, os.WNOHANG)
         if done:
@@ -344,14 +344,14 @@ def _reap(statuses: dict[int, int]) -> None:
 
 
 def _become(request: dict[str, Any], standard: Sequence[int], status: int) -> None:
-    """Be the Python that was asked for, to its end."""
+    """Act as the requested Python, to its end."""
     import runpy
 
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if request["session"]:
         os.setsid()
-    # From the child itself: who hears of it may send signals to its group at once.
+    # The child writes this itself: the client may send signals to its group at once.
     os.write(status, f"{os.getpid()}\n".encode())
     os.close(status)
     for number, file in enumerate(standard):
@@ -364,7 +364,7 @@ def _become(request: dict[str, Any], standard: Sequence[int], status: int) -> No
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    tempfile.tempdir = None  # what was found with the server's variables
+    tempfile.tempdir = None  # the value was found with the server's variables
     kind, *rest = request["args"]
     if rest[0:1] != ["ipykernel_launcher"]:
         # tqdm takes a process with these modules for a notebook's kernel.

@@ -1,4 +1,4 @@
-"""What the stand-in for Google Cloud Storage answers TensorFlow, google-cloud-storage and google-auth."""
+"""The answers of the stand-in for Google Cloud Storage to TensorFlow, google-cloud-storage and google-auth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gcs_stand_in import GcsStandIn
 
 _B, _O = r"/storage/v1/b/(?P<bucket>[^/]+)", r"/o/(?P<name>[^/]+)"
-# Method, path, and the kind of request that it is; the kinds are the names tests count and deny by.
+# Method, path, and kind of each request; tests count and deny requests by these kinds.
 _ROUTES = tuple(
     (method, re.compile(path), kind)
     for method, path, kind in (
@@ -55,7 +55,7 @@ _PERMISSIONS = {
 
 
 def kind_of(request: Request) -> str:
-    """The kind of request, "unknown" for what the stand-in does not know."""
+    """Return the kind of request; "unknown" if the stand-in does not know it."""
     try:
         return route(request)[0]
     except RefusedError:
@@ -63,7 +63,7 @@ def kind_of(request: Request) -> str:
 
 
 def route(request: Request) -> tuple[str, dict[str, str]]:
-    """The kind of the request, and the parts of its path."""
+    """Return the kind of the request, and the parts of its path."""
     for method, path, kind in _ROUTES:
         if method == request.method and (found := path.fullmatch(request.path)):
             return kind, {key: unquote(value) for key, value in found.groupdict().items() if value}
@@ -71,7 +71,7 @@ def route(request: Request) -> tuple[str, dict[str, str]]:
 
 
 def answer(stand_in: GcsStandIn, request: Request) -> Answer:
-    """The answer to a request, errors in the form in which the JSON API gives them."""
+    """Return the answer to a request, with errors in the form of the JSON API."""
     try:
         kind, parts = route(request)
         fault = stand_in.meet(kind, parts, request)
@@ -105,7 +105,7 @@ def _batch(stand_in: GcsStandIn, request: Request, _parts: dict[str, str]) -> An
         _part(part, request)
         for part in email.message_from_bytes(head + request.body, policy=HTTP).iter_parts()
     ]
-    # In which order the real storage carries them out is its own affair.
+    # The real storage carries them out in any order.
     order = sorted(
         range(len(parts)), key=lambda at: bool(stand_in.last) and stand_in.last in unquote(parts[at][1].path)
     )
@@ -125,7 +125,7 @@ def _batch(stand_in: GcsStandIn, request: Request, _parts: dict[str, str]) -> An
 
 
 def _part(part: EmailMessage, request: Request) -> tuple[str, Request]:
-    """The number of a batch's part, and the request that it is."""
+    """Return the number of a batch's part, and its request."""
     text = part.get_payload(decode=True)
     assert isinstance(text, bytes)
     line, _, rest = text.lstrip().partition(b"\r\n" if b"\r\n" in text else b"\n")

@@ -1,4 +1,4 @@
-"""HTTP for the stand-in for Google Cloud Storage: requests, answers, and the tunnel they come through."""
+"""HTTP for the stand-in for Google Cloud Storage: requests, answers, and their tunnel."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Request:
 
     @property
     def object_name(self) -> str:
-        """The name of the object that an upload is for: in the query, or among the facts in the body."""
+        """Return the name of the object of an upload: in the query, or among the facts in the body."""
         found = re.search(rb'"name":\s*("[^"]*")', self.body[:4096]) if "uploadType" in self.query else None
         return self.query.get("name") or (str(json.loads(found[1])) if found else "")
 
@@ -78,7 +78,7 @@ def refusal(status: int, message: str, **headers: str) -> Answer:
 
 
 def chosen(found: dict[str, object], fields: str) -> dict[str, object]:
-    """The part of an answer that the query's `fields` asks for: `a,b(c,d),e/f`."""
+    """Return the part of an answer that the query's `fields` requests: `a,b(c,d),e/f`."""
     if not fields or fields == "*":
         return found
     wanted = _parse_fields(fields)
@@ -100,11 +100,11 @@ def _pick(value: object, fields: str) -> object:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Speaks HTTP inside the tunnel."""
+    """The HTTP server inside the tunnel."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body leave together
+    wbufsize = -1  # headers and body are sent together
     stand_in: GcsStandIn
 
     def do_GET(self) -> None:
@@ -127,13 +127,13 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
     def handle_expect_100(self) -> bool:
-        """TensorFlow asks before it sends a body, and waits for a second."""
+        """Answer TensorFlow, which asks before it sends a body, and waits for a second."""
         went_on = super().handle_expect_100()
         self.wfile.flush()
         return went_on
 
     def _body(self) -> bytes | None:
-        """The body; None when the client broke off."""
+        """Return the body; None if the client broke off."""
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             size = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(size)

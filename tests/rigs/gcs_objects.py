@@ -18,7 +18,7 @@ PAGE = 1000
 
 
 class RefusedError(Exception):
-    """A request that is answered with an error."""
+    """A request whose answer is an error."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class Stored:
     updated: str = ""
 
     def resource(self) -> dict[str, object]:
-        """The object as the JSON API gives it."""
+        """Return the object as the JSON API describes it."""
         found = {
             "kind": "storage#object",
             "id": f"{self.bucket}/{self.name}/{self.generation}",
@@ -62,7 +62,7 @@ class Stored:
 
 @dataclass
 class Bucket:
-    """A bucket; a public one is read without credentials."""
+    """A bucket; a public bucket is readable without credentials."""
 
     name: str
     public: bool = False
@@ -76,7 +76,7 @@ class Objects:
         self.buckets: dict[str, Bucket] = {}
         self._lock = threading.RLock()
         self._generations = itertools.count(1_700_000_000_000_001)
-        # Moved by tests: how far the clock of the storage is ahead of this machine's.
+        # Moved by tests: seconds by which the storage's clock is ahead of this computer's.
         self.ahead = dt.timedelta()
 
     def now(self) -> str:
@@ -162,7 +162,7 @@ class Objects:
     def page(
         self, bucket: str, *, prefix: str, delimiter: str, token: str, most: int
     ) -> tuple[list[Stored], list[str], str]:
-        """One page of a listing: objects, prefixes, and the token of the next page or ""."""
+        """Return one page of a listing: objects, prefixes, and the token of the next page or ""."""
         with self._lock:
             objects = self.bucket(bucket).objects
             found: dict[str, Stored | None] = {}

@@ -14,7 +14,7 @@ from repository import process_environment
 
 @pytest.fixture
 def storage() -> Iterator[GcsStandIn]:
-    """The stand-in, with a bucket named "models"; this process does not use it."""
+    """Yield the stand-in, with a bucket named "models"; this process does not use it."""
     with GcsStandIn() as stand_in:
         stand_in.create_bucket("models")
         yield stand_in
@@ -22,14 +22,14 @@ def storage() -> Iterator[GcsStandIn]:
 
 @pytest.fixture
 def gcs(storage: GcsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GcsStandIn:
-    """The stand-in, used by this process with a service account's key."""
+    """Return the stand-in; this process uses it with a service account's key."""
     for name, value in storage.environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     return storage
 
 
 def run(code: str, environment: dict[str, str], *, timeout: float = 240) -> str:
-    """What a process of its own prints."""
+    """Return the output of a separate process."""
     done = run_python("-c", textwrap.dedent(code), env=process_environment(**environment), timeout=timeout)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,8 +1,8 @@
-"""Google Cloud Storage on this machine, for tests: real clients read and write here, with no network.
+"""Google Cloud Storage on this computer, for tests: real clients read and write here, with no network.
 
-TensorFlow's and Google's clients have their addresses compiled in, but they honour `https_proxy` and the
-variables that name trusted certificates. So the stand-in is a proxy: it answers `CONNECT
-www.googleapis.com:443` and its like itself, with TLS under a certificate authority made on the fly.
+TensorFlow's and Google's clients have their addresses compiled in, but respect `https_proxy` and the variables
+that name trusted certificates. So the stand-in is a proxy: it answers `CONNECT www.googleapis.com:443` and
+similar requests itself, with TLS under a certificate authority made on the fly.
 
     with GcsStandIn() as gcs:
         gcs.create_bucket("models")
@@ -51,7 +51,7 @@ NO_TOKEN = ""
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests of a kind instead of an answer."""
+    """The fault that the next `times` requests of a kind meet instead of an answer."""
 
     kind: str
     times: int
@@ -64,16 +64,16 @@ class GcsStandIn:
     """The storage; used in a `with`.
 
     Attributes:
-        objects: what is stored, to look at or to change directly.
+        objects: the stored objects, to read or to change directly.
         requests: HTTP requests by kind ("list", "get", "read", "create", "rewrite", "delete", "patch",
             "compose", "bucket", "layout", "permissions", "batch", "token", "tokeninfo").
-        calls: the same, with the parts of batches in the place of the batches.
+        calls: the same, with the parts of batches in place of the batches.
         delay: seconds that every HTTP request waits before it is answered.
         tokens: the account that each bearer token belongs to.
-        seen: the accounts that asked, by kind.
-        created: the names of the objects that were sent, in order.
-        ranges: where the parts of objects that were asked for began, in order.
-        last: the part of a batch whose path holds this is carried out last.
+        seen: the accounts of the requests, by kind.
+        created: the names of the uploaded objects, in order.
+        ranges: the beginnings of the requested ranges of objects, in order.
+        last: the part of a batch whose path contains this text is carried out last.
     """
 
     def __init__(self) -> None:
@@ -97,13 +97,13 @@ class GcsStandIn:
         self._answering = 0
         self._names: set[tuple[str, str]] = set()
 
-    # What tests ask for.
+    # Used by tests.
 
     def create_bucket(self, name: str, *, public: bool = False) -> None:
         self.objects.buckets[name] = Bucket(name, public)
 
     def put(self, location: str, data: bytes, **metadata: str) -> Stored:
-        """An object at `gs://bucket/name`, put there behind the clients' backs."""
+        """Put an object at `gs://bucket/name` without its clients' knowledge."""
         bucket, _, name = location.removeprefix("gs://").partition("/")
         return self.objects.put(bucket, name, data, metadata=metadata)
 
@@ -115,7 +115,7 @@ class GcsStandIn:
         self._denials[kind, account] = status
 
     def allow(self) -> None:
-        """Refuse nothing any more."""
+        """Refuse nothing from now on."""
         self._denials.clear()
 
     def denied(self, kind: str, account: str) -> int:
@@ -123,7 +123,7 @@ class GcsStandIn:
         return self._denials.get((kind, account)) or self._denials.get((kind, ""), 0)
 
     def fail(self, kind: str, *, status: int = 503, times: int = 1, name: str = "") -> None:
-        """Answer the next requests of a kind with a status; `name` restricts it to names that hold it."""
+        """Answer the next requests of a kind with a status; `name` restricts them to names that contain it."""
         self._faults.append(Fault(kind, times, status, name=name))
 
     def throttle(self, kind: str, *, times: int = 1, seconds: int = 1) -> None:
@@ -137,16 +137,16 @@ class GcsStandIn:
         self._faults.append(Fault(kind, 1, name=name))
 
     def release(self) -> None:
-        """Answer what is stalled."""
+        """Answer the stalled request."""
         self._released.set()
 
     def wait_for(self, kind: str, name: str, *, seconds: float = 60) -> None:
-        """Wait until somebody has asked for this object in this way."""
+        """Wait until a client has requested this object in this way."""
         with self._asked:
             assert self._asked.wait_for(lambda: (kind, name) in self._names, seconds), (kind, name)
 
     def asked(self, kind: str, times: int, *, seconds: float = 0.02) -> bool:
-        """Whether a kind of request comes to have been made so often within a moment."""
+        """Return whether a kind of request reaches this number within a moment."""
         with self._asked:
             return self._asked.wait_for(lambda: self.calls[kind] >= times, seconds)
 
@@ -160,7 +160,7 @@ class GcsStandIn:
             self.requests.clear()
             self.calls.clear()
 
-    # What the handler asks for.
+    # Used by the handler.
 
     def answer(self, request: Request) -> Answer:
         """Count an HTTP request, let it wait, and answer it."""
@@ -178,7 +178,7 @@ class GcsStandIn:
                 self._asked.notify_all()
 
     def meet(self, kind: str, parts: dict[str, str], request: Request) -> Answer | None:
-        """Count a request; the answer that a fault has for it."""
+        """Count a request, and return the answer of its fault, if any."""
         with self._lock:
             self.calls[kind] += 1
             self.seen.setdefault(kind, set()).add(self.tokens.get(request.token, ""))
@@ -199,7 +199,7 @@ class GcsStandIn:
         self._released.wait(120)
         return None
 
-    # The server.
+    # The server itself.
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
@@ -225,12 +225,12 @@ class GcsStandIn:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def environment(self, home: Path, *, token: str | None = None, account: str = ACCOUNT) -> dict[str, str]:
-        """The variables with which a process uses the stand-in.
+        """Return the variables with which a process uses the stand-in.
 
         Args:
             home: a directory for the file with the credentials.
-            token: the token that TensorFlow sends; the notebook's when None, no credentials at all when "".
-            account: the service account whose key is in the credentials' file.
+            token: TensorFlow's token; the notebook's when None, no credentials at all when "".
+            account: the service account of the key in the credentials' file.
         """
         found = {
             "https_proxy": self.proxy,
@@ -259,14 +259,14 @@ class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients break off: killed ones are what the tests are about. Anything else is a bug here."""
+        """Ignore clients that break off: tests kill clients. Any other error is a bug here."""
         error = sys.exception() if hasattr(sys, "exception") else sys.exc_info()[1]
         if not isinstance(error, (OSError, ssl.SSLError)):
             traceback.print_exception(error)
 
 
 class ProxyHandler(BaseHTTPRequestHandler):
-    """Answers CONNECT by being the host itself."""
+    """A proxy that answers CONNECT as the host itself."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -291,7 +291,7 @@ class ProxyHandler(BaseHTTPRequestHandler):
 
 
 def make_certificates(folder: Path, hosts: tuple[str, ...] = HOSTS) -> Path:
-    """Write `ca.pem`, and give the file with the hosts' certificate and key."""
+    """Write `ca.pem`, and return the file with the hosts' certificate and key."""
     now = dt.datetime.now(dt.timezone.utc)
 
     def make(subject: str, key, issuer: str, issuer_key, extensions) -> bytes:
@@ -336,7 +336,7 @@ _KEYS: dict[str, str] = {}
 
 
 def _service_account(account: str) -> dict[str, str]:
-    """A service account's key file; one key for all, because making one takes a while."""
+    """Return a service account's key file; all share one key, because making a key is slow."""
     if not _KEYS:
         _KEYS["key"] = _pem(rsa.generate_private_key(65537, 2048)).decode()
     return {

@@ -1,4 +1,4 @@
-"""Models to serve that need no TensorFlow, and a client that sends requests exactly as they are written."""
+"""Models to serve without TensorFlow, and a client that sends requests exactly as written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Answer:
 
     @property
     def members(self) -> dict[str, bytes]:
-        """Name → content of the archive's files."""
+        """Return the content of the archive's files by name."""
         with tarfile.open(fileobj=io.BytesIO(self.body), mode="r:gz") as tar:
             return {entry.name: tar.extractfile(entry).read() for entry in tar if entry.isfile()}
 
@@ -46,7 +46,7 @@ def write_model(folder: Path, files: dict[str, bytes] = FILES) -> Path:
 
 
 def connect(url: str) -> http.client.HTTPConnection:
-    """A connection to the host at this URL."""
+    """Return a connection to the host at this URL."""
     parts = urlsplit(url)
     return http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
 

@@ -1,7 +1,7 @@
-"""A real IPython kernel in a process of its own, driven cell by cell.
+"""A real IPython kernel in a separate process, driven cell by cell.
 
-Kernels are forked from a process that has imported ipykernel: each is as fresh as one that is launched, after 0.1 s
-instead of 1 to 2 s. `LaunchedKernel` starts one as Jupyter does.
+Kernels are forked from a process that has imported ipykernel: each is as fresh as a launched kernel, after 0.1 s
+instead of 1 to 2 s. `LaunchedKernel` starts a kernel as Jupyter does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TIMEOUT = 240
 
 @dataclass
 class Cell:
-    """What came of running a cell."""
+    """The result of a cell."""
 
     status: str
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -44,13 +44,13 @@ class Cell:
 
     @property
     def data(self) -> dict[str, str]:
-        """The mime bundle of the cell's result."""
+        """Return the MIME bundle of the cell's result."""
         found = [m["content"]["data"] for m in self.messages if m["msg_type"] == "execute_result"]
         return found[-1] if found else {}
 
     @property
     def text(self) -> str:
-        """The cell's result as text."""
+        """Return the cell's result as text."""
         return self.data.get("text/plain", "")
 
     @property
@@ -59,12 +59,12 @@ class Cell:
 
     @property
     def errors(self) -> list[dict[str, Any]]:
-        """Every error shown: a plain cell shows one."""
+        """Return every error shown: a plain cell shows one."""
         return [m["content"] for m in self.messages if m["msg_type"] == "error"]
 
     @property
     def error(self) -> str:
-        """The traceback as shown, or the line of a UsageError, which IPython prints."""
+        """Return the traceback as shown, or the line of a UsageError, which IPython prints."""
         if self.errors:
             return "\n".join(self.errors[0]["traceback"])
         return self.stderr if self.status == "error" else ""
@@ -75,14 +75,14 @@ class Cell:
 
 
 class Kernel:
-    """A kernel with a home of its own.
+    """A kernel with its own home.
 
     Args:
-        home: where its profile, its temporary files and its working directory are.
+        home: the folder of its profile, its temporary files and its working directory.
         env: variables set for it.
 
     Attributes:
-        imports: what it has imported when it starts.
+        imports: the modules that it has imported when it starts.
     """
 
     imports = fork_server.KERNEL
@@ -108,7 +108,7 @@ class Kernel:
         )
 
     def __enter__(self) -> Self:
-        # What TensorFlow's C++ writes goes past IPython, and is no part of what the user sees.
+        # TensorFlow's C++ output bypasses IPython; users do not see it in a cell.
         with (self.home / "kernel.log").open("w") as log:
             self._start(log)
         self.client = self.manager.client()
@@ -124,7 +124,7 @@ class Kernel:
         self.manager.cleanup_resources()
 
     def _start(self, log: IO[str]) -> None:
-        if self.manager.kernel_spec.argv[0] != sys.executable:  # the server is of this Python
+        if self.manager.kernel_spec.argv[0] != sys.executable:  # the server runs this Python
             self._launch(log)
             return
         server = fork_server.server(self.imports)
@@ -142,15 +142,15 @@ class Kernel:
         self.manager.start_kernel(env=self.env, cwd=str(self.home / "work"), stdout=log, stderr=log)
 
     def begin(self, code: str) -> str:
-        """Have a cell run without waiting for it; gives the message's id.
+        """Start a cell without waiting for it, and return the message's id.
 
-        With `stop_on_error` a kernel may abort the cell after a failed one, asked for as that one ended.
+        With `stop_on_error` a kernel may abort the cell after a failed one, if it was sent as that one ended.
         """
         message: str = self.client.execute(code, allow_stdin=False, stop_on_error=False)
         return message
 
     def run(self, code: str, look: Callable[[dict[str, Any]], object] | None = None, **options: Any) -> Cell:
-        """Run a cell and wait for its end; `look` is given each message as it comes."""
+        """Run a cell and wait for its end; `look` gets each message as it arrives."""
         cell = Cell("")
 
         def hear(message: dict[str, Any]) -> None:
@@ -164,13 +164,13 @@ class Kernel:
         return cell
 
     def ok(self, code: str) -> Cell:
-        """Run a cell that must end well."""
+        """Run a cell that must succeed."""
         cell = self.run(code)
         assert cell.status == "ok", cell.error
         return cell
 
     def value(self, expression: str) -> Any:
-        """The value of an expression in the kernel, which must be a literal."""
+        """Return the value of an expression in the kernel, which must be a literal."""
         reply = self.client.execute(
             "", silent=True, user_expressions={"it": f"repr({expression})"}, reply=True, timeout=TIMEOUT
         )
@@ -180,13 +180,13 @@ class Kernel:
 
 
 class LaunchedKernel(Kernel):
-    """A kernel that is started as Jupyter starts it, from nothing."""
+    """A kernel started as Jupyter starts it, from nothing."""
 
     def _start(self, log: IO[str]) -> None:
         self._launch(log)
 
 
 class TensorFlowKernel(Kernel):
-    """A kernel that has imported TensorFlow, and has not used it yet."""
+    """A kernel that has imported TensorFlow, but not used it yet."""
 
     imports = fork_server.TENSORFLOW_KERNEL

@@ -1,4 +1,4 @@
-"""What the pages of the manual are run on: a host with models, a bucket, a worker elsewhere."""
+"""The surroundings in which the manual's pages are run: a host with models, a bucket, a remote worker."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from hub_magic.host import ModelHost
 HOST = "127.0.0.1:8000"
 HOME = "/home/you"
 
-# Handle and bytes of variables. They look like SavedModels, and are quickly made.
+# Handles and bytes of variables. The models look like SavedModels, and are quickly made.
 LOOKALIKES = {"team/words/1": 2_400_000, "team/words/2": 2_600_000, "team/images/1": 14_200_000}
 GRAPH = graph_of({"serving_default": CLASSIFY}, ["vocabulary-0.txt"])
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a page is played.
+    """The surroundings of a page.
 
     Attributes:
         kernel: runs its notebook sessions.
-        names: what is real here, and how the page writes it.
+        names: the real names here, with the names on the page.
     """
 
     kernel: Kernel
@@ -43,14 +43,14 @@ class Stage:
 
 
 def make_lookalikes(folder: Path) -> Path:
-    """Write what looks like models."""
+    """Write models that only look like models."""
     for handle, size in LOOKALIKES.items():
         write_model(folder / handle, files_of(size, graph=GRAPH, assets=1))
     return folder
 
 
 def make_real(folder: Path) -> Path:
-    """Write small models that TensorFlow loads beside the others: without assets, and with a vocabulary."""
+    """Write small models that TensorFlow loads, beside the others: without assets, and with a vocabulary."""
     make_lookalikes(folder / "looks")
     shutil.copytree(saved_model("tf2_plain"), folder / "real" / "numbers" / "1")
     shutil.copytree(saved_model("tf2_vocabulary"), folder / "real" / "words" / "1")
@@ -59,7 +59,7 @@ def make_real(folder: Path) -> Path:
 
 @contextmanager
 def stage(tmp: Path, models: Path, **env: str) -> Iterator[Stage]:
-    """A kernel with a home of its own, beside a host of these models."""
+    """Yield a kernel with its own home, beside a host of these models."""
     home = tmp / "you"
     home.mkdir(exist_ok=True)
     with (
@@ -77,7 +77,7 @@ def stage(tmp: Path, models: Path, **env: str) -> Iterator[Stage]:
 
 @contextmanager
 def bucket_stage(tmp: Path, models: Path) -> Iterator[Stage]:
-    """The same, beside a stand-in for Google Cloud Storage that holds an empty bucket `models`."""
+    """Yield a stage with a stand-in for Google Cloud Storage that has an empty bucket `models`."""
     with GcsStandIn() as storage:
         storage.create_bucket("models")
         with stage(tmp, models, **storage.environment(tmp)) as found:
@@ -86,7 +86,7 @@ def bucket_stage(tmp: Path, models: Path) -> Iterator[Stage]:
 
 @contextmanager
 def worker_stage(tmp: Path, models: Path) -> Iterator[Stage]:
-    """The same, beside a worker that does not see the cache."""
+    """Yield a stage with a worker that does not see the cache."""
     cache = tmp / "you" / "cache"
     cache.mkdir(parents=True)
     with Cluster(hidden=cache) as cluster, stage(tmp, models, TFHUB_CACHE_DIR=str(cache)) as found:
@@ -95,12 +95,12 @@ def worker_stage(tmp: Path, models: Path) -> Iterator[Stage]:
 
 @dataclass(frozen=True)
 class Shell:
-    """Where a page's commands are run.
+    """The shell for a page's commands.
 
     Attributes:
         folder: the working directory.
         env: the variables.
-        names: what is real here, and how the page writes it.
+        names: the real names here, with the names on the page.
     """
 
     folder: Path
@@ -110,11 +110,11 @@ class Shell:
 
 @contextmanager
 def shell(tmp: Path, models: Path) -> Iterator[Shell]:
-    """A shell that finds `hub-magic`, beside a host of these models."""
+    """Yield a shell that finds `hub-magic`, beside a host of these models."""
     home, programs = tmp / "you", tmp / "bin"
     home.mkdir(exist_ok=True)
     programs.mkdir()
-    # What the wheel installs under that name, for the package as it stands here.
+    # The script that the wheel installs under that name, for this working tree.
     program = programs / "hub-magic"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m hub_magic "$@"\n')
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Clients of the worker rig that load models and send files: what each begins with."""
+"""Clients of the worker rig that load models and send files: their common beginning."""
 
 from __future__ import annotations
 

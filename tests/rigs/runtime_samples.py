@@ -1,4 +1,4 @@
-"""Environments as they were seen on real machines, and others that mislead, with what is to be found in each."""
+"""Environments seen on real machines, and others that mislead, with what detection must find in each."""
 
 from hub_magic.runtime import Accelerator, Worker
 
@@ -87,7 +87,7 @@ KAGGLE_GPU = {
 def chips(
     number: int, device: str, *, vendor: str = "0x1ae0", subsystem: str = "", slot: int = 5
 ) -> dict[str, str]:
-    """PCI devices as `/sys` shows them: path under the root to content."""
+    """Return PCI devices as `/sys` shows them: content by path under the root."""
     files = {}
     for index in range(number):
         directory = f"sys/bus/pci/devices/0000:00:{slot + index:02x}.0"
@@ -115,7 +115,7 @@ LOCAL = Worker("local")
 REMOTE_NODE = Worker("remote", ("grpc://10.117.35.210:8470",))
 NO_WORKER = Worker()
 
-# By name: the environment, files under the root, the shell; then the host, accelerator and worker to be found.
+# Samples by name: the environment, files under the root, the shell; then the expected host, accelerator and worker.
 SAMPLES = {
     "colab_tpu_node": (TPU_NODE, {}, None, "colab", Accelerator("tpu"), REMOTE_NODE),
     "colab_v5e1": (COLAB_V5E, V5E_1, COLAB, "colab", Accelerator("tpu", "v5e", 1, True), LOCAL),
@@ -155,7 +155,7 @@ SAMPLES = {
         COLAB_CPU | {"VERTEX_PRODUCT": "COLAB_ENTERPRISE"}, {}, ZMQ, "colab-enterprise", NOTHING, NO_WORKER,
     ),
     "workbench": ({"VERTEX_PRODUCT": "WORKBENCH_INSTANCE"}, {}, ZMQ, "workbench", NOTHING, NO_WORKER),
-    # What looks like a TPU and is none.
+    # Environments that look like a TPU but have none.
     "gvnic_only": ({}, GVNIC, ZMQ, "jupyter", NOTHING, NO_WORKER),
     "other_makers_npu": ({"TPU_NAME": "my-slice"}, nodes("accel/accel0"), ZMQ, "jupyter", NOTHING, NO_WORKER),
     "gpu_given_to_a_virtual_machine": (
@@ -169,7 +169,7 @@ SAMPLES = {
     ),
     "bus_is_no_directory": ({}, {"sys/bus/pci/devices": ""}, None, "script", NOTHING, NO_WORKER),
     "vendor_is_no_file": ({}, {"sys/bus/pci/devices/0000:00:05.0/vendor/x": ""}, None, "script", NOTHING, NO_WORKER),
-    # What misleads in other ways.
+    # Other misleading environments.
     "tpu_expected_but_not_visible": (
         KAGGLE_V5E, {}, ZMQ, "kaggle", Accelerator("tpu", "v5e", 0, visible=False), LOCAL,
     ),

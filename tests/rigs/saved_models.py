@@ -1,4 +1,4 @@
-"""The models of tf_models, each made once for all tests of this process; tests read them, and change copies only."""
+"""The models of tf_models, each made once for all tests of this process. Tests read them, and change copies only."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def saved_model(kind: str) -> Path:
     """Return the folder of a model of this kind, one of tf_models.KINDS."""
     root = models_folder()
     if kind == "keras_with_layer":
-        saved_model("tf2_vocabulary")  # it has that one in it
+        saved_model("tf2_vocabulary")  # this model contains that one
     run_python("-c", _MAKE, kind, str(root), env=process_environment(TF_USE_LEGACY_KERAS="1"), check=True)
     return root / kind
 

@@ -1,4 +1,4 @@
-"""Sessions as the manual shows them: read from a page, run for real, and compared with what stands there."""
+"""Sessions in the manual: read from a page, run for real, and compared with the printed output."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 
 from kernel import Kernel
 
-# What differs from machine to machine, and from run to run.
+# Texts that differ from computer to computer, and from run to run.
 VARIES = (
     (r"\d+(\.\d+)? GB( are)? free", "N GB free"),
     (r"\d+ (second|minute|hour|day)s? ago|just now", "WHEN"),
     (r"\d+\.\d+ s\b", "T s"),
     (r"\b[0-9a-f]{40}\b", "HASH"),
-    (r" \(.*…", " …"),  # where a long text is cut depends on the lengths of names
+    (r" \(.*…", " …"),  # a long text is cut at a place that depends on the lengths of names
     (r" +", " "),
 )
 
 
 def sessions(page: Path, language: str = "ipython") -> list[str]:
-    """The blocks of a page in this language: `ipython` or `console`."""
+    """Return the blocks of a page in this language: `ipython` or `console`."""
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 def cells(session: str) -> list[tuple[str, str]]:
-    """Each input with what stands below it."""
+    """Return each input with the text below it."""
     found = []
     for part in re.split(r"^In \[\d+\]: ", session, flags=re.MULTILINE)[1:]:
         lines = part.rstrip().splitlines()
@@ -37,13 +37,13 @@ def cells(session: str) -> list[tuple[str, str]]:
 
 
 def commands(session: str) -> list[tuple[str, str]]:
-    """Each command of a shell's session with what stands below it."""
+    """Return each command of a shell's session with the text below it."""
     parts = re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]
     return [(line, below) for line, _, below in (part.partition("\n") for part in parts)]
 
 
 def normal(text: str, names: Mapping[str, str]) -> str:
-    """A text with what varies replaced by words; `names` holds what is real, and how the page writes it."""
+    """Return a text with what varies replaced by words; `names` maps real names to those on the page."""
     for real, shown in names.items():
         text = text.replace(real, shown)
     text = re.sub(r"\x1b\[[\d;]*m", "", text)
@@ -53,14 +53,14 @@ def normal(text: str, names: Mapping[str, str]) -> str:
 
 
 def real(text: str, names: Mapping[str, str]) -> str:
-    """What the page writes, as it is to be run."""
+    """Return a text of the page in the form to run."""
     for found, shown in names.items():
         text = text.replace(shown, found)
     return text
 
 
 def replay(page: Path, kernel: Kernel, names: Mapping[str, str]) -> int:
-    """Run the notebook sessions of a page, which must print what stands there; how many cells there were."""
+    """Run the notebook sessions of a page, which must print the text there, and return the number of cells."""
     count = 0
     for session in sessions(page):
         for code, expected in cells(session):
@@ -73,7 +73,7 @@ def replay(page: Path, kernel: Kernel, names: Mapping[str, str]) -> int:
 
 
 def replay_commands(page: Path, folder: Path, env: Mapping[str, str], names: Mapping[str, str]) -> int:
-    """Run the shell sessions of a page in a folder, in the same manner."""
+    """Run the shell sessions of a page in a folder, and return the number of commands."""
     count = 0
     for session in sessions(page, "console"):
         for command, expected in commands(session):

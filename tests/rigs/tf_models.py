@@ -1,8 +1,8 @@
-"""Small models for tests: each function writes one, always the same numbers, into a directory.
+"""Small models for tests: each function writes one into a directory, always with the same numbers.
 
-`make_model` writes one of a kind of `KINDS`, and `load` loads one as a notebook would, so that a test can
-compare a worker's numbers with the host's. TensorFlow is imported inside the functions: a test file
-may import this one without it.
+`make_model` writes a model of a kind of `KINDS`, and `load` loads it as a notebook would, so that a test can
+compare a worker's numbers with the host's. TensorFlow is imported inside the functions: a test file may import
+this module without it.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def make_model(kind: str, root: Path) -> None:
 
 
 def load(kind, directory, options=None):
-    """Load a model of this kind as a notebook would; what is returned gives its answer, a tensor, when called.
+    """Load a model of this kind as a notebook would, and return a function that computes its answer, a tensor.
 
     `tf2_reusable` goes through hub.KerasLayer, `keras_with_layer` through Keras, all others through hub.load.
-    Each is asked about an input of its own.
+    Each kind has its own input.
 
     Args:
         kind: one of KINDS.
-        directory: where it is, or its handle.
+        directory: the model's directory, or its handle.
         options: a tf.saved_model.LoadOptions, or None.
     """
     import tensorflow as tf
@@ -72,7 +72,7 @@ def load(kind, directory, options=None):
 
 
 def tf2_plain(directory: Path) -> None:
-    """A TF2 model of one matrix and no assets: `model(x)` for x of shape (n, 4), in floats."""
+    """Write a TF2 model of one matrix and no assets: `model(x)` for x of shape (n, 4), in floats."""
     import tensorflow as tf
 
     class Plain(tf.Module):
@@ -88,7 +88,7 @@ def tf2_plain(directory: Path) -> None:
 
 
 def tf2_vocabulary(directory: Path) -> None:
-    """A TF2 model with a vocabulary file: `model(words)` for a string vector gives (n, 4) floats."""
+    """Write a TF2 model with a vocabulary file: `model(words)` for a string vector returns (n, 4) floats."""
     import tensorflow as tf
 
     class Vocabulary(tf.Module):
@@ -106,10 +106,10 @@ def tf2_vocabulary(directory: Path) -> None:
 
 
 def tf1_hub(directory: Path, *, vocabulary: bool = True) -> None:
-    """A model in the TF1 Hub format, as hub.ModuleSpec.export wrote it: `model.signatures["default"]`.
+    """Write a model in the TF1 Hub format, as hub.ModuleSpec.export wrote it: `model.signatures["default"]`.
 
     With `vocabulary` it takes a string vector, else floats of shape (n, 4); the output is called "default".
-    tensorflow_hub 0.16 can no longer write this format, so it is put together from what the format is: a
+    tensorflow_hub 0.16 can no longer write this format, so the function builds its parts: a
     SavedModel without an object graph, its graphs tagged with the empty set and with "train", and
     `tfhub_module.pb`.
     """
@@ -148,7 +148,7 @@ def tf1_hub(directory: Path, *, vocabulary: bool = True) -> None:
 
 
 def tf2_reusable(directory: Path) -> None:
-    """A TF2 model for hub.KerasLayer, trainable, with a regularization loss: (n, 4) floats to (n, 4)."""
+    """Write a TF2 model for hub.KerasLayer, trainable, with a regularization loss: (n, 4) floats to (n, 4)."""
     import tensorflow as tf
 
     matrix = tf.Variable(_numbers((WIDTH, WIDTH)), name="matrix")
@@ -171,9 +171,9 @@ def tf2_reusable(directory: Path) -> None:
 
 
 def keras_with_layer(directory: Path, inner: Path) -> None:
-    """A Keras model (tf_keras) saved as a SavedModel, with `hub.KerasLayer(inner)` and a Dense layer in it.
+    """Write a Keras model (tf_keras) as a SavedModel, with `hub.KerasLayer(inner)` and a Dense layer in it.
 
-    `inner` holds what `tf2_vocabulary` or `tf2_reusable` wrote. The Keras model takes the same inputs.
+    `inner` is a folder of `tf2_vocabulary` or `tf2_reusable`. The Keras model takes the same inputs.
     """
     import tensorflow as tf
     import tensorflow_hub as hub
@@ -194,9 +194,9 @@ def keras_with_layer(directory: Path, inner: Path) -> None:
 
 
 def tf2_sharded(directory: Path, *, shards: int = 3) -> None:
-    """A TF2 model like `tf2_plain`, with its checkpoint in several data files, one for each of `shards` matrices.
+    """Write a TF2 model like `tf2_plain`, with a checkpoint of several data files, one for each of `shards` matrices.
 
-    Needs TensorFlow 2.17, the first whose callers may say how a checkpoint is cut.
+    Needs TensorFlow 2.17, the first in which callers choose how a checkpoint is split.
     """
     import tensorflow as tf
 
@@ -215,14 +215,14 @@ def tf2_sharded(directory: Path, *, shards: int = 3) -> None:
 
 
 def _numbers(shape):
-    """Floats that no rounding changes, so that two devices must agree on every sum of a few of them."""
+    """Return floats that no rounding changes, so that two devices agree on every sum of a few of them."""
     import numpy as np
 
     return np.random.default_rng(0).integers(-8, 8, shape).astype(np.float32) / 4
 
 
 def _table(path):
-    """A table from each word of the file to its line number; unknown words share the next number."""
+    """Return a table from each word of the file to its line number; unknown words share the next number."""
     import tensorflow as tf
 
     whole_line, line_number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
@@ -232,7 +232,7 @@ def _table(path):
 
 @contextlib.contextmanager
 def _vocabulary():
-    """The path of a vocabulary file, there for as long as a model is being saved: the model keeps a copy."""
+    """Yield the path of a vocabulary file that exists while a model is saved: the model keeps a copy."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "vocab.txt"
         path.write_text("".join(f"{word}\n" for word in WORDS))

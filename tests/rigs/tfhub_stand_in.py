@@ -1,6 +1,6 @@
-"""tfhub.dev and Kaggle on this machine, for tests: where the one sends people, and what the other has for them.
+"""tfhub.dev and Kaggle on this computer, for tests: the redirects of the first, and the models of the second.
 
-A proxy that answers for both hosts under a certificate authority of its own. Its answers are those that users
+It is a proxy that answers for both hosts under its own certificate authority. Its answers are those that users
 have reported; the hosts themselves are never asked.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 KAGGLE = "https://www.kaggle.com/models"
-# A path on tfhub.dev, and the model that has taken its place; any other that is asked for is gone.
+# Paths on tfhub.dev, and the models that have replaced them; any other path is gone.
 MOVED = {
     "/google/nnlm-en-dim50/2": f"{KAGGLE}/google/nnlm/tensorFlow2/en-dim50/1",
     "/deepmind/i3d-kinetics-400/1": f"{KAGGLE}/deepmind/i3d-kinetics/tensorFlow1/400/1",
@@ -27,7 +27,7 @@ MOVED = {
 
 
 class Hosts(BaseHTTPRequestHandler):
-    """Answers as tfhub.dev or as Kaggle, whichever the request names."""
+    """The answers of tfhub.dev or Kaggle, as the request's host."""
 
     protocol_version = "HTTP/1.1"
 
@@ -72,7 +72,7 @@ class TfhubStandIn:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which a process takes it for the internet."""
+        """Return the variables with which a process takes the stand-in for the internet."""
         return {
             "https_proxy": f"http://127.0.0.1:{self._server.server_address[1]}",
             "no_proxy": "127.0.0.1,localhost",

@@ -1,4 +1,4 @@
-"""TLS as the stand-ins for hosts serve it."""
+"""TLS for the stand-ins for hosts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class Connection(ssl.SSLSocket):
-    """A connection that is closed when its client goes while TLS is put on it.
+    """A connection that is closed if its client leaves during the start of TLS.
 
-    `SSLSocket._create` asks who the client is. If there is none any more, it raises and leaves the new socket open, and
-    Python warns about that at any later time. Clients that are killed are what the tests are about.
+    `SSLSocket._create` asks for the client's address. If the client is gone, it raises and leaves the new socket open,
+    and Python warns about that at any later time. Tests kill clients on purpose.
     """
 
     def getpeername(self) -> Any:
@@ -25,7 +25,7 @@ class Connection(ssl.SSLSocket):
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:
-    """What a server needs, given the file with its certificate and its key."""
+    """Return a server's TLS context, from the file with its certificate and its key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslsocket_class = Connection
     context.load_cert_chain(certificate)

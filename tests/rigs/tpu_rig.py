@@ -1,7 +1,7 @@
 """Fixtures for `%%hub_tpu` with a worker in a second process that cannot see the notebook's disk.
 
 Models come from a real host over HTTP into a cache that is hidden from the worker, and are loaded in a real
-kernel that is connected to it.
+kernel that is connected to the worker.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from worker_rig import Cluster
 
 from hub_magic.host import ModelHost
 
-# How each kind of model is loaded from its URL and called; what it gives on the host is computed beside it.
+# Code that loads each kind of model from its URL and calls it; the host's result is computed beside it.
 KINDS = {
     "plain": "hub.load(url)(numbers)",
     "vocabulary": "hub.load(url)(words)",
@@ -36,7 +36,7 @@ import tensorflow as tf, tensorflow_hub as hub, tf_keras
 words = tf.constant(["magic", "x", "hub"])
 numbers = tf.reshape(tf.range(8.), (2, 4))
 """
-# Connecting forgets the functions of models loaded before; TensorFlow 2.20 may fail when they are collected later.
+# Connecting forgets the functions of earlier models; TensorFlow 2.20 may fail when they are collected later.
 CONNECT = (
     "import gc; gc.collect()\n"
     "tf.config.experimental_connect_to_cluster(tf.train.ClusterSpec({{'worker': {addresses}}}))"
@@ -55,7 +55,7 @@ SAVED = {
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """The cache of the kernel, which no worker sees."""
+    """Return the cache of the kernel, which no worker sees."""
     folder = tmp_path / "cache"
     folder.mkdir()
     return folder
@@ -63,7 +63,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[ModelHost]:
-    """Every kind of model, once for each of several routes, so that none profits from another's relay."""
+    """Yield every kind of model, once for each of several routes, so that no route uses another's relay."""
     served = tmp_path / "served"
     for kind in KINDS:
         for name in ("auto", "relay", "localhost", "none"):
@@ -74,7 +74,7 @@ def host(tmp_path: Path) -> Iterator[ModelHost]:
 
 @pytest.fixture
 def notebook(cache: Path, tmp_path: Path) -> Iterator[Kernel]:
-    """A kernel with the models' cache, before it is connected."""
+    """Yield a kernel with the models' cache, before it is connected."""
     variables = {"TFHUB_CACHE_DIR": str(cache), "no_proxy": "127.0.0.1,localhost"}
     with TensorFlowKernel(tmp_path / "kernel", **variables) as kernel:
         kernel.ok(IMPORTS)

@@ -1,8 +1,8 @@
 """A worker that cannot see the notebook's disk, for tests: a TensorFlow server in a second process.
 
-`Cluster` starts one or two of them on this machine, each with an empty file system mounted over a directory of
-the test's choice, as a TPU in another machine would find it. `run_client` runs code in a process of its own,
-because a process can sensibly connect to one cluster only:
+`Cluster` starts one or two workers on this computer, each with an empty file system mounted over a directory of
+the test's choice, as on a TPU in another machine. `run_client` runs code in a separate process, because a process
+can sensibly connect to one cluster only:
 
     with Cluster(hidden=tmp_path) as cluster:
         answer = run_client("report(tf.config.list_logical_devices()[-1].name)", cluster)
@@ -27,7 +27,7 @@ import fork_server
 import pytest
 from repository import process_environment
 
-# Port 0 lets the system choose; TensorFlow has no way to bind the loopback device only.
+# Port 0 lets the system choose; TensorFlow cannot bind only the loopback device.
 # Flags of unshare(2).
 _NEW_MOUNTS = 0x20000
 _NEW_USER = 0x10000000
@@ -61,13 +61,13 @@ def report(answer):
 class RemoteWorker:
     """One worker: task `task` of job "worker".
 
-    Where none can be started, the running test is skipped with the reason; in CI it fails.
+    If no worker can be started, the running test is skipped with the reason; in CI it fails.
 
     Attributes:
         hidden: the directory over which the worker sees an empty file system.
         task: its number in the cluster.
         mount: how that file system is mounted: "rw", "ro" for one it cannot write to, "size=64k" for a small one.
-        log: where its standard error is kept.
+        log: the file of its standard error.
         address: host and port, once started.
     """
 
@@ -98,7 +98,7 @@ class RemoteWorker:
                 env=_environment(),
             )
         os.close(writing)
-        # The line comes when the server listens; if the process dies, the pipe ends instead.
+        # The line arrives when the server listens; if the process dies, the pipe ends instead.
         with os.fdopen(reading) as said:
             self.address = said.readline().strip()
         if not self.address:
@@ -120,8 +120,8 @@ class Cluster:
     """Workers `/job:worker/task:0` to `tasks - 1`, started together and stopped at exit.
 
     Attributes:
-        hidden: the directory over which each worker sees an empty file system of its own.
-        tasks: how many workers.
+        hidden: the directory over which each worker sees its own empty file system.
+        tasks: the number of workers.
         mount: how these are mounted, as in RemoteWorker.
         workers: the workers, once started.
     """
@@ -150,18 +150,18 @@ class Cluster:
         self._stack.close()
 
     def logs(self) -> str:
-        """What the workers wrote to their standard error, for diagnosis."""
+        """Return the workers' standard error, for diagnosis."""
         return "\n".join(f"--- {worker.address}\n{worker.log.read_text()[-4000:]}" for worker in self.workers)
 
 
 def hide(directory: str | Path, options: str = "rw") -> None:
-    """Have this process see an empty file system at a directory; it must have one thread.
+    """Show this process an empty file system at a directory; the process must have one thread.
 
     Raises:
-        OSError: this machine allows no mount namespaces.
+        OSError: this computer allows no mount namespaces.
     """
     user, group = os.getuid(), os.getgid()
-    # A user who is not root may still be root of a name space of their own, unless the system forbids it.
+    # A user who is not root may still be root of a separate name space, unless the system forbids it.
     flags = _NEW_MOUNTS if user == 0 else _NEW_MOUNTS | _NEW_USER
     if ctypes.CDLL(None, use_errno=True).unshare(flags):
         number = ctypes.get_errno()
@@ -177,7 +177,7 @@ def hide(directory: str | Path, options: str = "rw") -> None:
 
 @functools.cache
 def why_unavailable() -> str | None:
-    """The reason why no process of this machine can hide a directory from itself; None where one can."""
+    """Return why no process of this computer can hide a directory from itself; None if one can."""
     if sys.platform != "linux":
         return "A worker with a file system of its own needs Linux."
     with tempfile.TemporaryDirectory() as folder:
@@ -189,13 +189,13 @@ def why_unavailable() -> str | None:
 
 
 def run_client(code: str, cluster: Cluster | None, /, timeout: float = 120, **environment: str) -> Any:
-    """Run `code` in a process connected to the cluster, if any; return what it gave to `report`, through JSON.
+    """Run `code` in a process connected to the cluster, if any; return the value passed to `report`, through JSON.
 
-    The code finds `tf`, `Path`, `json`, `os`, `sys` and `report` in place. `environment` is added to the
-    process's variables.
+    The code can use `tf`, `Path`, `json`, `os`, `sys` and `report`. `environment` is added to the process's
+    variables.
 
     Raises:
-        AssertionError: the code failed; the text holds its output and the workers'.
+        AssertionError: the code failed; the text contains its output and the workers'.
     """
     with tempfile.TemporaryDirectory() as directory:
         answer, script = Path(directory) / "answer.json", Path(directory) / "client.py"
@@ -216,5 +216,5 @@ def run_client(code: str, cluster: Cluster | None, /, timeout: float = 120, **en
 
 
 def _environment() -> dict[str, str]:
-    # gRPC heeds https_proxy otherwise.
+    # gRPC respects https_proxy otherwise.
     return process_environment(TF_USE_LEGACY_KERAS="1", no_proxy="127.0.0.1,localhost")

@@ -102,7 +102,9 @@ def load_all(notebook: Kernel, host: ModelHost, options: str, wanted: dict[str, 
         )
 
 
-def test_every_kind_by_both_routes(notebook: Kernel, hidden: Path, host: ModelHost, gcs: GcsStandIn) -> None:
+def test_every_kind_loads_by_bucket_and_uncompressed(
+    notebook: Kernel, hidden: Path, host: ModelHost, gcs: GcsStandIn
+) -> None:
     wanted = expect(notebook, host)
     with Cluster(hidden=hidden) as cluster:
         notebook.ok(CONNECT.format(addresses=json.dumps(cluster.addresses)))
@@ -130,7 +132,9 @@ def test_every_kind_by_both_routes(notebook: Kernel, hidden: Path, host: ModelHo
         assert notebook.value("value") == wanted["plain"]
 
 
-def test_the_full_path(notebook: Kernel, hidden: Path, host: ModelHost, gcs: GcsStandIn) -> None:
+def test_team_cache_is_filled_read_pruned_and_copied_home(
+    notebook: Kernel, hidden: Path, host: ModelHost, gcs: GcsStandIn
+) -> None:
     """One cache for a team: filled, looked at, read by kernel and worker, cleared up, and taken home."""
     kind, how = "vocabulary", KINDS["vocabulary"]
     url, other = f"{host.url}/test/{kind}/1", f"{host.url}/test/plain/1"
@@ -158,7 +162,7 @@ def test_the_full_path(notebook: Kernel, hidden: Path, host: ModelHost, gcs: Gcs
     assert "is not in the cache" in notebook.run(f"hub.resolve('{other}')").error
 
 
-def test_a_worker_that_may_not_read_the_bucket(
+def test_worker_without_access_to_the_bucket_gets_the_relay(
     notebook: Kernel, hidden: Path, host: ModelHost, gcs: GcsStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = expect(notebook, host)
@@ -178,7 +182,7 @@ def test_a_worker_that_may_not_read_the_bucket(
     assert cell.stdout.splitlines()[-1].startswith("1 model loaded on /job:worker (relay")
 
 
-def test_the_bucket_is_saved(notebook: Kernel) -> None:
+def test_bucket_for_workers_is_saved(notebook: Kernel) -> None:
     assert "gs://models/team" in str(notebook.ok("%hub_tpu --bucket gs://models/team --persist").messages)
     assert notebook.ok("%config HubMagics.bucket").text == "'gs://models/team'"
     saved = json.loads((notebook.home / "ipython" / "profile_default" / "ipython_config.json").read_text())

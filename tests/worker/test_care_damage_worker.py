@@ -31,7 +31,9 @@ CASES: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize("host", ["tf2_vocabulary", "tf1_hub"], indirect=True)
-def test_each_damage_says_what_mends_it(tensorflow_kernel: Kernel, tmp_path: Path, host: FaultyHost) -> None:
+def test_each_damage_on_a_worker_names_its_repair_command(
+    tensorflow_kernel: Kernel, tmp_path: Path, host: FaultyHost
+) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     tensorflow_kernel.ok(f"%load_ext hub_magic\n%hub_cache {cache}")

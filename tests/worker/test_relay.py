@@ -51,7 +51,7 @@ def unaided(models) -> dict[str, dict[str, dict]]:
 
 @needs_rig
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_help_no_model_loads_on_a_worker_that_cannot_see_it(kind, unaided, models) -> None:
+def test_no_model_loads_unaided_on_a_worker_without_the_disk(kind, unaided, models) -> None:
     answer = unaided[kind]["nothing"]
     is_tf2 = find_model_files(models / kind).is_tf2
     assert answer["error"] == ("FileNotFoundError" if is_tf2 else "NotFoundError")
@@ -60,7 +60,7 @@ def test_without_help_no_model_loads_on_a_worker_that_cannot_see_it(kind, unaide
 
 @needs_rig
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_manuals_option_helps_tf2_models_without_assets_only(kind, unaided, models) -> None:
+def test_io_device_option_loads_only_tf2_models_without_assets(kind, unaided, models) -> None:
     answer = unaided[kind]["localhost"]
     model = find_model_files(models / kind)
     if not model.needs_more_than_localhost:
@@ -72,7 +72,7 @@ def test_the_manuals_option_helps_tf2_models_without_assets_only(kind, unaided, 
 
 
 @pytest.mark.tensorflow
-def test_what_the_option_leaves_to_the_worker_is_told(models) -> None:
+def test_files_that_the_worker_reads_itself_are_listed(models) -> None:
     told = {kind: find_model_files(models / kind).needs_more_than_localhost for kind in KINDS}
     vocabulary = "the worker reads its file assets/vocab.txt itself"
     tf1 = "it is in TF1 format, and the worker reads all of its files itself"
@@ -197,7 +197,7 @@ def test_every_worker_of_a_cluster_gets_the_files(models) -> None:
 
 
 @needs_rig
-def test_what_a_worker_shares_with_this_machine_is_not_sent(models, tmp_path) -> None:
+def test_files_on_a_shared_disk_are_not_sent(models, tmp_path) -> None:
     before = sorted(models.rglob("*"))
     with Cluster(tmp_path) as cluster:
         answer = ask("report(send(MODELS / 'tf1_hub'))", cluster, models)
@@ -206,7 +206,7 @@ def test_what_a_worker_shares_with_this_machine_is_not_sent(models, tmp_path) ->
 
 
 @needs_rig
-def test_it_works_where_cells_load_models(models) -> None:
+def test_relay_works_in_scopes_and_traced_functions(models) -> None:
     """Inside a strategy's scope, a device's, and a function that TensorFlow is tracing."""
     with Cluster(models) as cluster:
         answer = ask(

@@ -70,7 +70,7 @@ report(answers)
 
 
 @needs_rig
-def test_what_is_lost_or_changed_on_either_side_is_sent_again(files) -> None:
+def test_lost_or_changed_files_are_sent_again(files) -> None:
     with Cluster(files) as cluster:
         answer = ask(
             READ_BACK
@@ -106,7 +106,7 @@ report(({step: (sent["files"], sent["bytes_sent"]) for step, sent in steps.items
 
 
 @needs_rig
-def test_more_than_50_mb_show_a_bar(tmp_path) -> None:
+def test_relay_of_more_than_50_mb_shows_a_bar(tmp_path) -> None:
     directory = tmp_path / "model"
     (directory / "variables").mkdir(parents=True)
     data = directory / "variables" / "variables.data-00000-of-00001"
@@ -133,7 +133,7 @@ def test_more_than_50_mb_show_a_bar(tmp_path) -> None:
 
 
 @needs_rig
-def test_memory_never_holds_half_a_model_or_an_old_one(files) -> None:
+def test_worker_memory_never_has_a_partial_or_old_model(files) -> None:
     """TensorFlow's `ram://` appends to a file that exists."""
     with Cluster(files, mount="ro") as cluster:
         answer = ask(
@@ -172,7 +172,7 @@ report((broken_off, [(sent["via"], sent["files"]) for sent in steps], whole))
 
 
 @needs_rig
-def test_a_full_disk_is_told_with_the_route_that_works(files) -> None:
+def test_full_worker_disk_names_the_route_that_works(files) -> None:
     (files / "assets" / "large").write_bytes(bytes(200_000))
     with Cluster(files, mount="size=64k") as cluster:
         answer = ask(
@@ -199,7 +199,7 @@ def test_a_full_disk_is_told_with_the_route_that_works(files) -> None:
 
 
 @needs_rig
-def test_a_worker_that_is_gone_is_told(files) -> None:
+def test_worker_that_is_gone_is_reported_in_one_line(files) -> None:
     with Cluster(files) as cluster:
         answer = ask(
             f"""
@@ -222,13 +222,13 @@ def test_a_worker_that_is_gone_is_told(files) -> None:
     assert "\n" not in answer[1]
 
 
-def test_without_a_worker_there_is_nothing_to_send_to(files) -> None:
+def test_relay_without_a_worker_is_refused(files) -> None:
     plan = plan_relay(files, has_variables_by_localhost=False)
     with pytest.raises(RouteError, match=r"There is no remote worker to send models to\. Omit --via"):
         relay(plan, ())
 
 
-def test_a_directory_without_files_is_told(tmp_path) -> None:
+def test_relay_of_an_empty_directory_is_refused(tmp_path) -> None:
     for directory in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(RouteError, match=f"{directory} holds no files"):
             plan_relay(directory, has_variables_by_localhost=False)
@@ -252,7 +252,7 @@ TF2_GRAPH, TF1_GRAPH = b"\x12\x02\x3a\x00", b"\x12\x02\x12\x00"
     ],
     ids=["TF2", "TF2, variables too", "TF1", "several graphs", "unreadable"],
 )
-def test_the_plan_sends_what_the_worker_reads(graph, localhost, sent, files) -> None:
+def test_relay_plan_has_the_files_that_the_worker_reads(graph, localhost, sent, files) -> None:
     (files / "saved_model.pb").write_bytes(graph)
     plan = plan_relay(files, has_variables_by_localhost=localhost)
     assert {file.name.partition("/")[0] for file in plan.files} == sent

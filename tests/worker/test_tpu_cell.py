@@ -31,7 +31,7 @@ def test_a_second_load_sends_nothing(notebook: Kernel, cache: Path, host: ModelH
         )
 
 
-def test_names_bound_earlier_and_options_of_the_user(notebook: Kernel, cache: Path, host: ModelHost) -> None:
+def test_earlier_imports_work_and_user_options_stay(notebook: Kernel, cache: Path, host: ModelHost) -> None:
     notebook.ok(
         "from tensorflow_hub import load as early\nfrom tensorflow.saved_model import load as earlier"
     )
@@ -70,9 +70,7 @@ def state():
 @pytest.mark.parametrize(
     "body", ["1/0", "hub.load('http://127.0.0.1:1/nobody/1')", "raise KeyboardInterrupt"]
 )
-def test_a_failing_cell_leaves_everything_as_it_was(
-    notebook: Kernel, cache: Path, host: ModelHost, body: str
-) -> None:
+def test_failing_cell_restores_all_state(notebook: Kernel, cache: Path, host: ModelHost, body: str) -> None:
     notebook.ok(STATE)
     with Cluster(hidden=cache) as cluster:
         connect(notebook, cluster)
@@ -84,7 +82,7 @@ def test_a_failing_cell_leaves_everything_as_it_was(
         assert notebook.value("state()") == before
 
 
-def test_interrupted_in_the_middle_of_a_load(notebook: Kernel, cache: Path, host: ModelHost) -> None:
+def test_interrupted_load_restores_all_state(notebook: Kernel, cache: Path, host: ModelHost) -> None:
     """The load is stopped where it has asked the host and waits: the host never answers that handle."""
     import socket
 
@@ -117,7 +115,7 @@ def test_200_cells_leave_no_growth(notebook: Kernel, cache: Path, host: ModelHos
         assert notebook.value("state()") == before
 
 
-def test_the_plan_of_a_connected_worker(notebook: Kernel, cache: Path) -> None:
+def test_plan_of_a_connected_worker_names_it(notebook: Kernel, cache: Path) -> None:
     with Cluster(hidden=cache) as cluster:
         connect(notebook, cluster)
         text = notebook.ok("%hub_tpu").text

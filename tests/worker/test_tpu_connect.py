@@ -19,7 +19,7 @@ def hidden(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_tensorflow_that_cannot_drive_the_tpu(tmp_path: Path) -> None:
+def test_build_that_cannot_drive_the_tpu_stops_the_cell(tmp_path: Path) -> None:
     with Kernel(tmp_path / "k", COLAB_TPU_1VM="1", TPU_ACCELERATOR_TYPE="v5e-1") as kernel:
         kernel.ok("%load_ext hub_magic")
         assert kernel.ok("%hub_tpu").text.startswith("This computer has a TPU, but tensorflow 2.")
@@ -34,7 +34,7 @@ def test_a_tensorflow_that_cannot_drive_the_tpu(tmp_path: Path) -> None:
 
 
 @pytest.mark.worker
-def test_a_worker_that_is_no_tpu(tmp_path: Path, hidden: Path) -> None:
+def test_worker_without_a_tpu_stops_the_cell(tmp_path: Path, hidden: Path) -> None:
     with (
         Cluster(hidden=hidden) as cluster,
         Kernel(
@@ -50,7 +50,7 @@ def test_a_worker_that_is_no_tpu(tmp_path: Path, hidden: Path) -> None:
         )
 
 
-def test_a_tpu_that_does_not_answer(tmp_path: Path) -> None:
+def test_silent_tpu_is_reported_in_one_line(tmp_path: Path) -> None:
     """TensorFlow alone waits for minutes, deaf to an interrupt."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # taken, and nobody listens

@@ -25,7 +25,7 @@ NEED_RELAY = {
 }
 
 
-def test_the_failure_of_the_manual_without_the_extension(
+def test_worker_without_the_extension_raises_the_error_of_the_manual(
     notebook: Kernel, cache: Path, host: ModelHost
 ) -> None:
     with Cluster(hidden=cache) as cluster:
@@ -41,7 +41,7 @@ def test_the_failure_of_the_manual_without_the_extension(
     "via", ["auto", *(pytest.param(via, marks=pytest.mark.thorough) for via in ("relay", "localhost"))]
 )
 @pytest.mark.parametrize("tasks", [1, pytest.param(2, marks=pytest.mark.thorough)])
-def test_every_kind_of_model_by_every_route(
+def test_every_kind_of_model_loads_by_every_possible_route(
     notebook: Kernel, cache: Path, host: ModelHost, via: str, tasks: int
 ) -> None:
     wanted = {}
@@ -76,7 +76,9 @@ def test_every_kind_of_model_by_every_route(
                 assert f"{url}: uncompressed did not work" in cell.stdout
 
 
-def test_in_a_strategys_scope(notebook: Kernel, cache: Path, host: ModelHost) -> None:
+def test_every_kind_of_model_loads_in_a_strategy_scope(
+    notebook: Kernel, cache: Path, host: ModelHost
+) -> None:
     wanted = {}
     for kind, how in KINDS.items():
         notebook.ok(f"url = '{host.url}/test/{kind}-none/1'\nvalue = {how}.numpy().tolist()")
