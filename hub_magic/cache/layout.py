@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -209,7 +210,8 @@ def _place(names: Names, item: os.DirEntry[str]) -> None:
     elif part.role is Role.DOWNLOAD:
         names.downloads[item.name] = part
     elif part.role is Role.LEFTOVER:
-        names.leftovers[item.name] = item.stat(follow_symlinks=False).st_size
+        with suppress(FileNotFoundError):  # its owner has just renamed it
+            names.leftovers[item.name] = item.stat(follow_symlinks=False).st_size
     else:
         (names.locks if part.role is Role.LOCK else names.records)[part.folder] = item.name
 

@@ -80,28 +80,41 @@ def _run(arguments: Namespace) -> Any:
         if not arguments.json:
             write_out(f"{for_shell(text_of(fact))}\n\n")
 
-    return _runs()[arguments.command](arguments, show)
+    return _run_command(arguments, show)
 
 
-def _runs() -> dict[str, Callable[[Namespace, Callable[[Fact], object]], Any]]:
-    """Return the function of each command, imported late: completion and help do not wait for them."""
+def _run_command(arguments: Namespace, show: Callable[[Fact], object]) -> Any:  # noqa: C901, PLR0911 - one case each
+    """Run a command. Imports are made here, which neither completion nor help waits for."""
     from ..commands import transfer, verbs
+    from ..commands.line import CacheLine, DoctorLine, ModeLine
     from .shell import examine, show_mode
 
-    return {
-        "list": verbs.list_models,
-        "fetch": verbs.fetch,
-        "resolve": verbs.resolve,
-        "remove": verbs.remove,
-        "prune": verbs.prune,
-        "verify": verbs.verify_models,
-        "repair": verbs.repair,
-        "add": transfer.add,
-        "export": transfer.export,
-        "copy": verbs.copy_to,
-        "mode": show_mode,
-        "doctor": examine,
-    }
+    line = CacheLine.read(arguments)
+    match arguments.command:
+        case "list":
+            return verbs.list_models(everything=line.all)
+        case "fetch":
+            return verbs.fetch(line.fetch or ())
+        case "resolve":
+            return verbs.resolve(line.resolve or "")
+        case "remove":
+            return verbs.remove(line.remove or (), show, dry_run=line.dry_run)
+        case "prune":
+            return verbs.prune(line, show)
+        case "verify":
+            return verbs.verify_models(line.verify or (), deep=line.deep)
+        case "repair":
+            return verbs.repair(line.repair or (), deep=line.deep, dry_run=line.dry_run)
+        case "add":
+            return transfer.add(line.add or (), everything=line.all)
+        case "export":
+            return transfer.export(line.export or (), everything=line.all)
+        case "copy":
+            return verbs.copy_to(line.copy_to or "", show, dry_run=line.dry_run)
+        case "mode":
+            return show_mode(ModeLine.read(arguments))
+        case _:
+            return examine(DoctorLine.read(arguments), arguments.cache or "")
 
 
 def _as_json(result: Any) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..cache.scan import free_space
+from ..commands.line import DoctorLine, ModeLine
 from ..commands.verbs import location
 from ..doctor import Diagnosis, Report, diagnose
 from ..doctor.context import Fixes
@@ -45,12 +44,12 @@ class ShellLines(Fact):
         return "\n".join((*comment, *self.lines))
 
 
-def show_mode(arguments: Namespace, _show: Callable[[Fact], object]) -> ModeSetting | ShellLines:
+def show_mode(line: ModeLine) -> ModeSetting | ShellLines:
     """Return the current mode (`mode`), or the lines that set it (`mode MODE`, `mode --legacy-keras`)."""
-    keras = (f"export {KERAS_VARIABLE}=1",) if arguments.legacy_keras else ()
-    if not arguments.mode:
+    keras = (f"export {KERAS_VARIABLE}=1",) if line.legacy_keras else ()
+    if not line.mode:
         return ShellLines("", "", keras) if keras else read_mode()
-    mode, reason = parse_mode(arguments.mode), ""
+    mode, reason = parse_mode(line.mode), ""
     if mode == "auto":
         mode, reason = choose_mode(detect_runtime(), location(), free_space(location()))
     env = dict(os.environ)
@@ -63,8 +62,8 @@ def show_mode(arguments: Namespace, _show: Callable[[Fact], object]) -> ModeSett
     return ShellLines(mode, reason, (*lines, *keras))
 
 
-def examine(arguments: Namespace, _show: Callable[[Fact], object]) -> Diagnosis | Report:
+def examine(line: DoctorLine, cache: str) -> Diagnosis | Report:
     """Return the diagnosis (`doctor`, with `--online` and `--report`); its fixes are lines for a shell."""
-    fixes = Fixes(in_notebook=False, cache=arguments.cache or "")
-    diagnosis = diagnose(online=arguments.online, fixes=fixes)
-    return diagnosis.report() if arguments.report else diagnosis
+    fixes = Fixes(in_notebook=False, cache=cache)
+    diagnosis = diagnose(online=line.online, fixes=fixes)
+    return diagnosis.report() if line.report else diagnosis

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -37,15 +36,15 @@ def models_on_disk(scan: CacheScan, models: Sequence[CachedModel]) -> Iterator[t
         yield found
 
 
-def add(arguments: Namespace, _show: Show) -> Added | AddedList:
+def add(words: Sequence[str], *, everything: bool = False) -> Added | AddedList:
     """Add a model (`--add HANDLE PATH`), or several (`--add --all DIRECTORY`)."""
     from ..care import add as care
 
-    if arguments.all:
-        (directory,) = _words(arguments.add, "--add --all DIRECTORY", 1)
+    if everything:
+        (directory,) = _words(words, "--add --all DIRECTORY", 1)
         with byte_bar("Adding", care.list_size(directory)) as progress:
             return care.add_all(directory, location=location(), progress=progress, send=_send)
-    handle, source = _words(arguments.add, "--add HANDLE PATH", 2)
+    handle, source = _words(words, "--add HANDLE PATH", 2)
     with byte_bar("Adding", care.source_size(source)) as progress:
         return care.add(handle, source, location=location(), progress=progress, send=_send)
 
@@ -55,16 +54,16 @@ def _send(plan: CopyPlan) -> None:
         plan.execute(progress)
 
 
-def export(arguments: Namespace, _show: Show) -> Exported | Export:
+def export(words: Sequence[str], *, everything: bool = False) -> Exported | Export:
     """Export a model (`--export HANDLE FILE`), or all (`--export --all DIRECTORY`)."""
     from ..care.export import export_model, export_models
 
     scan = scan_with_bar(location())
-    if arguments.all:
-        (directory,) = _words(arguments.export, "--export --all DIRECTORY", 1)
+    if everything:
+        (directory,) = _words(words, "--export --all DIRECTORY", 1)
         with models_on_disk(scan, scan.models) as models, byte_bar("Exporting", scan.size) as progress:
             return export_models(models, directory, progress)
-    word, file = _words(arguments.export, "--export HANDLE FILE", 2)
+    word, file = _words(words, "--export HANDLE FILE", 2)
     with (
         models_on_disk(scan, select(scan, [word])) as (model,),
         byte_bar("Exporting", max(model.size, 0)) as progress,
@@ -72,12 +71,12 @@ def export(arguments: Namespace, _show: Show) -> Exported | Export:
         return export_model(model, file, progress)
 
 
-def move_to(arguments: Namespace, show: Show) -> Move | Moved:
+def move_to(text: str, show: Show, *, dry_run: bool = False) -> Move | Moved:
     """Move the cache (`--move-to LOCATION`); the setting follows unless the disk refused a file."""
     from ..care.move import plan_move
 
     source = _directory("--move-to")
-    target = read_location(arguments.move_to, os.environ)
+    target = read_location(text, os.environ)
     if open_store(target).is_remote:
         raise SettingError(f"--move-to takes a directory. For a bucket use --copy-to {target}")
     plan = plan_move(
@@ -85,7 +84,7 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
         scan_with_bar(source),
         loaded=loaded_here,
     )
-    if arguments.dry_run:
+    if dry_run:
         return plan
     show(plan)
     with byte_bar("Moving", plan.size) as progress:
@@ -95,7 +94,7 @@ def move_to(arguments: Namespace, show: Show) -> Move | Moved:
     return moved
 
 
-def _words(words: list[str], usage: str, count: int) -> list[str]:
+def _words(words: Sequence[str], usage: str, count: int) -> Sequence[str]:
     if len(words) != count:
         raise SettingError(
             f"{usage} takes {count} argument{'s' * (count > 1)}, got {len(words)}. "

@@ -6,7 +6,6 @@ The magics and the command call the same functions, with the same arguments unde
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from ..locations import absolute, read_location
 from ..progress import Progress, byte_bar, no_progress, with_bar
 from ..settings import read_cache
 from ..store import Store, open_store, verify
+from .line import CacheLine
 
 if TYPE_CHECKING:
     from ..cache.other_caches import MachineScan
@@ -60,63 +60,68 @@ def _with_bar(store: Store, look: Callable[[Progress], CacheScan]) -> CacheScan:
 Show = Callable[[Fact], object]
 
 
-def list_models(arguments: Namespace, _show: Show) -> CacheScan | MachineScan:
+def list_models(*, everything: bool = False) -> CacheScan | MachineScan:
     """List the cache (`--list`), or all caches (`--list --all`)."""
-    if not arguments.all:
+    if not everything:
         return _scan()
     from ..cache.other_caches import scan_machine
 
     return scan_machine(_scan())
 
 
-def fetch(arguments: Namespace, _show: Show) -> FetchedModels:
+def fetch(handles: Sequence[str]) -> FetchedModels:
     """Fetch models (`--fetch HANDLE...`)."""
     from ..download import fetch_all
 
-    for handle in arguments.fetch:
+    for handle in handles:
         _check_path(handle)
-    return fetch_all(arguments.fetch)
+    return fetch_all(handles)
 
 
-def resolve(arguments: Namespace, _show: Show) -> str:
+def resolve(handle: str) -> str:
     """Return the path of a model's files (`--resolve HANDLE`)."""
     from ..download import resolve as resolve_handle
 
-    _check_path(arguments.resolve)
-    return resolve_handle(arguments.resolve)
+    _check_path(handle)
+    return resolve_handle(handle)
 
 
-def remove(arguments: Namespace, show: Show) -> Removal | Removed:
+def remove(words: Sequence[str], show: Show, *, dry_run: bool = False) -> Removal | Removed:
     """Remove models (`--remove HANDLE...`)."""
-    plan = plan_removal(arguments.remove, _scan(), loaded=loaded_here)
-    return _carry_out(plan, show, only_plan=arguments.dry_run)
+    plan = plan_removal(words, _scan(), loaded=loaded_here)
+    return _carry_out(plan, show, only_plan=dry_run)
 
 
-def prune(arguments: Namespace, show: Show) -> Removal | Removed:
+def prune(line: CacheLine, show: Show) -> Removal | Removed:
     """Prune the cache by rules (`--prune`)."""
     plan = plan_prune(
         _scan(),
-        max_size=arguments.max_size,
-        older_than=arguments.older_than,
-        keep=arguments.keep or (),
-        keep_newest=arguments.keep_newest,
-        duplicates=arguments.duplicates,
+        max_size=line.max_size,
+        older_than=line.older_than,
+        keep=line.keep or (),
+        keep_newest=line.keep_newest,
+        duplicates=line.duplicates,
         loaded=loaded_here,
     )
-    return _carry_out(plan, show, only_plan=arguments.dry_run)
+    return _carry_out(plan, show, only_plan=line.dry_run)
 
 
-def verify_models(arguments: Namespace, _show: Show) -> Verification:
+def verify_models(words: Sequence[str], *, deep: bool = False) -> Verification:
     """Check that models are intact (`--verify`, with or without `--deep`)."""
-    return _verify(arguments.verify, deep=arguments.deep)
+    scan = _scan() if deep else list_with_bar(location())
+    chosen = select(scan, words) if words else scan.models
+    if not deep:
+        return verify(scan, chosen if words else None)
+    with byte_bar("Verifying", sum(max(model.size, 0) for model in chosen)) as progress:
+        return verify(scan, chosen if words else None, deep=True, progress=progress)
 
 
-def repair(arguments: Namespace, _show: Show) -> Repair | Repaired:
+def repair(words: Sequence[str], *, deep: bool = False, dry_run: bool = False) -> Repair | Repaired:
     """Repair models (`--repair`). Every byte of a named model is read: the user has a reason to name it."""
     from ..care.repair import plan_repair
 
-    plan = plan_repair(_verify(arguments.repair, deep=arguments.deep or bool(arguments.repair)))
-    return plan if arguments.dry_run else plan.execute()
+    plan = plan_repair(verify_models(words, deep=deep or bool(words)))
+    return plan if dry_run else plan.execute()
 
 
 def location() -> str:
@@ -147,16 +152,6 @@ def _scan() -> CacheScan:
     return scan_with_bar(location())
 
 
-def _verify(words: Sequence[str], *, deep: bool) -> Verification:
-
-    scan = _scan() if deep else list_with_bar(location())
-    chosen = select(scan, words) if words else scan.models
-    if not deep:
-        return verify(scan, chosen if words else None)
-    with byte_bar("Verifying", sum(max(model.size, 0) for model in chosen)) as progress:
-        return verify(scan, chosen if words else None, deep=True, progress=progress)
-
-
 def _carry_out(plan: Removal, show: Show, *, only_plan: bool) -> Removal | Removed:
     if only_plan:
         return plan
@@ -166,11 +161,11 @@ def _carry_out(plan: Removal, show: Show, *, only_plan: bool) -> Removal | Remov
         return plan.execute(progress)
 
 
-def copy_to(arguments: Namespace, show: Callable[[Fact], object]) -> CopyPlan | Copied:
+def copy_to(text: str, show: Show, *, dry_run: bool = False) -> CopyPlan | Copied:
     """Copy the models that are not there yet (`--copy-to LOCATION`)."""
-    target = read_location(arguments.copy_to, os.environ)
+    target = read_location(text, os.environ)
     plan = plan_copy(scan_with_bar(target), _scan())
-    if arguments.dry_run or not plan.going:
+    if dry_run or not plan.going:
         return plan
     show(plan)
     with byte_bar("Copying", plan.size) as progress:

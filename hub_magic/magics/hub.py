@@ -8,13 +8,14 @@ from argparse import Namespace
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from traitlets import Unicode
 
 from ..commands import options
+from ..commands.line import CacheLine, DoctorLine, Line, ModeLine, TpuLine
 from ..commands.options import Option
 from ..errors import HubMagicError, SettingError
 from ..settings import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 
 Magic = Callable[..., Any]
+AnyLine = TypeVar("AnyLine", bound=Line)
 
 
 def takes(*options: Option) -> Callable[[Magic], Magic]:
@@ -55,7 +57,7 @@ def takes(*options: Option) -> Callable[[Magic], Magic]:
     return decorate
 
 
-def parse(magic: Magic, line: str) -> Namespace:
+def parse(magic: Magic, line: str, kind: type[AnyLine]) -> AnyLine:
     """Return the arguments on a magic's line.
 
     Raises:
@@ -68,7 +70,7 @@ def parse(magic: Magic, line: str) -> Namespace:
         raise SettingError(
             f"{line!r} cannot be split into arguments: {error}. Close the quotation mark."
         ) from error
-    return arguments
+    return kind.read(arguments)
 
 
 @magics_class
@@ -133,7 +135,7 @@ class HubMagics(Magics):
     @takes(*options.MAGICS["hub_mode"])
     def hub_mode(self, line: str) -> ModeSetting | KerasSetting | None:
         """Show how models are fetched, or set a mode for every load from now on."""
-        arguments = parse(self.hub_mode, line)
+        arguments = parse(self.hub_mode, line, ModeLine)
         check_keeping(arguments)
         if arguments.legacy_keras:
             from .tpu import choose_keras
@@ -154,9 +156,8 @@ class HubMagics(Magics):
         """Show, fetch, remove, repair and move cached models, and choose where they are cached."""
         from .verbs import run_verb
 
-        arguments = parse(self.hub_cache, line)
         with self.environment.recording():
-            return run_verb(arguments, self.saved)
+            return run_verb(parse(self.hub_cache, line, CacheLine), self.saved)
 
     @line_cell_magic
     @takes(*options.MAGICS["hub_tpu"])
@@ -169,7 +170,7 @@ class HubMagics(Magics):
         from .tpu import make_plan, tpu_cell
         from .verbs import keep_bucket
 
-        arguments = parse(self.hub_tpu, line)
+        arguments = parse(self.hub_tpu, line, TpuLine)
         if arguments.persist:
             self.bucket = keep_bucket(arguments.bucket, self.saved)
         if not arguments.cell and cell is None:
@@ -189,4 +190,4 @@ class HubMagics(Magics):
         """Check for common problems, and give a fix for each; .problems, .to_json(), .report()."""
         from .tpu import examine
 
-        return examine(parse(self.hub_doctor, line), self.shell)
+        return examine(parse(self.hub_doctor, line, DoctorLine), self.shell)

@@ -6,13 +6,13 @@ settings, and `ipython --HubMagics.mode=offline` overrides them.
 
 from __future__ import annotations
 
-from argparse import Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from traitlets.config.manager import BaseJSONConfigManager
 
+from ..commands.line import CacheLine, ModeLine
 from ..errors import SettingError
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ get_ipython().run_line_magic("load_ext", "hub_magic")
 """
 
 
-def check_keeping(arguments: Namespace) -> None:
+def check_keeping(line: CacheLine | ModeLine) -> None:
     """Reject contradictory --persist/--forget/--autoload.
 
     Raises:
         SettingError: both --persist and --forget are given, or --autoload without --persist.
     """
-    if arguments.forget and arguments.persist:
+    if line.forget and line.persist:
         raise SettingError("--persist and --forget cannot be combined. Run them one after the other.")
-    if arguments.autoload and not arguments.persist:
+    if line.autoload and not line.persist:
         raise SettingError("--autoload only works with --persist. Add --persist.")
 
 

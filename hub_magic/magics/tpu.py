@@ -5,7 +5,6 @@ The module is separate from `hub`, because `%load_ext` need not wait for its imp
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from ..settings import ModeSetting, read_cache, read_mode, set_mode
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ..commands.line import DoctorLine, ModeLine, TpuLine
     from ..settings import EnvironmentRecord
     from .saved import SavedSettings
 
@@ -35,7 +35,7 @@ def set_mode_for_runtime(shell: InteractiveShell) -> ModeSetting:
     return replace(set_mode(mode), reason=reason)
 
 
-def make_plan(arguments: Namespace, runtime: Runtime, bucket: str) -> LoadPlan:
+def make_plan(arguments: TpuLine, runtime: Runtime, bucket: str) -> LoadPlan:
     """Return the plan that a line of `%hub_tpu` requests.
 
     Args:
@@ -57,7 +57,7 @@ def make_plan(arguments: Namespace, runtime: Runtime, bucket: str) -> LoadPlan:
 
 @contextmanager
 def tpu_cell(
-    arguments: Namespace, shell: InteractiveShell, bucket: str, connect: Callable[[Runtime], Any]
+    arguments: TpuLine, shell: InteractiveShell, bucket: str, connect: Callable[[Runtime], Any]
 ) -> Iterator[None]:
     """Run a `%%hub_tpu` cell in this context, which prints one line before the cell and one after it.
 
@@ -93,14 +93,14 @@ def _say(line: str) -> None:
     print(line)  # noqa: T201 - a line of the cell's own output
 
 
-def examine(arguments: Namespace, shell: InteractiveShell) -> Diagnosis | Report:
+def examine(arguments: DoctorLine, shell: InteractiveShell) -> Diagnosis | Report:
     """Return what a line of `%hub_doctor` requests; its fixes are lines for a cell."""
     diagnosis = diagnose(online=arguments.online, shell=type(shell))
     return diagnosis.report() if arguments.report else diagnosis
 
 
 def choose_keras(
-    arguments: Namespace, saved: SavedSettings, environment: EnvironmentRecord
+    arguments: ModeLine, saved: SavedSettings, environment: EnvironmentRecord
 ) -> KerasSetting | None:
     """Make tf.keras Keras 2 as `--legacy-keras` requests, and save or forget that as the line says.
 

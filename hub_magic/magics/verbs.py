@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ from IPython.display import display
 
 from ..care.move import Moved
 from ..commands import transfer, verbs
+from ..commands.line import CacheLine
 from ..errors import SettingError
 from ..locations import read_bucket, read_location
 from ..settings import CacheSetting, read_cache, set_cache
@@ -22,36 +21,62 @@ if TYPE_CHECKING:
     from ..widget import CacheBrowser
 
 
-def run_verb(arguments: Namespace, saved: SavedSettings) -> Any:
+def run_verb(line: CacheLine, saved: SavedSettings) -> Any:
     """Run the verb that a line of `%hub_cache` requests, and return its result.
 
     Raises:
         SettingError: two options of the line cannot be combined.
     """
-    chosen = [name for name in VERBS if getattr(arguments, name) not in (None, False)]
-    if "repair" in chosen and arguments.verify == []:
+    chosen = [name for name in VERBS if line.says(name)]
+    if "repair" in chosen and line.verify is not None and not line.verify:
         chosen.remove("verify")  # a repair begins with a check
-    for name in ("add", "export"):
-        if name in chosen and arguments.all and arguments.location:  # `--export --all DIRECTORY`
-            getattr(arguments, name).append(arguments.location)
-            chosen.remove("location")
+    if line.all and line.location and (line.add is not None or line.export is not None):
+        chosen.remove("location")  # `--export --all DIRECTORY`
     if len(chosen) > 1:
         words = " and ".join(name if name == "location" else f"--{name.replace('_', '-')}" for name in chosen)
         raise SettingError(f"{words} cannot be combined. Run them separately.")
-    _check_belonging(arguments, chosen)
-    check_keeping(arguments)
-    if arguments.persist and not {*chosen} <= {"location", "move_to"}:
+    _check_belonging(line, chosen)
+    check_keeping(line)
+    if line.persist and not {*chosen} <= {"location", "move_to"}:
         raise SettingError(
             "--persist saves a cache location: %hub_cache LOCATION --persist. "
             f"It cannot be combined with --{chosen[0].replace('_', '-')}."
         )
-    if arguments.forget:
+    if line.forget:
         saved.forget("cache")
     if chosen:
-        return VERBS[chosen[0]](arguments, saved)
-    if arguments.persist:
-        return persist_cache(saved, arguments)
-    return read_cache() if arguments.forget else browse()
+        return _run(line, saved)
+    if line.persist:
+        return persist_cache(saved, autoload=line.autoload)
+    return read_cache() if line.forget else browse()
+
+
+def _run(line: CacheLine, saved: SavedSettings) -> Any:  # noqa: C901, PLR0911 - one case for each verb
+    """Run the one verb of a line. Plans are displayed before they are carried out."""
+    extra = (line.location,) if line.all and line.location else ()
+    if line.list:
+        return verbs.list_models(everything=line.all)
+    if line.fetch is not None:
+        return verbs.fetch(line.fetch)
+    if line.resolve is not None:
+        return verbs.resolve(line.resolve)
+    if line.remove is not None:
+        return verbs.remove(line.remove, display, dry_run=line.dry_run)
+    if line.prune:
+        return verbs.prune(line, display)
+    if line.repair is not None:
+        return verbs.repair(line.repair, deep=line.deep, dry_run=line.dry_run)
+    if line.verify is not None:
+        return verbs.verify_models(line.verify, deep=line.deep)
+    if line.add is not None:
+        return transfer.add((*line.add, *extra), everything=line.all)
+    if line.export is not None:
+        return transfer.export((*line.export, *extra), everything=line.all)
+    if line.move_to is not None:
+        return move_models(line.move_to, line, saved)
+    if line.copy_to is not None:
+        return verbs.copy_to(line.copy_to, display, dry_run=line.dry_run)
+    return set_location(line.location or "", line, saved)
 
 
 def browse() -> CacheBrowser:
@@ -61,67 +86,58 @@ def browse() -> CacheBrowser:
     return CacheBrowser(listed=verbs.list_with_bar(verbs.location()))
 
 
-def set_location(arguments: Namespace, saved: SavedSettings) -> CacheSetting:
+def set_location(text: str, line: CacheLine, saved: SavedSettings) -> CacheSetting:
     """Set the cache's location and save or forget it (`LOCATION`, with or without `--persist`)."""
-    check_location(arguments.location)
-    setting = set_cache(arguments.location)
-    if not arguments.persist:
+    check_location(text)
+    setting = set_cache(text)
+    if not line.persist:
         return setting
     if setting.source == "default":  # the default is never saved
         saved.forget("cache")
         return setting
-    return persist_cache(saved, arguments)
+    return persist_cache(saved, autoload=line.autoload)
 
 
-def persist_cache(saved: SavedSettings, arguments: Namespace) -> CacheSetting:
+def persist_cache(saved: SavedSettings, *, autoload: bool) -> CacheSetting:
     """Save the current location for later sessions (`--persist`)."""
     setting = read_cache()
-    saved.save("cache", setting.value, autoload=arguments.autoload)
+    saved.save("cache", setting.value, autoload=autoload)
     return replace(setting, source="saved")
 
 
-def move_models(arguments: Namespace, saved: SavedSettings) -> Any:
+def move_models(text: str, line: CacheLine, saved: SavedSettings) -> Any:
     """Move the cache, and a saved setting with it (`--move-to LOCATION`)."""
     before = read_cache().value
-    done = transfer.move_to(arguments, display)
+    done = transfer.move_to(text, display, dry_run=line.dry_run)
     now = read_cache().value
-    if isinstance(done, Moved) and now != before and (arguments.persist or saved.value("cache") == before):
-        saved.save("cache", now, autoload=arguments.autoload)
+    if isinstance(done, Moved) and now != before and (line.persist or saved.value("cache") == before):
+        saved.save("cache", now, autoload=line.autoload)
         done = replace(done, is_kept=True)
     return done
 
 
-def _as_cell(act: Callable[[Namespace, Any], Any]) -> Callable[[Namespace, SavedSettings], Any]:
-    """Return an act of the command line for use in a cell: it displays a plan before carrying it out."""
-
-    def run(arguments: Namespace, _saved: SavedSettings) -> Any:
-        return act(arguments, display)
-
-    return run
-
-
-def _check_belonging(arguments: Namespace, chosen: list[str]) -> None:
+def _check_belonging(line: CacheLine, chosen: list[str]) -> None:
     for name, owners in BELONGING.items():
-        if getattr(arguments, name) not in (None, False) and not {*chosen}.intersection(owners):
+        if line.says(name) and not {*chosen}.intersection(owners):
             words = " or ".join(f"--{owner.replace('_', '-')}" for owner in owners)
             remedy = words if len(owners) == 1 else "one of them"
             raise SettingError(f"--{name.replace('_', '-')} only works with {words}. Add {remedy}.")
 
 
-VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
-    "location": set_location,
-    "list": _as_cell(verbs.list_models),
-    "fetch": _as_cell(verbs.fetch),
-    "resolve": _as_cell(verbs.resolve),
-    "remove": _as_cell(verbs.remove),
-    "prune": _as_cell(verbs.prune),
-    "verify": _as_cell(verbs.verify_models),
-    "repair": _as_cell(verbs.repair),
-    "add": _as_cell(transfer.add),
-    "export": _as_cell(transfer.export),
-    "move_to": move_models,
-    "copy_to": _as_cell(verbs.copy_to),
-}
+VERBS = (
+    "location",
+    "list",
+    "fetch",
+    "resolve",
+    "remove",
+    "prune",
+    "verify",
+    "repair",
+    "add",
+    "export",
+    "move_to",
+    "copy_to",
+)
 
 # The options that modify each verb.
 BELONGING = {

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from test_care_savedmodel import model
 from hub_magic import parse_handle
 from hub_magic.cli.parser import COMMANDS, DOCTOR, make_parser
 from hub_magic.commands import options
+from hub_magic.commands.line import CacheLine, DoctorLine, Line, ModeLine, TpuLine
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 
@@ -269,3 +271,11 @@ def test_command_line_imports_no_slow_module(shell: Shell) -> None:
     )
     slow = {"tensorflow", "tensorflow_hub", "IPython", "anywidget", "ipywidgets", "traitlets"}
     assert not slow & set(run.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    ("kind", "magic"),
+    [(ModeLine, "hub_mode"), (CacheLine, "hub_cache"), (TpuLine, "hub_tpu"), (DoctorLine, "hub_doctor")],
+)
+def test_every_option_of_a_magic_is_a_typed_argument(kind: type[Line], magic: str) -> None:
+    assert {one.name for one in fields(kind)} == {option.key for option in options.MAGICS[magic]}

@@ -193,7 +193,7 @@ def test_handle_of_a_missing_path_is_one_line(loaded: Kernel, handle: str, messa
 
 
 def test_our_own_mistake_keeps_its_traceback(loaded: Kernel) -> None:
-    loaded.ok("import hub_magic.magics.verbs as verbs; verbs.VERBS['list'] = lambda *_: 1 / 0")
+    loaded.ok("import hub_magic.commands.verbs as verbs; verbs.list_models = lambda **_: 1 / 0")
     cell = loaded.run("%hub_cache --list")
     assert cell.errors[0]["ename"] == "ZeroDivisionError"
     assert "verbs.py" in cell.error
