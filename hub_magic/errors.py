@@ -95,3 +95,13 @@ class RouteError(HubMagicError):
         >>> issubclass(RouteError, HubMagicError)
         True
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, without the full stop; its class where there is no text.
+
+    TensorFlow adds where an operation ran ("[Op:ReadFile]") and further lines, which say nothing to a user.
+    """
+    text = str(getattr(error, "message", None) or error)
+    lines = (line.partition(" [Op:")[0].strip().rstrip(". ") for line in text.splitlines())
+    return next(filter(None, lines), type(error).__name__)

@@ -108,7 +108,7 @@ class BucketStore:
             reasons = self.copy_to(DirectoryStore(here), models, progress)
             for model, reason in zip(models, reasons, strict=True):
                 if reason:
-                    raise SettingError(f"{model.handle or model.folder}: {reason}. Try again.")
+                    raise SettingError(f"{model.title}: {reason}. Try again.")
             yield scan_directory(here).models
 
     def remove(

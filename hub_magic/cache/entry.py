@@ -70,6 +70,11 @@ class CachedModel(Fact):
         return self.size >= 0
 
     @property
+    def title(self) -> str:
+        """The name of the entry: its handle, or its folder where the handle is unknown."""
+        return self.handle or self.folder
+
+    @property
     def name(self) -> str:
         """The model's name; its folder's where the handle is not known or not well-formed."""
         parsed = self._parsed

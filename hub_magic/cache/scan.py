@@ -71,6 +71,11 @@ class Problem(Fact):
     size: int = 0
     handle: str = ""
 
+    @property
+    def title(self) -> str:
+        """The name of the problem's entry: its handle, or what it is called in the cache."""
+        return self.handle or self.name
+
 
 @dataclass(frozen=True, slots=True)
 class CacheScan(Fact):

@@ -113,7 +113,7 @@ def label(model: CachedModel) -> str:
 
     Descriptors come from disk; what would break the line is replaced.
     """
-    name = (model.handle or model.folder)[:_LONGEST]
+    name = (model.title)[:_LONGEST]
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from ..errors import first_line
 from ..facts import Fact
 from ..import_hooks import is_installed
 from ..progress import Progress, Tally, run_all
@@ -243,7 +244,7 @@ def read_tensors(entry: str, prefix: str, tick: Callable[[], object]) -> tuple[i
 
 def _why(error: BaseException) -> str:
     text = getattr(error, "message", "") or str(error)
-    return what_broke(text) or next(iter(text.splitlines()), type(error).__name__)[:200]
+    return what_broke(text) or first_line(error)[:200]
 
 
 def check_all(models: Iterable[CachedModel], progress: Progress) -> list[Checked | Problem]:

@@ -43,7 +43,7 @@ def _models(fixes: Fixes, checked: Verification) -> Finding:
     if not damaged:
         found = f"{count}; all OK by file names and sizes" if checked.checked else "empty"
         return Finding("models", "fine", found)
-    named = [f"{one.model.handle or one.model.folder} ({one.damage})" for one in damaged]
+    named = [f"{one.model.title} ({one.damage})" for one in damaged]
     found = f"{count}; {len(damaged)} damaged, and tensorflow_hub would keep loading them: {_some(named)}"
     nameless = [one.model.folder for one in damaged if not one.model.handle]
     fix = fixes.care("repair") if len(nameless) < len(damaged) else fixes.care("remove", *nameless)
@@ -75,7 +75,7 @@ def _leftovers(fixes: Fixes, left: Sequence[Problem]) -> Finding:
 
 def _unreadable(found: Sequence[Problem]) -> Iterator[Finding]:
     if found:
-        named = [f"{one.handle or one.name} ({one.reason})" for one in found]
+        named = [f"{one.title} ({one.reason})" for one in found]
         yield Finding("unreadable", "warning", f"{plural(len(found), 'name')}: {_some(named)}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
-from ..errors import DownloadError
+from ..errors import DownloadError, first_line
 from ..handles import Handle
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _check_readable(handle: Handle, folder: str) -> None:
             f"The bucket folder {folder} of {handle} is not readable for this kernel. {_INSTEAD}, or log in."
         ) from error
     except tf.errors.OpError as error:
-        why = str(error).strip().partition("\n")[0][:200]
+        why = first_line(error)[:200]
         raise DownloadError(
             f"The bucket folder {folder} of {handle} cannot be read: {why}. {_INSTEAD}."
         ) from error

@@ -7,12 +7,12 @@ import sys
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from ..errors import SettingError
+from ..errors import SettingError, first_line
 from ..facts import Fact
 from ..locations import read_location
 from ..runtime import Runtime
 from .folder import BucketFolder, open_folder
-from .identity import ASK_OWNER, BucketError, Identity, first_line, refusals_in_words
+from .identity import ASK_OWNER, BucketError, Identity, refusals_in_words
 
 # All of Colab's TPUs on the network belonged to one project: googlecolab/colabtools#1177.
 _COLAB_PROJECT = "495559152420"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import SettingError
+from ..errors import SettingError, first_line
 from ..facts import Fact
 from ..settings import variables_set
 
@@ -132,12 +132,6 @@ def google_imports() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, without the full stop."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(". ") if lines else type(error).__name__
 
 
 ASK_OWNER = (

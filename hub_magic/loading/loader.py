@@ -10,13 +10,13 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import RouteError
+from ..errors import RouteError, first_line
 from ..store import open_store
 from .load_function import Load, load_function, replace_load
 from .model_files import ModelFiles, find_model_files
 from .plan import LoadPlan, ModelLoaded, Route, RouteLeft
 from .relay import RelayReport, plan_relay, relay, worker_tasks
-from .resolving import RouteResolver, first_line
+from .resolving import RouteResolver
 from .worker import worker_ops_at_once
 
 # This process. In full: a mere "/job:localhost", as the manual has it, is completed from the device in force,

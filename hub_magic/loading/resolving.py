@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import HubMagicError, RouteError
+from ..errors import HubMagicError, RouteError, first_line
 from ..import_hooks import ImportHook, pkg_resources_stand_in
 from ..settings import CACHE_VARIABLE, MODE_FORMATS, MODE_VARIABLE, default_cache, variables_set
 from ..store import open_store
@@ -111,11 +111,3 @@ class RouteResolver:
         finally:
             self._asking = False
         return path
-
-
-def first_line(error: BaseException) -> str:
-    """An error's first line, without the full stop."""
-    text: Any = getattr(error, "message", None) or str(error)
-    return next(
-        (line.strip() for line in str(text).splitlines() if line.strip()), type(error).__name__
-    ).rstrip(".")

@@ -8,7 +8,7 @@ import socket
 from typing import Any
 from urllib.request import proxy_bypass
 
-from ..errors import RouteError, SettingError
+from ..errors import RouteError, SettingError, first_line
 from ..runtime import Runtime
 
 # Parts of TensorFlow's messages, and what they mean here. Sources: tensorflow/tensorflow#70827, #96203,
@@ -111,5 +111,4 @@ def _meaning(error: Exception) -> str:
     for parts, meaning in _MEANINGS:
         if any(part.lower() in text.lower() for part in parts):
             return meaning
-    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return f"TensorFlow says {first.strip()!r}"
+    return f"TensorFlow says {first_line(error)!r}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RouteError
+from ..errors import RouteError, first_line
 from ..settings import variables_set
 from .model_files import ModelFile
 
@@ -141,7 +141,7 @@ class WorkerFiles:
                 yield
         except tf.errors.OpError as error:
             raise WorkerRefusedError(
-                f"The worker {self.task} cannot store {path}: {_reason(error)}. "
+                f"The worker {self.task} cannot store {path}: {first_line(error)}. "
                 "Use --via bucket --bucket gs://BUCKET/PATH."
             ) from error
 
@@ -155,7 +155,7 @@ def _answered(who: str) -> Iterator[None]:
         yield
     except (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError) as error:
         raise RouteError(
-            f"{who} does not answer: {_reason(error)}. "
+            f"{who} does not answer: {first_line(error)}. "
             "Restart the runtime, and connect to a worker that runs."
         ) from error
 
@@ -181,11 +181,6 @@ def _hash(data: Any) -> Any:
     import tensorflow as tf
 
     return tf.strings.to_hash_bucket_fast(data, 2**63 - 1)
-
-
-def _reason(error: Exception) -> str:
-    """What the worker said, in one line; TensorFlow adds where and how it came to hear of it."""
-    return str(error).partition("\n")[0].partition(" [Op:")[0].strip() or type(error).__name__
 
 
 # Written beside the files once all of them were found whole on the worker: whoever finds it need not compare

@@ -81,7 +81,7 @@ def _model_row(model: CachedModel) -> tuple[str, ...]:
 def _problem_row(problem: Problem) -> tuple[str, ...]:
     return (
         problem.kind,
-        problem.handle or problem.name,
+        problem.title,
         problem.reason,
         size(problem.size) if problem.size else "",
     )

@@ -79,7 +79,7 @@ def choice_tables(*groups: tuple[str, Sequence[Choice]]) -> list[Table]:
 def _row(choice: Choice) -> tuple[str, ...]:
     model = choice.model
     return (
-        model.handle or model.folder,
+        model.title,
         size(model.size),
         age(model.last_used or model.downloaded),
         choice.reason,
@@ -125,11 +125,11 @@ def _copy_tables(
 
 
 def _copied_row(model: CachedModel) -> tuple[str, ...]:
-    return (model.handle or model.folder, size(model.size), str(model.files))
+    return (model.title, size(model.size), str(model.files))
 
 
 def _not_copied_row(choice: Choice) -> tuple[str, ...]:
-    return (choice.model.handle or choice.model.folder, choice.reason)
+    return (choice.model.title, choice.reason)
 
 
 _COLUMNS = (
@@ -222,7 +222,7 @@ def _tables(report: Report) -> list[Table]:
         exported = [(one.handle, one.file, size(one.size)) for one in report.exported]
         return [("Exported", _ARCHIVES, exported), *choice_tables(("Skipped", report.left))]
     if isinstance(report, Move):
-        going = [(model.handle or model.folder, size(model.size)) for model in report.going]
+        going = [(model.title, size(model.size)) for model in report.going]
         return [("To move", _MODELS, going), *choice_tables(("Kept", report.kept))]
     if isinstance(report, Moved):
         return choice_tables(("Kept", report.kept), ("Not moved", report.failed))

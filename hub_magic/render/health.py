@@ -109,10 +109,8 @@ def _damaged_rows(damaged: Sequence[Checked]) -> list[tuple[str, ...]]:
 
 
 def _problem_rows(problems: Sequence[Problem]) -> list[tuple[str, ...]]:
-    return [
-        (one.kind, one.handle or one.name, one.reason, size(one.size) if one.size else "") for one in problems
-    ]
+    return [(one.kind, one.title, one.reason, size(one.size) if one.size else "") for one in problems]
 
 
 def _name(one: Checked) -> str:
-    return one.model.handle or one.model.folder
+    return one.model.title

@@ -216,7 +216,7 @@ def _lasting(scan: CacheScan) -> list[Problem]:
 def _problem(problem: Problem) -> dict[str, Any]:
     return {
         "kind": _KINDS.get(problem.kind, problem.kind),
-        "where": shown(problem.handle or problem.name),
+        "where": shown(problem.title),
         "reason": shown(problem.reason),
         "size": problem.size,
     }

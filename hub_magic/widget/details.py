@@ -186,7 +186,7 @@ def repaired_line(done: Repaired) -> str:
     if done.left:
         one = done.left[0]
         more = f" (and {len(done.left) - 1} more)" if len(done.left) > 1 else ""
-        told.append(f"Could not repair {shown(one.handle or one.name)}: {shown(one.reason, 400)}{more}.")
+        told.append(f"Could not repair {shown(one.title)}: {shown(one.reason, 400)}{more}.")
     return " ".join(told) or "There was nothing to repair."
 
 
@@ -198,7 +198,7 @@ def _stayed(kept: Iterable[Choice]) -> str:
 
 
 def _label(choice: Choice) -> str:
-    return shown(choice.model.handle or choice.model.folder)
+    return shown(choice.model.title)
 
 
 def _signature(signature: Signature) -> dict[str, Any]:
