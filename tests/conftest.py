@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from differential_table import pytest_terminal_summary
 from kernel import Kernel, TensorFlowKernel
 
+# A hook of pytest. It stands here because the process that prints the summary loads no conftest of a single layer.
+__all__ = ["pytest_terminal_summary"]
+
 # The layers are folders. Files that take longest come first: whoever gets one last keeps all others waiting.
-ORDER = ("browser", "worker", "loading", "kernel", "host", "project", "core")
+ORDER = ("browser", "worker", "loading", "differential", "kernel", "host", "project", "core")
 # What these test is the same with every version of Python and of the packages.
-ONCE = {"host", "project"}
+ONCE = {"differential", "host", "project"}
 
 OURS = ("TFHUB_", "HUB_MAGIC_", "TF_USE_LEGACY_KERAS")
 

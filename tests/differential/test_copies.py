@@ -1,0 +1,194 @@
+"""Cached copies in every state, with and without a record, with their host there and gone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from faulty_host import Fault
+
+from .situation import DATA, GRAPH, INDEX, VOCABULARY, Place, Situation, examine, parameters
+
+pytestmark = pytest.mark.tensorflow
+
+Change = Callable[[Place], object]
+METADATA, NOTES, FINGERPRINT = "keras_metadata.pb", "assets.extra/notes.txt", "fingerprint.pb"
+HOSTS = {"up": Fault(), "gone": None, "withdrawn": Fault(status=404, body=b"")}
+MENDED = "a copy that cannot be loaded is downloaded again"
+
+
+def removed(name: str) -> Change:
+    return lambda place: (place.entry / name).unlink()
+
+
+def grown(name: str, more: bytes = b"more\n") -> Change:
+    def change(place: Place) -> None:
+        with (place.entry / name).open("ab") as file:
+            file.write(more)
+
+    return change
+
+
+def written(name: str, data: bytes) -> Change:
+    def change(place: Place) -> None:
+        path = place.entry / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    return change
+
+
+def linked(name: str) -> Change:
+    """The file in another folder, with a link to it in its place, as tools against duplicates leave it."""
+
+    def change(place: Place) -> None:
+        path, target = place.entry / name, place.root / "elsewhere" / Path(name).name
+        path.rename(target)
+        path.symlink_to(os.path.relpath(target, path.parent))
+
+    return change
+
+
+def dangling(name: str) -> Change:
+    def change(place: Place) -> None:
+        (place.entry / name).unlink()
+        (place.entry / name).symlink_to("../../nowhere")
+
+    return change
+
+
+def folder_linked(place: Place) -> None:
+    """The whole folder elsewhere, with a link to it in the cache."""
+    target = place.root / "elsewhere" / "model"
+    place.entry.rename(target)
+    place.entry.symlink_to(os.path.relpath(target, place.cache))
+
+
+def folder_dangling(place: Place) -> None:
+    shutil.rmtree(place.entry)
+    place.entry.symlink_to("../nowhere")
+
+
+def emptied(place: Place) -> None:
+    shutil.rmtree(place.entry)
+    place.entry.mkdir()
+
+
+def folders_left(place: Place) -> None:
+    """As cleaners of temporary files leave a model: folders without files."""
+    for path in place.entry.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+
+def a_file(place: Place) -> None:
+    shutil.rmtree(place.entry)
+    place.entry.write_bytes(b"a note")
+
+
+def stale_lock(place: Place) -> None:
+    Path(f"{place.entry}.lock").write_text("far.example.77." + "ab" * 16)
+
+
+def both(*changes: Change) -> Change:
+    return lambda place: [change(place) for change in changes]
+
+
+def copied(name: str, other: str) -> Change:
+    return lambda place: shutil.copy(place.entry / name, place.entry / other)
+
+
+# Changes after which TensorFlow loads the copy as it is.
+LOADABLE: dict[str, Change] = {
+    "intact": lambda place: None,
+    "metadata missing": removed(METADATA),
+    "notes missing": removed(NOTES),
+    "fingerprint missing": removed(FINGERPRINT),
+    "graph grown": grown(GRAPH, b"\xfa\x3f\x01x"),  # a field that TensorFlow does not know
+    "data grown": grown(DATA),
+    "vocabulary grown": grown(VOCABULARY, b"more\n"),
+    "metadata grown": grown(METADATA),
+    "notes grown": grown(NOTES),
+    "vocabulary edited": written(VOCABULARY, b"hub\ncandy\nworker\nnotebook\n"),
+    "vocabulary shorter": written(VOCABULARY, b"hub\nmagic\n"),
+    "metadata empty": written(METADATA, b""),
+    "graph a link": linked(GRAPH),
+    "index a link": linked(INDEX),
+    "data a link": linked(DATA),
+    "vocabulary a link": linked(VOCABULARY),
+    "metadata a dangling link": dangling(METADATA),
+    "folder a link": folder_linked,
+    "macOS's twin of data": written("variables/._variables.data-00000-of-00001", b"\0\5\x16\7"),
+    "macOS's twin of index": written("variables/._variables.index", b"\0\5\x16\7"),
+    "a stray index": written("old.index", b"index"),
+    "a stray index of variables": written("variables/old.index", b"index"),
+    "a stray shard": written("variables/old.data-00000-of-00001", b"data"),
+    "a backup of data": copied(DATA, "variables/variables.data-00000-of-00001.bak"),
+    "a stray file": written("README.md", b"a model\n"),
+    "a hidden file": written(".DS_Store", b"\0"),
+    "a stray folder": written("old/saved_model.pb", b""),
+    "a stale lock": stale_lock,
+    "an empty checkpoint beside": written("variables/checkpoint", b""),
+}
+# Changes after which TensorFlow refuses the copy.
+REFUSED: dict[str, Change] = {
+    "graph missing": removed(GRAPH),
+    "index missing": removed(INDEX),
+    "data missing": removed(DATA),
+    "vocabulary missing": removed(VOCABULARY),
+    "graph empty": written(GRAPH, b""),
+    "index empty": written(INDEX, b""),
+    "data empty": written(DATA, b""),
+    "graph a dangling link": dangling(GRAPH),
+    "data a dangling link": dangling(DATA),
+    "folders left": folders_left,
+    "graph of other bytes": written(GRAPH, b"not a graph, but of some length"),
+}
+# Changes after which plain, too, has nothing cached.
+NOTHING: dict[str, Change] = {
+    "folder empty": emptied,
+    "folder a dangling link": folder_dangling,
+    "a file in the folder's place": a_file,
+}
+QUICK = {
+    "intact, plain, gone",
+    "intact, recorded, gone",
+    "macOS's twin of data, plain, gone",
+    "vocabulary grown, recorded, up",
+    "metadata missing, recorded, withdrawn",
+    "data a link, recorded, up",
+    "folder a link, recorded, up",
+    "index missing, plain, up",
+}
+
+
+def situations() -> Iterator[Situation]:
+    def situation(name: str, change: Change, cached: str, host: str, requests: str = "") -> Situation:
+        full = f"{name}, {cached}, {host}"
+        return Situation(
+            full, cached=cached, setup=change, fault=HOSTS[host], requests=requests, quick=full in QUICK
+        )
+
+    for name, change in LOADABLE.items():
+        # Whether the host is there decides about a copy with a record; one without is judged by its names.
+        yield situation(name, change, "plain", "gone")
+        yield situation(name, change, "recorded", "up")
+        if name in {"intact", "metadata missing", "vocabulary grown", "data a link"}:
+            yield situation(name, change, "recorded", "gone")
+            yield situation(name, change, "recorded", "withdrawn")
+    for name, change in REFUSED.items():
+        for cached in ("plain", "recorded"):
+            yield situation(name, change, cached, "up", MENDED)
+        yield situation(name, change, "recorded", "gone")
+    for name, change in NOTHING.items():
+        yield situation(name, change, "plain", "up")
+
+
+@pytest.mark.parametrize("situation", parameters(situations()))
+def test_cached_copy_is_loaded_as_plain_loads_it(
+    situation: Situation, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    examine(situation, tmp_path, record_property)
