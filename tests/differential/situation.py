@@ -15,13 +15,14 @@ import shutil
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from archives import model_archive
 from care_cache import write
+from connect_proxy import ConnectProxy
 from differential_process import REPORT
 from faulty_host import Fault, FaultyHost, Seen
 from fork_server import TENSORFLOW, run_python
@@ -29,7 +30,6 @@ from repository import RIGS, open_to_all, process_environment
 from saved_models import model_files
 from worker_rig import why_unavailable
 
-from hub_magic import parse_handle
 from hub_magic.cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from hub_magic.cache.record import EntryRecord, FileRecord, record_text
 
@@ -78,7 +78,7 @@ class Situation:
         first: what the first requests meet.
         certificate: whether the host is asked over https.
         handle: with `{host}`, `{port}`, `{dead}` (an address where nothing listens) and `{root}`.
-        environment: variables, with the same.
+        environment: variables, with the same and `{tunnel}` (the port of a proxy for https).
         place: the cache's folder, below the root.
         mount: what is mounted there; see differential_process.
         user: the user of the processes; 0 for whoever runs the tests.
@@ -196,6 +196,8 @@ def run_both(situation: Situation, folder: Path) -> tuple[Outcome, Outcome]:
             "port": str(port),
             "dead": f"127.0.0.1:{dead.getsockname()[1]}",
         }
+        if "{tunnel}" in str(situation.environment):
+            names["tunnel"] = str(stack.enter_context(ConnectProxy(port)).port)
         made = folder / "made"
         handle = situation.handle.format(**names, root="{root}")
         make(situation, handle, made)
@@ -213,14 +215,15 @@ def _certificate(folder: Path) -> str:
     from gcs_stand_in import make_certificates
 
     (folder / "made" / "certificates").mkdir(parents=True)
-    return str(make_certificates(folder / "made" / "certificates", ("127.0.0.1",)))
+    return str(make_certificates(folder / "made" / "certificates", ("localhost",)))
 
 
 def make(situation: Situation, handle: str, root: Path) -> Place:
     """Write the situation's files below this folder."""
     for name in ("work", "home", "tmp", "elsewhere"):
         (root / name).mkdir(parents=True)
-    place = Place(root, root / situation.place / parse_handle(handle).folder, files_of(situation.kind))
+    folder = hashlib.sha1(handle.encode()).hexdigest()  # as tensorflow_hub names it
+    place = Place(root, root / situation.place / folder, files_of(situation.kind))
     if situation.cached != "no":
         write(place.entry, place.files)
         text = f"Module: {handle}\nDownload Time: 2026-11-20 12:00:00.000000\nDownloader Hostname: far.example (PID:7)"
@@ -242,7 +245,7 @@ def _run(situation: Situation, handle: str, names: dict[str, str], root: Path, h
     request = request_of(situation, handle.format(root=root), root)
     if host:
         host.seen.clear()
-        host.faults = list(situation.first)
+        host.faults = [_at(fault, names) for fault in situation.first]
         host.silences = 0
     done = run_python(
         str(RIGS / "differential_process.py"),
@@ -263,6 +266,12 @@ def _run(situation: Situation, handle: str, names: dict[str, str], root: Path, h
         tuple(host.seen) if host else (),
         host.silences if host else 0,
     )
+
+
+def _at(fault: Fault, names: dict[str, str]) -> Fault:
+    """The fault with this host's port in its headers."""
+    headers = {name: text.replace("{port}", names["port"]) for name, text in fault.headers.items()}
+    return replace(fault, headers=headers)
 
 
 def request_of(situation: Situation, handle: str, root: Path) -> dict[str, Any]:
