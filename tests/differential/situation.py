@@ -11,8 +11,9 @@ import functools
 import hashlib
 import json
 import os
-import shutil
+import re
 import socket
+import subprocess
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from care_cache import write
 from connect_proxy import ConnectProxy
 from differential_process import REPORT
 from faulty_host import Fault, FaultyHost, Seen
-from fork_server import TENSORFLOW, run_python
+from fork_server import TENSORFLOW, run_python, start_python
 from repository import RIGS, open_to_all, process_environment
 from saved_models import model_files
 from worker_rig import why_unavailable
@@ -42,6 +43,7 @@ HANDLE = "{host}/team/model/1"
 NOBODY = 65534
 # Time-outs that a host ends by itself: urllib has none.
 SILENCE = 0.7
+UP = Fault()  # a host without faults
 _IMPORTS = (*TENSORFLOW, "tf_keras")
 
 
@@ -93,7 +95,7 @@ class Situation:
     archive: Callable[[Files], bytes] = model_archive
     cached: str = "no"
     setup: Callable[[Place], object] = lambda _: None
-    fault: Fault | None = Fault()
+    fault: Fault | None = UP
     first: tuple[Fault, ...] = ()
     certificate: bool = False
     handle: str = HANDLE
@@ -115,6 +117,7 @@ class Outcome:
         values: what the model answered; None where it was not loaded.
         error: the names of the error's classes, the nearest first.
         said: the error's text.
+        trace: where in hub_magic it arose.
         files: kind, and digest or target, by path.
         seen: the requests.
         silences: requests that were left without an answer.
@@ -123,6 +126,7 @@ class Outcome:
     values: Any
     error: tuple[str, ...]
     said: str
+    trace: str
     files: dict[str, tuple[str, str]]
     seen: tuple[Seen, ...]
     silences: int
@@ -168,11 +172,8 @@ def _as_text(graph: bytes) -> bytes:
         "from tensorflow.core.protobuf.saved_model_pb2 import SavedModel\n"
         "print(text_format.MessageToString(SavedModel.FromString(bytes.fromhex(input()))))"
     )
-    from subprocess import PIPE
-
-    from fork_server import start_python
-
-    with start_python("-c", code, stdin=PIPE, stdout=PIPE, env=process_environment()) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with start_python("-c", code, env=process_environment(), **pipes) as process:
         said, _ = process.communicate(graph.hex() + "\n", timeout=60)
     assert process.returncode == 0
     return said.encode()
@@ -203,7 +204,7 @@ def run_both(situation: Situation, folder: Path) -> tuple[Outcome, Outcome]:
         make(situation, handle, made)
         outcomes = []
         for name in ("plain", "ours"):
-            shutil.copytree(made, folder / name, symlinks=True)
+            subprocess.run(["cp", "-a", str(made), str(folder / name)], check=True)  # links and pipes, too
             if situation.user:
                 open_to_all(folder / name)
             outcomes.append(_run(situation, handle, names, folder / name, host))
@@ -230,7 +231,8 @@ def make(situation: Situation, handle: str, root: Path) -> Place:
         Path(f"{place.entry}{DESCRIPTOR_SUFFIX}").write_text(text)
         if situation.cached == "recorded":
             files = [
-                FileRecord(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in place.files.items()
+                FileRecord(name, len(data), hashlib.sha256(data).hexdigest())
+                for name, data in place.files.items()
             ]
             record = record_text(EntryRecord(handle, '"version 1"', text, tuple(files)))
             Path(f"{place.entry}{RECORD_SUFFIX}").write_text(record)
@@ -262,6 +264,7 @@ def _run(situation: Situation, handle: str, names: dict[str, str], root: Path, h
         found["values"],
         tuple(found["error"]),
         found["said"].replace(str(root), "{root}"),
+        found["trace"],
         files,
         tuple(host.seen) if host else (),
         host.silences if host else 0,
@@ -284,7 +287,6 @@ def request_of(situation: Situation, handle: str, root: Path) -> dict[str, Any]:
         "program": situation.program,
         "mount": situation.mount,
         "user": situation.user,
-        "is_shown": bool(os.environ.get("SHOW_DIFFERENTIAL_ERRORS")),
     }
 
 
@@ -316,8 +318,10 @@ def differences(situation: Situation, plain: Outcome, ours: Outcome) -> list[str
         kind = STANDS_FOR.get(plain.error[0], plain.error[0])
         if kind not in ours.error:
             found.append(f"plain raises {plain.text}, the extension {ours.text}, which is no {kind}")
+    is_mended = plain.values is None and ours.values is not None
     for name, kept in plain.files.items():
-        if _is_compared(name) and ours.files.get(name) != kept:
+        is_rest = plain.values is None and kept[0] == "folder"  # of a model that plain could not make
+        if not is_rest and _is_compared(name, is_mended=is_mended) and ours.files.get(name) != kept:
             found.append(f"plain keeps {name} as {kept}, the extension {ours.files.get(name)}")
     more = {seen.path for seen in ours.seen} - {seen.path for seen in plain.seen}
     if more and plain.seen:
@@ -325,12 +329,15 @@ def differences(situation: Situation, plain: Outcome, ours: Outcome) -> list[str
     credentials = {seen.credentials for seen in ours.seen} - {seen.credentials for seen in plain.seen}
     if credentials - {("", "")}:
         found.append(f"the extension sends credentials that plain keeps: {credentials}")
-    if not situation.requests:
-        if len(ours.seen) > len(plain.seen):
-            found.append(f"the extension sends {len(ours.seen)} requests, plain {len(plain.seen)}")
-        if ours.silences > plain.silences:
-            found.append(f"the extension waits {ours.silences} times, plain {plain.silences}")
+    if not situation.requests and asks_more(plain, ours):
+        sent, waited = (f"{len(one.seen)} requests, {one.silences} unanswered" for one in (ours, plain))
+        found.append(f"the extension sends {sent}; plain {waited}")
     return found
+
+
+def asks_more(plain: Outcome, ours: Outcome) -> bool:
+    """Whether the extension sends more requests, or waits for an answer in vain more often."""
+    return len(ours.seen) > len(plain.seen) or ours.silences > plain.silences
 
 
 # Classes that tell how plain's code came to fail, which no caller catches by name, and what callers do catch.
@@ -344,10 +351,19 @@ STANDS_FOR = {
 }
 
 
-def _is_compared(name: str) -> bool:
-    """Whether a path is a matter of both: not partial downloads, and descriptors, which hold times."""
-    parts = name.split("/")
-    return parts[0] != "layers" and ".tmp" not in name and not name.endswith((DESCRIPTOR_SUFFIX, ".lock"))
+_ENTRY = re.compile(r"(^|/)[0-9a-f]{40}(/|$)")
+
+
+def _is_compared(name: str, *, is_mended: bool) -> bool:
+    """Whether a path must be the same: not partial downloads, and what holds times.
+
+    Args:
+        name: the path.
+        is_mended: whether the extension loads where plain fails, and so may have replaced the cached copy.
+    """
+    if name.startswith("layers/") or ".tmp" in name or (is_mended and _ENTRY.search(name)):
+        return False
+    return not name.endswith((DESCRIPTOR_SUFFIX, RECORD_SUFFIX, ".lock"))
 
 
 def examine(
@@ -364,12 +380,10 @@ def examine(
         assert ours.values is not None or "HubMagicError" in ours.error, ours.text
     elif plain.values is None and ours.values is not None:
         verdict = "better"
-    if situation.requests:
-        more = len(ours.seen) > len(plain.seen) or ours.silences > plain.silences
-        assert more, f"The extension sends no more requests than plain: {len(ours.seen)}"
     if not situation.differs:
-        assert not found, "\n".join(found)
-    record_property("differential", [situation.name, verdict, situation.differs, situation.requests])
+        assert not found, "\n".join([*found, ours.trace])
+    why_more = situation.requests if asks_more(plain, ours) else ""
+    record_property("differential", [situation.name, verdict, situation.differs, why_more])
     return plain, ours
 
 

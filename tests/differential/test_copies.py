@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from faulty_host import Fault
 
+from hub_magic.cache.layout import DESCRIPTOR_SUFFIX, LOCK_SUFFIX, RECORD_SUFFIX
+
 from .situation import DATA, GRAPH, INDEX, VOCABULARY, Place, Situation, examine, parameters
 
 pytestmark = pytest.mark.tensorflow
 
 Change = Callable[[Place], object]
+Beside = tuple[str, bytes | Callable[[Path], object]]
 METADATA, NOTES, FINGERPRINT = "keras_metadata.pb", "assets.extra/notes.txt", "fingerprint.pb"
 HOSTS = {"up": Fault(), "gone": None, "withdrawn": Fault(status=404, body=b"")}
 MENDED = "a copy that cannot be loaded is downloaded again"
@@ -89,6 +93,20 @@ def a_file(place: Place) -> None:
     place.entry.write_bytes(b"a note")
 
 
+def beside(suffix: str, made: bytes | Callable[[Path], object]) -> Change:
+    """Something beside the model's folder, with its name and this end."""
+
+    def change(place: Place) -> None:
+        path = Path(f"{place.entry}{suffix}")
+        path.unlink(missing_ok=True)
+        if isinstance(made, bytes):
+            path.write_bytes(made)
+        else:
+            made(path)
+
+    return change
+
+
 def stale_lock(place: Place) -> None:
     Path(f"{place.entry}.lock").write_text("far.example.77." + "ab" * 16)
 
@@ -109,11 +127,11 @@ LOADABLE: dict[str, Change] = {
     "fingerprint missing": removed(FINGERPRINT),
     "graph grown": grown(GRAPH, b"\xfa\x3f\x01x"),  # a field that TensorFlow does not know
     "data grown": grown(DATA),
-    "vocabulary grown": grown(VOCABULARY, b"more\n"),
+    "vocabulary grown": written(VOCABULARY, b"hub\nmagical\nworker\nnotebook\n"),
     "metadata grown": grown(METADATA),
     "notes grown": grown(NOTES),
     "vocabulary edited": written(VOCABULARY, b"hub\ncandy\nworker\nnotebook\n"),
-    "vocabulary shorter": written(VOCABULARY, b"hub\nmagic\n"),
+    "vocabulary shorter": written(VOCABULARY, b"hub\nmagic\n-\n-\n"),
     "metadata empty": written(METADATA, b""),
     "graph a link": linked(GRAPH),
     "index a link": linked(INDEX),
@@ -147,11 +165,51 @@ REFUSED: dict[str, Change] = {
     "folders left": folders_left,
     "graph of other bytes": written(GRAPH, b"not a graph, but of some length"),
 }
-# Changes after which plain, too, has nothing cached.
+# Changes after which there is no copy.
 NOTHING: dict[str, Change] = {
     "folder empty": emptied,
     "folder a dangling link": folder_dangling,
     "a file in the folder's place": a_file,
+}
+# What may stand beside an intact copy, by the end of the name.
+BESIDE: dict[str, Beside] = {
+    "record empty": (RECORD_SUFFIX, b""),
+    "record cut": (RECORD_SUFFIX, b'{"handle": "'),
+    "record a list": (RECORD_SUFFIX, b"[]"),
+    "record nested deeply": (RECORD_SUFFIX, b"[" * 200_000),
+    "record binary": (RECORD_SUFFIX, bytes(range(256))),
+    "record of other types": (RECORD_SUFFIX, b'{"handle": 1, "etag": null, "descriptor": [], "files": 3}'),
+    "record of a huge number": (
+        RECORD_SUFFIX,
+        b'{"handle": "", "etag": "", "descriptor": "", "files": [{"path": "x", "size": '
+        + b"9" * 5000
+        + b"}]}",
+    ),
+    "record a folder": (RECORD_SUFFIX, Path.mkdir),
+    "record a dangling link": (RECORD_SUFFIX, lambda path: path.symlink_to("nowhere")),
+    "record a link to itself": (RECORD_SUFFIX, lambda path: path.symlink_to(path.name)),
+    "record a pipe": (RECORD_SUFFIX, os.mkfifo),
+    "descriptor empty": (DESCRIPTOR_SUFFIX, b""),
+    "descriptor binary": (DESCRIPTOR_SUFFIX, bytes(range(256))),
+    "descriptor of many digits": (
+        DESCRIPTOR_SUFFIX,
+        b"Module: x\nDownload Time: 2026-11-20 12:00:00\nDownloader Hostname: x (PID:" + b"9" * 5000 + b")",
+    ),
+    "descriptor a folder": (DESCRIPTOR_SUFFIX, Path.mkdir),
+    "descriptor a dangling link": (DESCRIPTOR_SUFFIX, lambda path: path.symlink_to("nowhere")),
+    "descriptor a pipe": (DESCRIPTOR_SUFFIX, os.mkfifo),
+    "lock empty": (LOCK_SUFFIX, b""),
+    "lock binary": (LOCK_SUFFIX, bytes(range(256))),
+    "lock of a process that runs": (
+        LOCK_SUFFIX,
+        f"{socket.gethostname()}.{os.getpid()}.{'ab' * 16}".encode(),
+    ),
+    "lock of a process that is gone": (LOCK_SUFFIX, f"{socket.gethostname()}.4194305.{'ab' * 16}".encode()),
+    "lock of many digits": (LOCK_SUFFIX, b"far.example." + b"9" * 5000 + b".ab"),
+    "lock a folder": (LOCK_SUFFIX, Path.mkdir),
+    "lock a dangling link": (LOCK_SUFFIX, lambda path: path.symlink_to("nowhere")),
+    "lock a pipe": (LOCK_SUFFIX, os.mkfifo),
+    "partial download": (f".{'ab' * 16}.tmp", Path.mkdir),
 }
 QUICK = {
     "intact, plain, gone",
@@ -183,8 +241,10 @@ def situations() -> Iterator[Situation]:
         for cached in ("plain", "recorded"):
             yield situation(name, change, cached, "up", MENDED)
         yield situation(name, change, "recorded", "gone")
+    for name, found in BESIDE.items():
+        yield situation(name, beside(*found), "recorded", "gone")
     for name, change in NOTHING.items():
-        yield situation(name, change, "plain", "up")
+        yield situation(name, change, "plain", "up", MENDED)
 
 
 @pytest.mark.parametrize("situation", parameters(situations()))

@@ -78,7 +78,10 @@ CERTIFICATES: dict[str, dict[str, str]] = {
         "REQUESTS_CA_BUNDLE": "{root}/nothing.pem",
     },
     "CURL_CA_BUNDLE that is not there": {"SSL_CERT_FILE": AUTHORITY, "CURL_CA_BUNDLE": "{root}/nothing.pem"},
-    "REQUESTS_CA_BUNDLE without it": {"SSL_CERT_FILE": AUTHORITY, "REQUESTS_CA_BUNDLE": "{root}/work/empty.pem"},
+    "REQUESTS_CA_BUNDLE without it": {
+        "SSL_CERT_FILE": AUTHORITY,
+        "REQUESTS_CA_BUNDLE": "{root}/work/empty.pem",
+    },
     "proxy": {"SSL_CERT_FILE": AUTHORITY, "https_proxy": "http://127.0.0.1:{tunnel}"},
     "proxy by https": {"SSL_CERT_FILE": AUTHORITY, "https_proxy": "https://127.0.0.1:{tunnel}"},
     "proxy without scheme": {"SSL_CERT_FILE": AUTHORITY, "https_proxy": "127.0.0.1:{tunnel}"},
@@ -151,7 +154,9 @@ def situations() -> Iterator[Situation]:
             first=(elsewhere,),
             differs=OWN if name == "own" else "",
         )
-    yield situation("netrc by NETRC", environment={"NETRC": "{root}/home/.netrc"}, setup=netrc(NETRC["default"]))
+    yield situation(
+        "netrc by NETRC", environment={"NETRC": "{root}/home/.netrc"}, setup=netrc(NETRC["default"])
+    )
     for name, variables in OTHERS.items():
         yield situation(f"variables of {name}", environment=variables)
 

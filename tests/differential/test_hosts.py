@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from archives import model_archive
 from faulty_host import Fault
+from gcs_stand_in import GcsStandIn
 
-from .situation import SILENCE, Situation, examine, parameters
+from .situation import SILENCE, Situation, examine, files_of, parameters
 
 pytestmark = pytest.mark.tensorflow
 
@@ -36,7 +37,7 @@ FAULTS: dict[str, tuple[Fault | None, str]] = {
     "ends at 1 kB": (Fault(drop_at=1000), RETRIED),
     "ends before the first byte": (Fault(drop_at=0), RETRIED),
     "HTML": (Fault(body=HTML, headers={"Content-Type": "text/html"}), ""),
-    "empty": (Fault(body=b""), RETRIED),
+    "empty": (Fault(body=b""), ""),
     "204": (Fault(status=204, body=b""), ""),
     "chunked": (Fault(chunked=True), ""),
     "without length": (Fault(headers={"Content-Length": ""}, drop_at=1 << 20), ""),
@@ -106,6 +107,14 @@ HANDLES = {
     "empty": "",
     "ftp": "ftp://127.0.0.1:{port}/model",
 }
+UNASKED = "plain cannot ask for such an address, and the extension can"
+DIFFERENT_HANDLES = {
+    "not ASCII": ("", UNASKED),
+    "name in the address": (
+        "the name and the password that stand in an address are sent to its host",
+        UNASKED,
+    ),
+}
 QUICK = {
     "host up",
     "host gone",
@@ -142,16 +151,21 @@ def situations() -> Iterator[Situation]:
         yield situation(f"model {kind}", kind=kind)
         yield situation(f"model {kind}, cached", kind=kind, cached="plain", fault=None)
     for name, handle in HANDLES.items():
-        yield situation(f"handle {name}", handle=handle)
+        differs, requests = DIFFERENT_HANDLES.get(name, ("", ""))
+        yield situation(f"handle {name}", handle=handle, differs=differs, requests=requests)
     for mode in ("COMPRESSED", "AUTO", "compressed", "UNPACKED", ""):
-        yield situation(f"mode {mode or 'empty'}", environment={"TFHUB_MODEL_LOAD_FORMAT": mode})
+        why = "a mode in small letters is understood; plain looks for a folder" if mode.islower() else ""
+        variables = {"TFHUB_MODEL_LOAD_FORMAT": mode}
+        yield situation(f"mode {mode or 'empty'}", environment=variables, requests=why)
     for name, fault in NO_BUCKET.items():
         yield situation(f"mode UNCOMPRESSED, {name}", environment=UNCOMPRESSED, fault=fault)
     offline = {"HUB_MAGIC_OFFLINE": "1"}
     yield situation("mode offline, cached", environment=offline, cached="recorded")
     yield situation("mode offline, cached by plain", environment=offline, cached="plain")
     yield situation(
-        "mode offline, not cached", environment=offline, differs="offline mode asks no host, and plain has no such mode"
+        "mode offline, not cached",
+        environment=offline,
+        differs="offline mode asks no host, and plain has no such mode",
     )
     yield situation("mode progress", environment={"TFHUB_DOWNLOAD_PROGRESS": "1"})
     yield situation("archive of one folder down", archive=lambda files: model_archive(files, root="./model/"))
@@ -164,3 +178,21 @@ def test_host_is_asked_as_plain_asks_it(
     _, ours = examine(situation, tmp_path, record_property)
     if "offline" in situation.name:
         assert not ours.seen
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["model", "nothing"])
+def test_bucket_of_the_host_is_read_as_plain_reads_it(
+    name: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    with GcsStandIn() as storage:
+        storage.create_bucket("open-models", public=True)
+        for path, data in files_of("tf2_vocabulary").items():
+            storage.put(f"gs://open-models/model/{path}", data)
+        (tmp_path / "storage").mkdir()
+        situation = Situation(
+            f"mode UNCOMPRESSED, bucket with {name}",
+            environment={**UNCOMPRESSED, **storage.environment(tmp_path / "storage", token="")},
+            fault=Fault(status=303, body=f"gs://open-models/{name}".encode()),
+        )
+        examine(situation, tmp_path, record_property)

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,22 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     if request["user"]:
         os.setgid(request["user"])
         os.setuid(request["user"])
-    outcome: dict[str, Any] = {"values": None, "error": [], "said": ""}
+    outcome: dict[str, Any] = {"values": None, "error": [], "said": "", "trace": ""}
     load_extension = _load_extension if request["extension"] else lambda: None
     try:
         outcome["values"] = PROGRAMS[request["program"]](request["handle"], request["kind"], load_extension)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
         outcome["error"] = [kind.__qualname__ for kind in type(error).__mro__]
         outcome["said"] = str(error)
-        if request["is_shown"]:
-            raise
+        outcome["trace"] = _ours_in(error)
     return {**outcome, "files": _tree(root)}
+
+
+def _ours_in(error: BaseException) -> str:
+    """The places in hub_magic that an error went through, the last first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    names = [f"{frame.filename}:{frame.lineno}".partition("/hub_magic/") for frame in reversed(frames)]
+    return " < ".join(place for _, found, place in names if found)
 
 
 # ---------------------------------------------------------------- what the process does
@@ -313,6 +320,8 @@ def _tree(root: Path) -> dict[str, list[str]]:
                     found[shown] = ["link", os.readlink(path)]  # noqa: PTH115 - as it was written
                 elif path.is_dir():
                     found[shown] = ["folder", ""]
+                elif not path.is_file():
+                    found[shown] = ["special", ""]
                 else:
                     found[shown] = ["file", hashlib.sha256(path.read_bytes()).hexdigest()]
             except OSError as error:
