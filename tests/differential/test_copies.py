@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faulty_host import Fault
+from archives import model_archive, read_folder
+from faulty_host import Fault, FaultyHost
 
+from hub_magic import fetch
 from hub_magic.cache.layout import DESCRIPTOR_SUFFIX, LOCK_SUFFIX, RECORD_SUFFIX
+from hub_magic.cache.record import parse_record
 
-from .situation import DATA, GRAPH, INDEX, VOCABULARY, Place, Situation, examine, parameters
+from .situation import DATA, GRAPH, INDEX, VOCABULARY, Place, Situation, examine, files_of, make, parameters
 
 pytestmark = pytest.mark.tensorflow
 
@@ -252,3 +255,16 @@ def test_cached_copy_is_loaded_as_plain_loads_it(
     situation: Situation, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     examine(situation, tmp_path, record_property)
+
+
+def test_recorded_copy_is_as_the_extension_makes_it(tmp_path: Path) -> None:
+    with FaultyHost(model_archive(files_of("tf2_vocabulary"))) as host:
+        handle = f"{host.url}/team/model/1"
+        fetched = Path(fetch(handle, location=str(tmp_path / "fetched")).path)
+    made = make(Situation("", cached="recorded"), handle, tmp_path / "made").entry
+    assert read_folder(str(made)) == read_folder(str(fetched))
+    assert {path.name for path in made.parent.iterdir()} == {path.name for path in fetched.parent.iterdir()}
+    records = [parse_record(Path(f"{entry}{RECORD_SUFFIX}").read_text()) for entry in (made, fetched)]
+    assert all(records)
+    assert sorted(records[0].files, key=str) == sorted(records[1].files, key=str)
+    assert (records[0].handle, records[0].etag) == (records[1].handle, records[1].etag)

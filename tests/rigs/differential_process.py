@@ -330,4 +330,5 @@ def _tree(root: Path) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    print(REPORT + json.dumps(main(json.loads(sys.argv[1]))))  # noqa: T201
+    print(REPORT + json.dumps(main(json.loads(sys.argv[1]))), flush=True)  # noqa: T201
+    os._exit(0)  # nothing of this process is needed any more, and its end takes a while
