@@ -348,6 +348,7 @@ STANDS_FOR = {
     "error": "OSError",  # zlib: the archive's bytes are others
     "EmptyHeaderError": "OSError",  # tarfile
     "ReadError": "OSError",  # tarfile
+    "FailedPreconditionError": "HubMagicError",  # TensorFlow: a file is where a folder should be
 }
 
 

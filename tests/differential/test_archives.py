@@ -104,7 +104,7 @@ def linked(kind: bytes) -> Form:
         others = {name: data for name, data in files.items() if name != VOCABULARY}
         copy = file("assets/words.txt", files[VOCABULARY])
         target = "assets/words.txt" if kind == tarfile.LNKTYPE else "words.txt"
-        return gzipped(tar([*members(others), copy, special(VOCABULARY, kind, target)]))
+        return gzipped(tar([*members(others), folder("assets"), copy, special(VOCABULARY, kind, target)]))
 
     return form
 

@@ -134,7 +134,7 @@ LOADABLE: dict[str, Change] = {
     "metadata grown": grown(METADATA),
     "notes grown": grown(NOTES),
     "vocabulary edited": written(VOCABULARY, b"hub\ncandy\nworker\nnotebook\n"),
-    "vocabulary shorter": written(VOCABULARY, b"hub\nmagic\n-\n-\n"),
+    "vocabulary shorter": written(VOCABULARY, b"hub\nmagic\nw\nn\n"),
     "metadata empty": written(METADATA, b""),
     "graph a link": linked(GRAPH),
     "index a link": linked(INDEX),
@@ -216,12 +216,10 @@ BESIDE: dict[str, Beside] = {
 }
 QUICK = {
     "intact, plain, gone",
-    "intact, recorded, gone",
     "macOS's twin of data, plain, gone",
     "vocabulary grown, recorded, up",
     "metadata missing, recorded, withdrawn",
     "data a link, recorded, up",
-    "folder a link, recorded, up",
     "index missing, plain, up",
 }
 

@@ -110,8 +110,6 @@ OTHERS: dict[str, dict[str, str]] = {
 QUICK = {
     "proxy HTTP_PROXY",
     "proxy ALL_PROXY socks",
-    "no proxy for star",
-    "certificate SSL_CERT_FILE",
     "certificate proxy by https",
     "netrc default",
 }

@@ -117,11 +117,8 @@ DIFFERENT_HANDLES = {
 }
 QUICK = {
     "host up",
-    "host gone",
     "host 404",
-    "host 500",
     "host ends at 1 kB",
-    "first redirect 302",
     "model tf1_hub",
     "model tflite",
     "handle two slashes",

@@ -41,11 +41,9 @@ PATHS: dict[str, str] = {
 }
 QUICK = {
     "location file://, cached",
-    "location overlay, cached",
     "location overlay, folder empty",
     "location read-only, cached",
     "location full, not cached",
-    "location another's, cached",
     "location dead, cached",
 }
 MENDED = "a copy that cannot be loaded is downloaded again"
