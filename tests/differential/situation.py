@@ -85,6 +85,7 @@ class Situation:
         mount: what is mounted there; see differential_process.
         user: the user of the processes; 0 for whoever runs the tests.
         program: what the processes do; see differential_process.
+        limit: seconds after which a process is ended, which is an outcome, too.
         differs: why the extension behaves differently on purpose.
         requests: why the extension sends more requests.
         quick: whether it runs in `scripts/test`.
@@ -104,6 +105,7 @@ class Situation:
     mount: str = ""
     user: int = 0
     program: str = "load"
+    limit: float = 60
     differs: str = ""
     requests: str = ""
     quick: bool = False
@@ -249,17 +251,23 @@ def _run(situation: Situation, handle: str, names: dict[str, str], root: Path, h
         host.seen.clear()
         host.faults = [_at(fault, names) for fault in situation.first]
         host.silences = 0
-    done = run_python(
-        str(RIGS / "differential_process.py"),
-        json.dumps(request),
-        imports=_IMPORTS,
-        env=_environment(situation, {**names, "root": str(root)}),
-        cwd=root / "work",
-        timeout=60,
-    )
+    try:
+        done = run_python(
+            str(RIGS / "differential_process.py"),
+            json.dumps(request),
+            imports=_IMPORTS,
+            env=_environment(situation, {**names, "root": str(root)}),
+            cwd=root / "work",
+            timeout=situation.limit,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(None, (NEVER_ENDS,), "", "", {}, tuple(host.seen) if host else (), 0)
     assert REPORT in done.stdout, f"{root.name} ended without a report:\n{done.stdout}\n{done.stderr}"
     found = json.loads(done.stdout.rpartition(REPORT)[2])
-    files = {name: (kind, what.replace(str(root), "{root}")) for name, (kind, what) in found["files"].items()}
+    files = {
+        name.replace(str(root).lstrip("/"), "{root}"): (kind, what.replace(str(root), "{root}"))
+        for name, (kind, what) in found["files"].items()
+    }
     return Outcome(
         found["values"],
         tuple(found["error"]),
@@ -340,6 +348,8 @@ def asks_more(plain: Outcome, ours: Outcome) -> bool:
     return len(ours.seen) > len(plain.seen) or ours.silences > plain.silences
 
 
+NEVER_ENDS = "never ends"
+
 # Classes that tell how plain's code came to fail, which no caller catches by name, and what callers do catch.
 STANDS_FOR = {
     "RemoteDisconnected": "OSError",  # http.client: the host ended the connection
@@ -348,7 +358,13 @@ STANDS_FOR = {
     "error": "OSError",  # zlib: the archive's bytes are others
     "EmptyHeaderError": "OSError",  # tarfile
     "ReadError": "OSError",  # tarfile
-    "FailedPreconditionError": "HubMagicError",  # TensorFlow: a file is where a folder should be
+    "InvalidURL": "HubMagicError",  # http.client: of a proxy's address, too
+    # TensorFlow's errors about the disk of the cache.
+    "FailedPreconditionError": "HubMagicError",
+    "NotFoundError": "HubMagicError",
+    "PermissionDeniedError": "HubMagicError",
+    "ResourceExhaustedError": "HubMagicError",
+    NEVER_ENDS: "HubMagicError",
 }
 
 
@@ -379,7 +395,7 @@ def examine(
         verdict = "different on purpose"
         assert found, f"There is no difference any more: plain {plain.text}, ours {ours.text}"
         assert ours.values is not None or "HubMagicError" in ours.error, ours.text
-    elif plain.values is None and ours.values is not None:
+    elif plain.values is None and (ours.values is not None or plain.error == (NEVER_ENDS,)):
         verdict = "better"
     if not situation.differs:
         assert not found, "\n".join([*found, ours.trace])

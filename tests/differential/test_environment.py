@@ -137,7 +137,8 @@ def situations() -> Iterator[Situation]:
         yield situation(f"proxy {name}", handle=handle, environment=variables, cached=cached)
     for name, (handle, text) in NO_PROXY.items():
         variables = {"http_proxy": "http://{dead}", "no_proxy": text}
-        yield situation(f"no proxy for {name}", handle=handle, environment=variables)
+        why = "a network in NO_PROXY is understood" if name == "network" else ""
+        yield situation(f"no proxy for {name}", handle=handle, environment=variables, requests=why)
     for name, variables in CERTIFICATES.items():
         yield situation(
             f"certificate {name}", handle=SECURE, certificate=True, environment=variables, setup=empty_bundle

@@ -32,7 +32,6 @@ PATHS: dict[str, str] = {
     "a file": "{root}/elsewhere/file",
     "a link": "{root}/elsewhere/link",
     "a dangling link": "{root}/elsewhere/dangling",
-    "ram://": "ram://models/cache",
     "s3://": "s3://bucket/cache",
     "hdfs://": "hdfs://server/cache",
     "memory://": "memory://cache",
@@ -44,8 +43,9 @@ QUICK = {
     "location overlay, folder empty",
     "location read-only, cached",
     "location full, not cached",
-    "location dead, cached",
+    "location full, cached",
 }
+HOME = "a location that begins with ~ is below the home folder; plain makes a folder named ~"
 MENDED = "a copy that cannot be loaded is downloaded again"
 
 
@@ -83,7 +83,8 @@ def situations() -> Iterator[Situation]:
 
     for name, path in PATHS.items():
         variables = {"TFHUB_CACHE_DIR": path}
-        yield situation(f"{name}, not cached", environment=variables, setup=places)
+        differs = HOME if name == "tilde" else ""
+        yield situation(f"{name}, not cached", environment=variables, setup=places, differs=differs)
         is_cache = "cache" in path and "://" not in path.removeprefix("file://")
         if (is_cache and name not in {"parents missing", "below a file"}) or name == "a link":
             yield situation(
@@ -92,7 +93,10 @@ def situations() -> Iterator[Situation]:
     for place in ("my cache", "modèles", "a'b", "a%20b", "#1", "new\nline"):
         yield situation(f"{place!r}, not cached", place=place)
         yield situation(f"{place!r}, cached", place=place, cached="recorded", fault=None)
-    for mount in ("overlay", "read-only", "full", "small", "dead"):
+    # Plain asks a dead disk for its lock for ever.
+    yield situation("dead, not cached", mount="dead", limit=25)
+    yield situation("dead, cached", mount="dead", cached="recorded", fault=None, limit=25)
+    for mount in ("overlay", "read-only", "full", "small"):
         yield situation(f"{mount}, not cached", mount=mount)
         for cached in ("plain", "recorded"):
             more = "" if cached == "plain" else " by the extension"

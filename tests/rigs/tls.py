@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ class Connection(ssl.SSLSocket):
         try:
             return super().getpeername()
         except OSError:
-            self.close()
+            if not self.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # a listening one has no client
+                self.close()
             raise
 
 
