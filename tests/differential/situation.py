@@ -44,6 +44,8 @@ NOBODY = 65534
 # Time-outs that a host ends by itself: urllib has none.
 SILENCE = 0.7
 UP = Fault()  # a host without faults
+# Variables of whoever runs the tests that no process sees, by the ends of their names.
+_NETWORK = ("_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "_CA_BUNDLE", "NETRC")
 _IMPORTS = (*TENSORFLOW, "tf_keras")
 
 
@@ -300,7 +302,7 @@ def request_of(situation: Situation, handle: str, root: Path) -> dict[str, Any]:
 
 def _environment(situation: Situation, names: dict[str, str]) -> dict[str, str]:
     given = process_environment(TF_USE_LEGACY_KERAS="1", PYTHONDONTWRITEBYTECODE="1")
-    kept = {name: value for name, value in given.items() if not name.lower().endswith("_proxy")}
+    kept = {name: value for name, value in given.items() if not name.upper().endswith(_NETWORK)}
     usual = {
         "HOME": "{root}/home",
         "IPYTHONDIR": "{root}/home/.ipython",

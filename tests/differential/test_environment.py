@@ -16,6 +16,8 @@ pytestmark = pytest.mark.tensorflow
 FAR = "http://models.example/team/model/1"
 OWN = "the credentials that ~/.netrc holds for the host itself are sent, where plain sends none"
 
+BUNDLE = "REQUESTS_CA_BUNDLE is read, which plain does not know"
+
 PROXIES: dict[str, tuple[str, dict[str, str]]] = {
     "http_proxy": (FAR, {"http_proxy": "{host}"}),
     "HTTP_PROXY": (FAR, {"HTTP_PROXY": "{host}"}),
@@ -140,9 +142,9 @@ def situations() -> Iterator[Situation]:
         why = "a network in NO_PROXY is understood" if name == "network" else ""
         yield situation(f"no proxy for {name}", handle=handle, environment=variables, requests=why)
     for name, variables in CERTIFICATES.items():
-        yield situation(
-            f"certificate {name}", handle=SECURE, certificate=True, environment=variables, setup=empty_bundle
-        )
+        why = BUNDLE if name == "REQUESTS_CA_BUNDLE" else ""
+        options = {"handle": SECURE, "certificate": True, "environment": variables, "setup": empty_bundle}
+        yield situation(f"certificate {name}", requests=why, **options)
     for name, text in NETRC.items():
         yield situation(f"netrc {name}", setup=netrc(text), differs=OWN if name == "own" else "")
     elsewhere = Fault(status=302, body=b"", headers={"Location": "http://localhost:{port}/archive.tar.gz"})
