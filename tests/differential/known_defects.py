@@ -142,6 +142,7 @@ _BY_REASON: dict[str, tuple[str, ...]] = {
         "host hangs up",
         "host ends before the first byte",
         "host HTML",
+        "host empty",
         "host 204",
         "first redirect to a file",
         "first redirect without an address",
@@ -152,6 +153,7 @@ _BY_REASON: dict[str, tuple[str, ...]] = {
         "mode UNCOMPRESSED, 500",
         "mode UNCOMPRESSED, 303 to no bucket",
         "mode UNCOMPRESSED, gone",
+        "mode UNCOMPRESSED, bucket with nothing",
         "proxy dead",
         "certificate unknown",
         "certificate not checked, misspelt",
@@ -193,6 +195,7 @@ _BY_REASON: dict[str, tuple[str, ...]] = {
     "A bundle that is missing or empty fails where the system's certificates do": (
         "certificate REQUESTS_CA_BUNDLE that is not there",
         "certificate REQUESTS_CA_BUNDLE without it",
+        "certificate CURL_CA_BUNDLE that is not there",
     ),
     "A ~/.netrc that is not text ends the load": ("netrc not text",),
     "Wants 16 MB free for a model of some kilobytes": ("location small, not cached",),

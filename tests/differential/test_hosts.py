@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,15 @@ NO_BUCKET: dict[str, Fault | None] = {
     "gone": None,
 }
 
+BUCKETS = [
+    Situation(
+        f"mode UNCOMPRESSED, bucket with {folder}",
+        environment=UNCOMPRESSED,
+        fault=Fault(status=303, body=f"gs://open-models/{folder}".encode()),
+    )
+    for folder in ("model", "nothing")
+]
+
 
 def situations() -> Iterator[Situation]:
     def situation(name: str, **options: object) -> Situation:
@@ -177,19 +187,14 @@ def test_host_is_asked_as_plain_asks_it(
         assert not ours.seen
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("name", ["model", "nothing"])
+@pytest.mark.parametrize("situation", parameters(BUCKETS))
 def test_bucket_of_the_host_is_read_as_plain_reads_it(
-    name: str, tmp_path: Path, record_property: Callable[[str, object], None]
+    situation: Situation, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     with GcsStandIn() as storage:
         storage.create_bucket("open-models", public=True)
-        for path, data in files_of("tf2_vocabulary").items():
+        for path, data in files_of(situation.kind).items():
             storage.put(f"gs://open-models/model/{path}", data)
         (tmp_path / "storage").mkdir()
-        situation = Situation(
-            f"mode UNCOMPRESSED, bucket with {name}",
-            environment={**UNCOMPRESSED, **storage.environment(tmp_path / "storage", token="")},
-            fault=Fault(status=303, body=f"gs://open-models/{name}".encode()),
-        )
-        examine(situation, tmp_path, record_property)
+        variables = {**situation.environment, **storage.environment(tmp_path / "storage", token="")}
+        examine(replace(situation, environment=variables), tmp_path, record_property)

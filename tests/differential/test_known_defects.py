@@ -8,7 +8,7 @@ from . import test_archives, test_copies, test_environment, test_hosts, test_loc
 from .known_defects import KNOWN_DEFECTS
 
 LISTS = (test_archives, test_copies, test_environment, test_hosts, test_locations, test_programs)
-ALL = [situation for each in LISTS for situation in each.situations()]
+ALL = [*(situation for each in LISTS for situation in each.situations()), *test_hosts.BUCKETS]
 
 
 def test_each_situation_has_a_name_of_its_own() -> None:
