@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from differential_table import pytest_terminal_summary
 from kernel import Kernel, TensorFlowKernel
 
+# A hook of pytest. It stands here because the process that prints the summary loads no conftest of a single layer.
+__all__ = ["pytest_terminal_summary"]
+
 # Folders are layers. The slowest files come first: a slow file at the end makes all processes wait.
-ORDER = ("browser", "worker", "loading", "kernel", "host", "project", "core")
+ORDER = ("browser", "worker", "loading", "differential", "kernel", "host", "project", "core")
 # Tests of subjects that are the same with every version of Python and of the packages.
-ONCE = {"host", "project"}
+ONCE = {"differential", "host", "project"}
 
 OURS = ("TFHUB_", "HUB_MAGIC_", "TF_USE_LEGACY_KERAS")
 

@@ -23,9 +23,11 @@ class Fault:
         status: the status instead of 200 or 206.
         headers: further headers; an empty value removes a usual header.
         body: the body instead of the archive.
+        wait: seconds of silence before anything else.
         hang_up: close the connection without an answer.
         drop_at: close the connection after this many bytes of the body.
-        stall_at: stop sending after this many bytes of the body, until the host is closed.
+        stall_at: stop sending after this many bytes of the body, and then close the connection.
+        stall_for: seconds of that silence; until the host is closed when None.
         length: the value of `Content-Length`.
         chunked: send the body in chunks, without a length.
         ranges: whether `Range` is respected.
@@ -35,9 +37,11 @@ class Fault:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    wait: float = 0
     hang_up: bool = False
     drop_at: int | None = None
     stall_at: int | None = None
+    stall_for: float | None = None
     length: int | None = None
     chunked: bool = False
     ranges: bool = True
@@ -52,6 +56,7 @@ class Seen:
     range: str
     if_range: str
     client: tuple[str, int]
+    credentials: tuple[str, str] = ("", "")  # of `Authorization` and `Proxy-Authorization`
 
 
 class FaultyHost:
@@ -137,9 +142,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         asked = self.headers.get("Range", "")
+        credentials = (self.headers.get("Authorization", ""), self.headers.get("Proxy-Authorization", ""))
         fault = self.host.next_fault(
-            Seen(self.path, asked, self.headers.get("If-Range", ""), self.client_address)
+            Seen(self.path, asked, self.headers.get("If-Range", ""), self.client_address, credentials)
         )
+        if fault.wait:
+            self.host.closing.wait(fault.wait)
         if fault.hang_up:
             self.close_connection = True
             return
@@ -185,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.rate:
                 time.sleep(len(part) / fault.rate)
         if fault.stall_at is not None:
-            self.host.closing.wait()
+            self.host.closing.wait(fault.stall_for)
         elif fault.chunked and fault.drop_at is None:
             self.wfile.write(b"0\r\n\r\n")
         if stop < len(body) or fault.length is not None:
