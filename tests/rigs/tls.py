@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ class Connection(ssl.SSLSocket):
         try:
             return super().getpeername()
         except OSError:
-            self.close()
+            # A server's listening socket has no client either, and stays open.
+            if not self.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                self.close()
             raise
 
 
