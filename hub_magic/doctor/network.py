@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from ..download.http import RetryPolicy, Web
 from ..download.messages import explain_answer, explain_silence
 from ..download.uncompressed import named_folder
+from ..download.web import RetryPolicy, Web
 from ..errors import DownloadError, HandleError, SettingError
 from ..handles import Handle, parse_handle
 from ..locations import is_bucket

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -22,11 +23,12 @@ from ..locations import is_bucket
 from ..progress import DownloadBar, has_audience
 from ..settings import is_offline, read_cache, read_mode
 from .archive import NoSpaceError
-from .http import RetryPolicy
+from .failures import DiskError
 from .lock import lock_entry
 from .messages import explain_disk, no_space, offline_error
 from .new_entry import DownloadOptions, MakeBar, Notice, make_entry, title_of
 from .ownership import is_ours, parsed_handle, pass_on
+from .web import RetryPolicy
 
 
 class FetchedModels(tuple["Fetched", ...]):
@@ -168,9 +170,13 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
             options.notice(f"The cached copy of {handle} is damaged ({damage}). Downloading it again.")
         return entry, _download(handle, entry, options, lock_timeout)
     except NoSpaceError as error:
-        raise DownloadError(no_space(cache, str(error))) from error
+        raise DiskError(no_space(cache, str(error)), errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     except OSError as error:
-        raise DownloadError(explain_disk(cache, error)) from error
+        if isinstance(error, DownloadError):
+            raise
+        raise DiskError(
+            explain_disk(cache, error), error.errno or 0, error.strerror or "", error.filename or ""
+        ) from error
 
 
 def _damage(entry: str) -> str | None:

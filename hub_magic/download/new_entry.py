@@ -22,16 +22,17 @@ from ..bucket.upload import new_entry, put_entry
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, Descriptor, descriptor_text
 from ..cache.locks import Parts, write_new
 from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
-from ..errors import DownloadError
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
 from ..progress import DownloadBar, Tally, run_all, run_aside
 from ..settings import is_offline
-from .archive import ArchiveRefusedError, check_space, unpack
+from .archive import ArchiveRefusedError, UnreadableArchiveError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
-from .http import RestartError, RetryPolicy
+from .failures import NoModelError, UnsafeModelError
+from .http import RestartError
 from .messages import explain_content, offline_error
 from .transfer import Transfer
+from .web import RetryPolicy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -148,15 +149,14 @@ def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions)
             put_in_place(parts, handle.text, etag, files)
         except (ArchiveDamagedError, RestartError) as error:
             if attempt == _ATTEMPTS:
-                raise DownloadError(
+                raise NoModelError(
                     f"The archive of {handle} arrived damaged {attempt} times: {error}. "
                     "Try another network, or tell whoever runs the host."
                 ) from error
             options.notice(f"The archive of {handle} did not arrive whole: {error}. Downloading it again.")
         except ArchiveRefusedError as error:
-            raise DownloadError(
-                f"The archive of {handle} is refused: {error}. Tell whoever runs the host."
-            ) from error
+            kind = NoModelError if isinstance(error, UnreadableArchiveError) else UnsafeModelError
+            raise kind(f"The archive of {handle} is refused: {error}. Tell whoever runs the host.") from error
         else:
             return received
         finally:
@@ -184,7 +184,7 @@ def _unpack(
         progress = stack.enter_context(options.bar(title_of(handle), size))
         blocks = stack.enter_context(
             Ahead(
-                decompress(transfer.chunks()),
+                decompress(transfer.chunks(), may_be_cut=transfer.facts.may_be_cut),
                 lambda: progress.show(transfer.received, note=transfer.note),
             )
         )
@@ -192,7 +192,7 @@ def _unpack(
         try:
             files = unpack(blocks, folder)
         except NotAnArchiveError as error:
-            raise DownloadError(explain_content(handle.text, transfer.facts.url, error.head)) from error
+            raise NoModelError(explain_content(handle.text, transfer.facts.url, error.head)) from error
         return transfer.received, transfer.facts.etag, files
 
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..errors import DownloadError
 from .decode import Digests
-from .http import Body, Facts, PassingError, RetryPolicy, Source, Web
+from .http import Body, Facts, PassingError, Source
 from .pieces import Piece, Pieces, StoppedError
+from .web import RetryPolicy, Web, retry_policy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -64,7 +64,7 @@ class Transfer:
     ) -> None:
         self.note = ""
         self._notice = notice
-        self._retries = retries or RetryPolicy()
+        self._retries = retries or retry_policy()
         self._most_hands = connections
         self._piece = piece
         self._web = Web(self._retries, connections=connections)
@@ -224,7 +224,7 @@ class Transfer:
                 return self._source.open()
             except PassingError as error:
                 if error.is_answer and not self._failures:
-                    self._notice(f"{error.explain(1).partition('. ')[0]}. Trying again.")
+                    self._notice(f"{str(error.failure(1)).partition('. ')[0]}. Trying again.")
                 self._wait_after(error, self._retries.tries if error.is_answer else _FIRST_TRIES)
 
     def _wait_after(self, error: PassingError, tries: int) -> None:
@@ -238,7 +238,8 @@ class Transfer:
         self._failures = 1 if progress >= _PROGRESS else self._failures + 1
         self._received_then = self.received
         if self._failures >= min(tries, self._retries.tries):
-            raise DownloadError(error.explain(self._failures)) from error
+            raise error.failure(self._failures) from error
+        self._web.failures = self._failures
         pause = self._retries.pause * 2 ** (self._failures - 1) * random.uniform(1, 1.5)  # noqa: S311
         pause = min(max(pause, error.pause), self._retries.longest)
         self.note = f"trying again in {pause:.0f} s"

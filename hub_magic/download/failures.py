@@ -1,0 +1,116 @@
+"""Failures of a download: each is a `DownloadError`, and what tensorflow_hub raises in the same case.
+
+Code that catches what plain `hub.load` raises works with the extension too: `URLError` from a host that is
+not reached, `HTTPError` with its `code` from a refusal, `OSError` from bytes that are no archive,
+`ValueError` from an archive with links. Every message is one line, and every failure can be pickled.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from email.message import Message
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+from ..errors import DownloadError
+
+
+class TwofoldError(DownloadError):
+    """A `DownloadError` of a second kind.
+
+    Args:
+        text: the message.
+        facts: what the second kind tells beside it.
+    """
+
+    def __init_subclass__(cls) -> None:
+        cls.__name__ = DownloadError.__name__  # what users see and look up; pickle asks for __qualname__
+
+    def __init__(self, text: str, *facts: Any) -> None:
+        Exception.__init__(self, text)
+        self._facts = (text, *facts)
+
+    def __str__(self) -> str:
+        return str(self._facts[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._facts
+
+
+class UnreachedError(TwofoldError, URLError):
+    """A host that is not reached, or that breaks off.
+
+    Args:
+        text: the message.
+        reason: the system's error, or words for it.
+    """
+
+    def __init__(self, text: str, reason: BaseException | str) -> None:
+        URLError.__init__(self, reason)
+        super().__init__(text, reason)
+        self.args = (text,)
+
+
+class AnswerError(TwofoldError, HTTPError):
+    """An answer that is a refusal.
+
+    Args:
+        text: the message.
+        url: what was asked.
+        code: the answer's status.
+        reason: the status in words.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self, text: str, url: str, code: int, reason: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        message = Message()
+        for name, value in (headers or {}).items():
+            message[name] = value
+        HTTPError.__init__(self, url, code, reason, message, io.BytesIO())
+        super().__init__(text, url, code, reason, dict(headers or {}))
+        self.args = (text,)
+
+
+class NoModelError(TwofoldError, OSError):
+    """Bytes that are no archive, or not an intact one."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.args = (text,)
+
+
+class UnsafeModelError(TwofoldError, ValueError):
+    """An archive with what no model needs, or an answer outside TensorFlow Hub's protocol."""
+
+
+class DiskError(TwofoldError, OSError):
+    """A disk that refuses the model.
+
+    Args:
+        text: the message.
+        number: the system's `errno`; 0 where it has none.
+        reason: the system's words.
+        filename: what the error is about; "" where nothing is named.
+    """
+
+    def __init__(self, text: str, number: int = 0, reason: str = "", filename: str = "") -> None:
+        OSError.__init__(self, number, reason, filename or None)
+        super().__init__(text, number, reason, filename)
+        self.args = (text,)
+
+
+def unreached(text: str, causes: list[BaseException]) -> DownloadError:
+    """The failure of a connection.
+
+    Args:
+        text: the message.
+        causes: the error and what caused it, the innermost last.
+    """
+    for cause in reversed(causes):
+        # Errors of requests and urllib3 refer to connections, which cannot be pickled.
+        if isinstance(cause, OSError) and type(cause).__module__ in {"builtins", "socket", "ssl"}:
+            return UnreachedError(text, cause)
+    return UnreachedError(text, str(causes[-1]))
