@@ -10,10 +10,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from email.message import Message
+from http.client import RemoteDisconnected
 from typing import Any
 from urllib.error import HTTPError, URLError
 
 from ..errors import DownloadError
+
+_PLAIN_MODULES = frozenset({"builtins", "socket", "ssl", "http.client"})
 
 
 class TwofoldError(DownloadError):
@@ -50,6 +53,16 @@ class UnreachedError(TwofoldError, URLError):
         URLError.__init__(self, reason)
         super().__init__(text, reason)
         self.args = (text,)
+
+
+class SilentError(UnreachedError, TimeoutError):
+    """A host that gives nothing for too long."""
+
+
+class DroppedError(UnreachedError, RemoteDisconnected):
+    """A host that ends the connection."""
+
+    line = ""
 
 
 class AnswerError(TwofoldError, HTTPError):
@@ -111,6 +124,9 @@ def unreached(text: str, causes: list[BaseException]) -> DownloadError:
     """
     for cause in reversed(causes):
         # Errors of requests and urllib3 refer to connections, which cannot be pickled.
-        if isinstance(cause, OSError) and type(cause).__module__ in {"builtins", "socket", "ssl"}:
-            return UnreachedError(text, cause)
+        if isinstance(cause, OSError) and type(cause).__module__ in _PLAIN_MODULES:
+            if isinstance(cause, TimeoutError):
+                return SilentError(text, cause)
+            is_dropped = isinstance(cause, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError))
+            return DroppedError(text, cause) if is_dropped else UnreachedError(text, cause)
     return UnreachedError(text, str(causes[-1]))

@@ -13,6 +13,7 @@ import os
 import re
 import ssl
 import string
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,7 +37,9 @@ _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "hub_magic", "Accept": 
 # Carries the path to our connections, which take it out again; it is never sent.
 _TARGET = "X-Hub-Magic-Target"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS = 10  # as urllib
+# As urllib's `HTTPRedirectHandler` has them.
+_MOST_REDIRECTS = 10
+_MOST_VISITS = 4  # of one URL
 _SHORT_BODY = 1 << 16  # bytes of a redirect that are read to keep its connection
 
 
@@ -125,6 +128,7 @@ class Web:
 
         home = url
         history: list[requests.Response] = []
+        visits: Counter[str] = Counter()
         secret = _url_login(url) or (_netrc_login(url) if login else "")
         while True:
             if not _is_same_origin(home, url):
@@ -138,8 +142,9 @@ class Web:
             history.append(answer)
             _finish(answer)
             url = _redirected(url, answer)
-            if len(history) > _MOST_REDIRECTS:
-                raise TooManyRedirects(f"more than {_MOST_REDIRECTS} redirects", response=answer)
+            if visits[url] >= _MOST_VISITS or len(visits) >= _MOST_REDIRECTS:
+                raise TooManyRedirects(f"{len(history)} redirects in a row", response=answer)
+            visits[url] += 1
 
     def close(self) -> None:
         """End every connection that is not in use."""

@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = self.headers.get("Range", "")
         fault = self.host.next_fault(
-            Seen(self.path, asked, self.headers.get("If-Range", ""), self.client_address)
+            Seen(self.requestline.split(" ")[1], asked, self.headers.get("If-Range", ""), self.client_address)
         )
         if fault.hang_up:
             self.close_connection = True
