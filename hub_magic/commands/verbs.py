@@ -22,7 +22,7 @@ from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import is_bucket, read_location
 from ..progress import byte_bar, with_bar
-from ..quantities import parse_period, parse_size
+from ..quantities import parse_period, parse_seconds, parse_size
 from ..settings import read_cache
 from ..store import list_cache, scan_cache
 
@@ -70,12 +70,14 @@ def list_models(arguments: Namespace, _show: Show) -> CacheScan | MachineScan:
 
 
 def fetch(arguments: Namespace, _show: Show) -> FetchedModels:
-    """`--fetch HANDLE...`."""
+    """`--fetch HANDLE...`, with its options."""
     from ..download import fetch_all
 
     for handle in arguments.fetch:
         _check_path(handle)
-    return fetch_all(arguments.fetch)
+    timeout = arguments.timeout
+    seconds = None if timeout is None else parse_seconds(timeout, "--timeout")
+    return fetch_all(arguments.fetch, force=arguments.force, timeout=seconds)
 
 
 def resolve(arguments: Namespace, _show: Show) -> str:

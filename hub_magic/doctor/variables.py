@@ -17,8 +17,10 @@ from ..settings import (
     MODE_VARIABLE,
     MODES,
     OFFLINE_VARIABLE,
+    TIMEOUT_VARIABLE,
     is_offline,
     read_mode,
+    read_timeout,
 )
 from .context import Fixes, Surroundings
 from .diagnosis import Finding
@@ -30,6 +32,7 @@ KNOWN = (
     "TFHUB_DOWNLOAD_PROGRESS",
     _CERTIFICATES,
     OFFLINE_VARIABLE,
+    TIMEOUT_VARIABLE,
     KERAS_VARIABLE,
 )
 _CLOSE = 0.8
@@ -125,6 +128,10 @@ def _others(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
     if offline.lower() not in (*_NO, "no", "off") and not is_offline(env):
         found = f"{offline!r} is neither yes nor no, so models are downloaded"
         yield Finding(OFFLINE_VARIABLE, "warning", found, fixes.mode("offline"))
+    try:
+        read_timeout(env)
+    except SettingError as error:
+        yield Finding(TIMEOUT_VARIABLE, "problem", str(error), fixes.unset(TIMEOUT_VARIABLE))
     keras = env.get(KERAS_VARIABLE, "")
     if keras not in (*_NO, *KERAS_2_WORDS):
         found = f"{keras!r} does nothing: TensorFlow takes 1, true or True only"

@@ -20,7 +20,7 @@ from ..bucket.lock import LockTimes, look_at, wait_for_entry
 from ..bucket.scan import BucketEntry
 from ..bucket.upload import new_entry, put_entry
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, Descriptor, descriptor_text
-from ..cache.locks import Parts, write_new
+from ..cache.locks import Parts, remove, write_new
 from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
@@ -117,11 +117,13 @@ class DownloadOptions:
         bar: makes a bar, from its title and the bytes there will be.
         notice: takes a line for the user.
         retries: with the host; the usual one when None.
+        force: whether an intact entry is replaced.
     """
 
     bar: MakeBar
     notice: Notice
     retries: RetryPolicy | None
+    force: bool = False
 
 
 def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions) -> int:
@@ -146,7 +148,7 @@ def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions)
             os.mkdir(parts.folder)  # noqa: PTH102 - as all paths here, a string
             size, etag, files = _unpack(handle, url, parts.folder, connections, options)
             received += size
-            put_in_place(parts, handle.text, etag, files)
+            put_in_place(parts, handle.text, etag, files, force=options.force)
         except (ArchiveDamagedError, RestartError) as error:
             if attempt == _ATTEMPTS:
                 raise NoModelError(
@@ -201,27 +203,34 @@ def title_of(handle: Handle) -> str:
     return "/".join(part for part in (handle.publisher, handle.name, handle.version) if part)
 
 
-def put_in_place(parts: Parts, handle: str, etag: str, files: tuple[FileRecord, ...]) -> None:
-    """Give the new folder its name, unless a whole one has come there meanwhile.
+def put_in_place(
+    parts: Parts, handle: str, etag: str, files: tuple[FileRecord, ...], *, force: bool = False
+) -> None:
+    """Give the new folder its name, unless an intact one has come there meanwhile.
 
     Args:
         parts: where it is; the entry's lock is ours.
         handle: the model's.
         etag: the host's word for the archive's version; "" when there is none.
         files: the files in the folder.
+        force: whether an intact one is replaced.
 
     Raises:
         OSError: the disk refuses to be written.
     """
     entry = parts.entry
-    if os.path.isdir(entry) and not find_damage(entry):  # noqa: PTH112
+    if os.path.isdir(entry) and not force and not find_damage(entry):  # noqa: PTH112
         return
+    if force:
+        # Without a record, either copy is intact by its names: whoever looks in between finds no damage.
+        remove(entry + RECORD_SUFFIX)
     # As tensorflow_hub does, first the descriptor: an entry is there when its folder is.
     text = descriptor_text(Descriptor(handle, datetime.now(), socket.gethostname(), os.getpid()))  # noqa: DTZ005
     write_new(parts.descriptor, text)
     os.replace(parts.descriptor, entry + DESCRIPTOR_SUFFIX)  # noqa: PTH105
     write_new(parts.record, record_text(EntryRecord(handle, etag, text, files)))
-    os.replace(parts.record, entry + RECORD_SUFFIX)  # noqa: PTH105
+    if not force:
+        os.replace(parts.record, entry + RECORD_SUFFIX)  # noqa: PTH105
     if os.path.lexists(entry):
         os.rename(entry, parts.old)  # noqa: PTH104
     try:
@@ -230,6 +239,8 @@ def put_in_place(parts: Parts, handle: str, etag: str, files: tuple[FileRecord, 
         if os.path.lexists(parts.old):
             os.rename(parts.old, entry)  # noqa: PTH104
         raise
+    if force:
+        os.replace(parts.record, entry + RECORD_SUFFIX)  # noqa: PTH105
 
 
 # Downloads the model's archive into a cache in this directory: the entry's path, and the bytes received.

@@ -1,4 +1,4 @@
-"""Choose the proxy that leads to a URL, as urllib does, by which tensorflow_hub downloads.
+"""Choose the proxy for a URL, as urllib does, by which tensorflow_hub downloads.
 
 urllib asks `<scheme>_proxy` and `no_proxy` and ignores `ALL_PROXY`; to an https URL it goes with CONNECT in
 clear, whatever scheme the proxy's address names (`ProxyHandler.proxy_open`, `Request.set_proxy`). More is

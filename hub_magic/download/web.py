@@ -264,7 +264,7 @@ def _netrc_login(url: str) -> str:
         except (OSError, ValueError, netrc.NetrcParseError):
             continue
         for name, (user, account, password) in entries.items():
-            if name.lower() == host and name != "default":
+            if name.lower() == host and name != "default" and (user or account):
                 return _basic(user or account or "", password or "")
         return ""
     return ""

@@ -120,6 +120,8 @@ VERBS: dict[str, Callable[[Namespace, SavedSettings], Any]] = {
 
 # The options that say how one of these is to be done.
 BELONGING = {
+    "force": ("fetch",),
+    "timeout": ("fetch",),
     "max_size": ("prune",),
     "older_than": ("prune",),
     "duplicates": ("prune",),

@@ -52,6 +52,7 @@ class Seen:
     range: str
     if_range: str
     client: tuple[str, int]
+    headers: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 class FaultyHost:
@@ -138,7 +139,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = self.headers.get("Range", "")
         fault = self.host.next_fault(
-            Seen(self.requestline.split(" ")[1], asked, self.headers.get("If-Range", ""), self.client_address)
+            Seen(
+                self.requestline.split(" ")[1],  # `self.path` has lost slashes
+                asked,
+                self.headers.get("If-Range", ""),
+                self.client_address,
+                dict(self.headers),
+            )
         )
         if fault.hang_up:
             self.close_connection = True
