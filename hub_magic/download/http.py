@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from .web import Web, keeps_login
 
 if TYPE_CHECKING:
     import requests
+
+    from .spool import Kept
 
 
 class PassingError(Exception):
@@ -163,16 +165,20 @@ class Source:
         handle: what the user calls it, for messages.
         url: where to ask for it.
         web: the connections.
+        kept: what an earlier download has left of it.
     """
 
-    def __init__(self, handle: str, url: str, web: Web) -> None:
+    def __init__(self, handle: str, url: str, web: Web, kept: Kept | None = None) -> None:
         self.facts: Facts | None = None
+        self._kept = kept
         self._handle = handle
         self._url = url
         self._web = web
 
     def open(self, start: int = 0, end: int | None = None) -> Body:
-        """Ask for the bytes from `start` up to `end`, or to the archive's end; the first time for all of it.
+        """Ask for the bytes from `start` up to `end`, or to the archive's end.
+
+        The first time it is what is not kept, or all of it where the kept bytes are of no use.
 
         Raises:
             PassingError: another try may succeed.
@@ -181,6 +187,8 @@ class Source:
         """
         facts = self.facts
         if facts is None:
+            if self._kept and (body := self._rest_of(self._kept)):
+                return body
             answer = self._ask(self._url, {})
             self._check_status(answer)
             self.facts = _read_facts(answer)
@@ -193,6 +201,25 @@ class Source:
             answer.close()
             answer = self._ask(self._url, headers)
         return self._continued(facts, answer, start, end)
+
+    def _rest_of(self, kept: Kept) -> Body | None:
+        """The answer to a request for what is not kept, or for all of another archive; None to ask anew."""
+        answer = self._ask(self._url, {"Range": f"bytes={kept.count}-", "If-Range": kept.validator})
+        if answer.status_code == 416:
+            answer.close()
+            return None
+        self._check_status(answer)
+        now = _read_facts(answer)
+        if answer.status_code == 200:
+            self.facts = now
+            return Body(self._handle, answer, 0)
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+        is_same = now.etag == kept.etag if kept.etag else now.modified == kept.modified
+        if found is None or (int(found[1]), int(found[2])) != (kept.count, kept.size) or not is_same:
+            answer.close()
+            return None
+        self.facts = replace(now, size=kept.size, digests=kept.digests, has_ranges=True, may_be_cut=False)
+        return Body(self._handle, answer, kept.count)
 
     def _ask(self, url: str, headers: dict[str, str], *, login: bool = True) -> requests.Response:
         from requests.exceptions import ConnectionError as NoConnectionError

@@ -25,12 +25,14 @@ from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
 from ..progress import DownloadBar, Tally, run_all, run_aside
+from ..quantities import size as quantity
 from ..settings import is_offline
 from .archive import ArchiveRefusedError, UnreadableArchiveError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
 from .failures import NoModelError, UnsafeModelError
 from .http import RestartError
 from .messages import explain_content, offline_error
+from .spool import Spool
 from .transfer import Transfer
 from .web import RetryPolicy
 
@@ -146,7 +148,7 @@ def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions)
         connections = _CONNECTIONS if attempt == 1 else 1
         try:
             os.mkdir(parts.folder)  # noqa: PTH102 - as all paths here, a string
-            size, etag, files = _unpack(handle, url, parts.folder, connections, options)
+            size, etag, files = _unpack(handle, url, parts, connections, options)
             received += size
             put_in_place(parts, handle.text, etag, files, force=options.force)
         except (ArchiveDamagedError, RestartError) as error:
@@ -167,10 +169,12 @@ def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions)
 
 
 def _unpack(
-    handle: Handle, url: str, folder: str, connections: int, options: DownloadOptions
+    handle: Handle, url: str, parts: Parts, connections: int, options: DownloadOptions
 ) -> tuple[int, str, tuple[FileRecord, ...]]:
     """Fetch and unpack an archive: bytes received, the host's ETag, the files."""
+    folder = parts.folder
     with ExitStack() as stack:
+        spool = stack.enter_context(Spool(parts.entry))
         transfer = stack.enter_context(
             Transfer(
                 handle.text,
@@ -178,8 +182,11 @@ def _unpack(
                 retries=options.retries,
                 notice=options.notice,
                 connections=connections,
+                spool=spool,
             )
         )
+        if transfer.start:
+            options.notice(f"Going on with the download of {handle} after {quantity(transfer.start)}.")
         size = transfer.facts.size
         if size is not None:
             check_space(size, shutil.disk_usage(folder).free)
@@ -187,7 +194,7 @@ def _unpack(
         blocks = stack.enter_context(
             Ahead(
                 decompress(transfer.chunks(), may_be_cut=transfer.facts.may_be_cut),
-                lambda: progress.show(transfer.received, note=transfer.note),
+                lambda: progress.show(transfer.start + transfer.received, note=transfer.note),
             )
         )
         stack.callback(transfer.stop)
