@@ -18,8 +18,6 @@ from .web import Web, keeps_login
 if TYPE_CHECKING:
     import requests
 
-    from .spool import Kept
-
 
 class PassingError(Exception):
     """A failure that another try may not meet.
@@ -155,7 +153,35 @@ class Facts:
     @property
     def validator(self) -> str:
         """What `If-Range` can be asked with: a strong ETag, else the time of the last change."""
-        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+        return _validator(self.etag, self.modified)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an earlier download has left.
+
+    Attributes:
+        count: bytes, from the archive's first on.
+        size: of the whole archive.
+        etag: the archive's version; "" when the host does not say.
+        modified: the text of `Last-Modified`, or "".
+        digests: names and values of the digests that the host gave.
+    """
+
+    count: int
+    size: int
+    etag: str
+    modified: str
+    digests: tuple[tuple[str, bytes], ...]
+
+    @property
+    def validator(self) -> str:
+        """What `If-Range` can be asked with: a strong ETag, else the time of the last change."""
+        return _validator(self.etag, self.modified)
+
+
+def _validator(etag: str, modified: str) -> str:
+    return etag if etag and not etag.startswith("W/") else modified
 
 
 class Source:

@@ -126,9 +126,10 @@ class Pieces:
         with self._news:
             if not self._find():
                 self._news.wait(timeout)
-            if self._end is not None:
-                raise self._end
             piece = self._find()
+            # What came before a failure is read first: the next download can go on after it.
+            if self._end is not None and (piece is None or isinstance(self._end, StoppedError)):
+                raise self._end
             if piece is None:
                 return None if self._is_beyond(self._reading) else []
             chunks = list(piece.chunks)

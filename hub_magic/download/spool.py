@@ -16,7 +16,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -26,11 +25,10 @@ from ..errors import DownloadError
 from .archive import ArchiveRefusedError, NoSpaceError
 from .decode import ArchiveDamagedError
 from .failures import NoModelError, UnsafeModelError
+from .http import Facts, Kept
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from .http import Facts
 
 _BYTES, _FACTS = "archive.part", "archive.json"
 _LONGEST_AGE = 7 * 86_400  # seconds for which they are kept
@@ -40,30 +38,6 @@ _SLOW = 5.0  # seconds that a download may take without being kept
 _MOST_HELD = 32 << 20  # bytes in memory while nothing is decided
 _SPACE = 3  # times the archive's bytes that must be free: they are written twice, once unpacked
 _CHUNK = 1 << 17
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What an earlier download has left.
-
-    Attributes:
-        count: bytes, from the archive's first on.
-        size: of the whole archive.
-        etag: the archive's version; "" when the host does not say.
-        modified: the text of `Last-Modified`, or "".
-        digests: names and values of the digests that the host gave.
-    """
-
-    count: int
-    size: int
-    etag: str
-    modified: str
-    digests: tuple[tuple[str, bytes], ...]
-
-    @property
-    def validator(self) -> str:
-        """What `If-Range` can be asked with: a strong ETag, else the time of the last change."""
-        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
 
 class Spool:
