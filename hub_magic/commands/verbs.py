@@ -73,10 +73,10 @@ def fetch(arguments: Namespace, _show: Show) -> FetchedModels:
     """`--fetch HANDLE...`, with its options."""
     from ..download import fetch_all
 
-    for handle in arguments.fetch:
-        _check_path(handle)
     timeout = arguments.timeout
     seconds = None if timeout is None else parse_seconds(timeout, "--timeout")
+    for handle in arguments.fetch:
+        _check_path(handle)
     return fetch_all(arguments.fetch, force=arguments.force, timeout=seconds)
 
 

@@ -82,6 +82,8 @@ def test_fetch_list_resolve_and_remove(shell: Shell, host: FaultyHost) -> None:
     assert (fetched["handle"], fetched["was_cached"]) == (url, False)
     assert shell.run("resolve", url) == fetched["path"]
     assert "was cached" in shell.run("fetch", url)
+    (again,) = shell.json("fetch", "--force", "--timeout", "600", url)
+    assert (again["path"], again["was_cached"]) == (fetched["path"], False)
     data = shell.json("list")
     size = len(model(objects=False)) + 3
     assert [(m["handle"], m["size"], m["path"]) for m in data["models"]] == [(url, size, fetched["path"])]
@@ -170,6 +172,10 @@ def test_mode_for_eval(shell: Shell) -> None:
         (["mode", "packed"], "hub-magic: There is no mode 'packed'."),
         (["add", NNLM], "hub-magic: --add HANDLE PATH takes 2 words, not 1."),
         (["list", "--cache", "s3://x"], "hub-magic: A cache cannot be at s3://."),
+        (
+            ["fetch", "--timeout", "-1", "http://127.0.0.1:9/a"],
+            "hub-magic: --timeout '-1' is not a number of seconds",
+        ),
         (["fetch", "nonsense"], "hub-magic: There is no 'nonsense': a handle without https:// is a path."),
         (["resolve", "https://"], "hub-magic: The handle 'https://' names no host."),
     ],
