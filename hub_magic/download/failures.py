@@ -7,9 +7,12 @@ not reached, `HTTPError` with its `code` from a refusal, `OSError` from bytes th
 
 from __future__ import annotations
 
+import errno
 import io
+import sys
 from collections.abc import Mapping
 from email.message import Message
+from functools import cache
 from http.client import RemoteDisconnected
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -113,6 +116,40 @@ class DiskError(TwofoldError, OSError):
         OSError.__init__(self, number, reason, filename or None)
         super().__init__(text, number, reason, filename)
         self.args = (text,)
+
+
+# What TensorFlow's file system makes of an errno (`IOErrorToCode` in errors.cc), by the names of `tf.errors`.
+_TENSORFLOW_KINDS = {
+    **dict.fromkeys((errno.EPERM, errno.EACCES, errno.EROFS), "PermissionDeniedError"),
+    **dict.fromkeys((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)), "ResourceExhaustedError"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY), "FailedPreconditionError"),
+    **dict.fromkeys((errno.ENOENT, errno.ENODEV), "NotFoundError"),
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ), "InvalidArgumentError"),
+}
+
+
+def disk_error(text: str, number: int = 0, reason: str = "", filename: str = "") -> DownloadError:
+    """Return a failure of the disk; where TensorFlow is imported, it is one of `tf.errors`, too.
+
+    Args:
+        text: the message.
+        number: the system's `errno`; 0 where it has none.
+        reason: the system's words.
+        filename: what the error is about; "" where nothing is named.
+    """
+    errors = getattr(sys.modules.get("tensorflow"), "errors", None)
+    kind = getattr(errors, _TENSORFLOW_KINDS.get(number, ""), None)
+    if kind is None:
+        return DiskError(text, number, reason, filename)
+    failure = _disk_error_and(kind)(text, number, reason, filename)
+    vars(failure).update(vars(kind(None, None, text)))  # such as its code
+    return failure
+
+
+@cache
+def _disk_error_and(kind: type[Exception]) -> type[DiskError]:
+    # The class has no name in a module, so pickle is told to make it anew.
+    return type("DiskError", (DiskError, kind), {"__reduce__": lambda self: (disk_error, self._facts)})
 
 
 def unreached(text: str, causes: list[BaseException]) -> DownloadError:

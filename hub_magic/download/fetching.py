@@ -23,7 +23,7 @@ from ..locations import is_bucket
 from ..progress import DownloadBar, has_audience
 from ..settings import is_offline, read_cache, read_mode
 from .archive import NoSpaceError
-from .failures import DiskError
+from .failures import disk_error
 from .lock import lock_entry
 from .messages import explain_disk, no_space, offline_error
 from .new_entry import DownloadOptions, MakeBar, Notice, make_entry, title_of
@@ -185,11 +185,11 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
             options.notice(f"The cached copy of {handle} is damaged ({damage}). Downloading it again.")
         return entry, _download(handle, entry, options, lock_timeout)
     except NoSpaceError as error:
-        raise DiskError(no_space(cache, str(error)), errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise disk_error(no_space(cache, str(error)), errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     except OSError as error:
         if isinstance(error, DownloadError):
             raise
-        raise DiskError(
+        raise disk_error(
             explain_disk(cache, error), error.errno or 0, error.strerror or "", error.filename or ""
         ) from error
 

@@ -40,7 +40,7 @@ before = dict(os.environ)
 told = []
 for number, (handle, variables) in enumerate(cases):
     os.environ.clear()
-    os.environ.update({**before, **variables, "TFHUB_CACHE_DIR": f"{cache}/{which}/{number}"})
+    os.environ.update({**before, "TFHUB_CACHE_DIR": f"{cache}/{which}/{number}", **variables})
     try:
         root = pathlib.Path(hub.resolve(handle))
         files = {str(one.relative_to(root)): hashlib.sha256(one.read_bytes()).hexdigest()
@@ -289,6 +289,10 @@ def test_failures_are_also_what_plain_raises(tmp_path: Path) -> None:
         cases += [
             (handle, {"TFHUB_MODEL_LOAD_FORMAT": "UNCOMPRESSED"})
             for handle in (f"{host.url}/0", f"{host.url}/3", f"{host.url}/7", f"http://{place}/a")
+        ]
+        cases += [
+            (f"{host.url}/0", {"TFHUB_CACHE_DIR": place})
+            for place in ("/dev/null/models", "/proc/nothing/models", str(tmp_path / ("x" * 300)))
         ]
         plain = resolved("plain", tmp_path, cases)
         visits = host.count(f"/{[*FAILURES].index('to itself')}")
