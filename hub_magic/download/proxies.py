@@ -94,8 +94,8 @@ def routes_to(url: str) -> tuple[Route, ...]:
         return (Route(),)
     is_listed = _is_in_block(parts.hostname or "", proxies.get("no", ""))
     if named := proxies.get(parts.scheme, "").strip():
-        route = _as_urllib(parse_proxy(named))
-        return (Route(), route) if is_listed else (route,)
+        ways = _with_port(_as_urllib(parse_proxy(named)), parts.scheme)
+        return (Route(), *ways) if is_listed else ways
     return (Route(),) if is_listed else (*_for_everything(proxies.get("all", "")), Route())
 
 
@@ -115,6 +115,14 @@ def _as_urllib(address: ProxyAddress) -> Route:
     if address.scheme == "https" and _speaks_tls(address.place):
         return Route(address.url("https"))
     return Route(address.url("http"), _NO_SOCKS if address.scheme.startswith("socks") else "")
+
+
+def _with_port(route: Route, scheme: str) -> tuple[Route, ...]:
+    """The ways through a proxy whose address may name no port: urllib takes the port of what it asks for."""
+    parts = urlsplit(route.proxy)
+    if scheme != "https" or parts.scheme != "http" or parts.port:
+        return (route,)
+    return Route(f"{route.proxy}:443", route.note), Route(f"{route.proxy}:80", route.note)
 
 
 def _speaks_tls(place: str) -> bool:

@@ -282,6 +282,14 @@ def test_crc32c_of_a_bucket(get: Fetch) -> None:
         (Fault(body=b"PK\3\4" + bytes(3000)), "no tar archive"),
         (Fault(status=302, headers={"Location": "gs://bucket/model"}), "where nothing can be fetched"),
         (Fault(status=302, headers={"Location": "/google/model/1"}), "where nothing can be fetched"),
+        (Fault(status=302, headers={"Location": "http://[bad"}), "where nothing can be fetched"),
+        (Fault(status=302, headers={"Location": "http://host:port/"}), "where nothing can be fetched"),
+        (Fault(status=302, headers={"Location": "http:///path"}), "where nothing can be fetched"),
+        (
+            Fault(status=302, headers={"Location": f"http://{'a' * 70}.invalid/"}),
+            "where nothing|cannot be resolved",
+        ),
+        (Fault(status=302), "status 302"),
     ],
 )
 def test_refusals_say_why(get: Fetch, fault: Fault, words: str) -> None:

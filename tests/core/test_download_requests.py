@@ -283,6 +283,8 @@ def test_address_of_no_proxy_is_one_line(
         ({"ALL_PROXY": "p:1", "no_proxy": "h"}, "https://h/x", [""]),
         ({"https_proxy": "socks5h://p:1"}, "https://h/x", ["http://p:1"]),
         ({"https_proxy": "foo://p:1"}, "https://h/x", ["http://p:1"]),
+        ({"https_proxy": "http://a:b@p"}, "https://h/x", ["http://a:b@p:443", "http://a:b@p:80"]),
+        ({"http_proxy": "http://p"}, "http://h/x", ["http://p"]),
         ({"https_proxy": "p:1", "no_proxy": "h:443"}, "https://h/x", ["http://p:1"]),
         ({"https_proxy": "p:1", "no_proxy": "h:443"}, "https://h:443/x", [""]),
         ({"https_proxy": "p:1", "no_proxy": ".h"}, "https://a.h/x", [""]),
