@@ -59,6 +59,28 @@ def parse_period(text: str) -> timedelta:
     return timedelta(days=min(float(found[1]) * _DAYS[found[2]], 999_999_999))
 
 
+_MOST_SECONDS = 86_400
+
+
+def parse_seconds(text: str, name: str) -> float:
+    """A number of seconds, more than 0 and at most a day.
+
+    Args:
+        text: the number.
+        name: the option or variable that it was given for.
+
+    Raises:
+        SettingError: the text is none.
+    """
+    found = re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", text.strip(), re.ASCII)
+    seconds = float(found[0]) if found else 0.0
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise SettingError(
+            f"{name} {text[:40]!r} is not a number of seconds from 0.1 to {_MOST_SECONDS}. Write it as 600."
+        )
+    return seconds
+
+
 def age(then: datetime | None, now: datetime | None = None) -> str:
     """Return the age of a time in one unit; "" if the time is unknown.
 

@@ -18,12 +18,14 @@ from typing import Literal
 from .errors import SettingError
 from .facts import Fact
 from .locations import prepare_location, read_location
+from .quantities import parse_seconds
 
 Source = Literal["default", "variable", "flag", "saved"]
 
 CACHE_VARIABLE = "TFHUB_CACHE_DIR"
 MODE_VARIABLE = "TFHUB_MODEL_LOAD_FORMAT"
 OFFLINE_VARIABLE = "HUB_MAGIC_OFFLINE"
+TIMEOUT_VARIABLE = "HUB_MAGIC_TIMEOUT"
 KERAS_VARIABLE = "TF_USE_LEGACY_KERAS"  # TensorFlow's own variable
 VARIABLES = (CACHE_VARIABLE, MODE_VARIABLE, OFFLINE_VARIABLE, KERAS_VARIABLE)
 
@@ -125,6 +127,17 @@ def is_offline(env: Mapping[str, str] | None = None) -> bool:
     """Return whether only cached models may be loaded (`HUB_MAGIC_OFFLINE` is 1, true, yes or on)."""
     env = os.environ if env is None else env
     return env.get(OFFLINE_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def read_timeout(env: Mapping[str, str] | None = None) -> float | None:
+    """Seconds that a download's first try waits for a byte (`HUB_MAGIC_TIMEOUT`); None when not set.
+
+    Raises:
+        SettingError: the variable holds something else than a number of seconds.
+    """
+    env = os.environ if env is None else env
+    text = env.get(TIMEOUT_VARIABLE, "").strip()
+    return parse_seconds(text, TIMEOUT_VARIABLE) if text else None
 
 
 def parse_mode(text: str) -> str:

@@ -94,7 +94,7 @@ def _run_command(arguments: Namespace, show: Callable[[Fact], object]) -> Any:  
         case "list":
             return verbs.list_models(everything=line.all)
         case "fetch":
-            return verbs.fetch(line.fetch or ())
+            return verbs.fetch(line.fetch or (), force=line.force, timeout=line.timeout)
         case "resolve":
             return verbs.resolve(line.resolve or "")
         case "remove":

@@ -53,7 +53,7 @@ DOCTOR = option(
 
 COMMANDS = (
     Command("list", options.LIST, (options.ALL,)),
-    Command("fetch", options.FETCH, ()),
+    Command("fetch", options.FETCH, (options.FORCE, options.TIMEOUT)),
     Command("resolve", options.RESOLVE, ()),
     Command("remove", options.REMOVE, (options.DRY_RUN,)),
     Command(

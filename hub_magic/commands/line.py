@@ -67,6 +67,8 @@ class CacheLine(Line):
     location: str | None = None
     list: bool = False
     fetch: Sequence[str] | None = None
+    force: bool = False
+    timeout: str | None = None
     resolve: str | None = None
     remove: Sequence[str] | None = None
     prune: bool = False

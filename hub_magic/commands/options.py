@@ -62,6 +62,15 @@ LIST = option(
     "--list", action="store_true", help="list the cached models as a table; .models, .problems, .to_json()"
 )
 FETCH = option("--fetch", nargs="+", metavar="HANDLE", type=unquoted, help="download these models now")
+FORCE = option(
+    "--force", action="store_true", help="with --fetch: download a model again that is cached and intact"
+)
+TIMEOUT = option(
+    "--timeout",
+    metavar="SECONDS",
+    type=unquoted,
+    help="with --fetch: wait so many seconds for a silent host, and longer at each further try",
+)
 RESOLVE = option(
     "--resolve", metavar="HANDLE", type=unquoted, help="print the model's directory, like hub.resolve"
 )
@@ -164,6 +173,8 @@ CACHE = (
     LOCATION,
     LIST,
     FETCH,
+    FORCE,
+    TIMEOUT,
     RESOLVE,
     REMOVE,
     PRUNE,

@@ -20,6 +20,7 @@ from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import absolute, read_location
 from ..progress import Progress, byte_bar, no_progress, with_bar
+from ..quantities import parse_seconds
 from ..settings import read_cache
 from ..store import Store, open_store, verify
 from .line import CacheLine
@@ -69,13 +70,15 @@ def list_models(*, everything: bool = False) -> CacheScan | MachineScan:
     return scan_machine(_scan())
 
 
-def fetch(handles: Sequence[str]) -> FetchedModels:
-    """Fetch models (`--fetch HANDLE...`)."""
+def fetch(handles: Sequence[str], *, force: bool = False, timeout: str | None = None) -> FetchedModels:
+    """Fetch models (`--fetch HANDLE...`, with `--force` and `--timeout`)."""
     from ..download import fetch_all
+
+    seconds = None if timeout is None else parse_seconds(timeout, "--timeout")
 
     for handle in handles:
         _check_path(handle)
-    return fetch_all(handles)
+    return fetch_all(handles, force=force, timeout=seconds)
 
 
 def resolve(handle: str) -> str:

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from ..download.http import RetryPolicy, Web
 from ..download.messages import explain_answer, explain_silence
+from ..download.proxies import SOCKS, has_socks
 from ..download.uncompressed import named_folder
+from ..download.web import RetryPolicy, Web
 from ..errors import DownloadError, HandleError, SettingError
 from ..handles import Handle, parse_handle
 from ..store import list_cache, open_store
@@ -44,7 +45,9 @@ def _proxies(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
     faults = [(name, fault) for name in given if (fault := _fault_of_proxy(env[name]))]
     for name, fault in faults:
         yield Finding("proxy", "problem", f"{name} is not a valid proxy address: {fault}", fixes.unset(name))
-    if not faults:
+    doubts = [] if faults else [doubt for name in given if (doubt := _doubt_of_proxy(name, env[name], fixes))]
+    yield from doubts
+    if not faults and not doubts:
         shown = [f"{name}={without_login(env[name])}" for name in given]
         yield Finding("proxy", "fine", ", ".join(shown) or "none is set")
 
@@ -70,6 +73,22 @@ def _fault_of_proxy(value: str) -> str:
     if url.scheme not in _SCHEMES:
         return f"{shown!r} starts with {url.scheme}://"
     return "" if url.hostname else f"{shown!r} contains no host"
+
+
+def _doubt_of_proxy(name: str, value: str, fixes: Fixes) -> Finding | None:
+    """What tensorflow_hub or requests makes of a usable address that its writer may not have meant."""
+    shown = without_login(value)
+    scheme = value.partition("://")[0].lower()
+    if scheme in SOCKS and not has_socks():
+        what = "is ignored" if name.lower() == "all_proxy" else "is spoken to as an http proxy"
+        found = f"{name}={shown} needs PySocks, which is not installed: it {what}"
+        return Finding("proxy", "warning", found, fixes.install("pysocks"))
+    if scheme == "https" and name.lower() != "all_proxy":
+        found = f"{name}={shown}: tensorflow_hub speaks to a proxy without TLS, so write http://"
+        plain = f"http{value[len(scheme) :]}"
+        fix = fixes.set(name, plain) if plain == without_login(plain) else ""
+        return Finding("proxy", "warning", found, fix)
+    return None
 
 
 def _certificates(env: Mapping[str, str], fixes: Fixes, *, is_late: bool) -> Iterator[Finding]:

@@ -17,8 +17,10 @@ from ..settings import (
     MODE_VARIABLE,
     MODES,
     OFFLINE_VARIABLE,
+    TIMEOUT_VARIABLE,
     is_offline,
     read_mode,
+    read_timeout,
 )
 from ..store import open_store
 from .context import Fixes, Surroundings
@@ -31,6 +33,7 @@ KNOWN = (
     "TFHUB_DOWNLOAD_PROGRESS",
     _CERTIFICATES,
     OFFLINE_VARIABLE,
+    TIMEOUT_VARIABLE,
     KERAS_VARIABLE,
 )
 _CLOSE = 0.8
@@ -126,6 +129,10 @@ def _others(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
     if offline.lower() not in (*_NO, "no", "off") and not is_offline(env):
         found = f"{offline!r} is not a yes/no value, so models are downloaded"
         yield Finding(OFFLINE_VARIABLE, "warning", found, fixes.mode("offline"))
+    try:
+        read_timeout(env)
+    except SettingError as error:
+        yield Finding(TIMEOUT_VARIABLE, "problem", str(error), fixes.unset(TIMEOUT_VARIABLE))
     keras = env.get(KERAS_VARIABLE, "")
     if keras not in (*_NO, *KERAS_2_WORDS):
         found = f"{keras!r} has no effect: TensorFlow accepts only 1, true or True"

@@ -1,13 +1,17 @@
 """Unpack a model's archive as it arrives: files and folders below one directory, and nothing else.
 
-What tensorflow_hub would write anywhere, or what no model needs, is refused: absolute names, `..`, links,
-devices, two members of one name, and more than the disk can take.
+An archive means what it means to tar and to tensorflow_hub (`file_utils.extract_tarfile_to_destination`):
+a leading `/` is dropped, `a/../b` is `b`, a later file replaces an earlier one of its name, and what follows
+the end mark is ignored. Refused is what no model needs: names that lead out of the directory, links, devices,
+a file in place of a folder, a header that cannot be read, and more than the disk can take.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import posixpath
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -19,11 +23,16 @@ from ..errors import DownloadError
 from .decode import ArchiveDamagedError
 
 _BLOCK = 1 << 20
-_LONGEST_HEADER = 1 << 17  # an extended header is a few hundred bytes; tarfile would read any length at once
-_LONGEST_TAIL = 16 << 20  # tar pads its end to a record, at most 1 MB with the largest blocking factor
+_LONGEST_HEADER = 1 << 20  # with extended attributes of macOS 100 kB; tarfile would read any length at once
+_LONGEST_TAIL = (
+    1 << 30
+)  # bytes after the end mark, which are read for the sake of the checksum that follows them
 _MOST_MEMBERS = 100_000
 _RESERVE = 16 << 20  # bytes of the disk that are left to others
 _CHECK_EVERY = 64 << 20
+
+# What a disk says of a name that it cannot give to a file.
+_NO_NAMES: Final = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 
 _KINDS: Final = {
     tarfile.LNKTYPE: "a hard link",
@@ -36,6 +45,10 @@ _KINDS: Final = {
 
 class ArchiveRefusedError(DownloadError):
     """The archive holds what no model holds; another try would bring the same."""
+
+
+class UnreadableArchiveError(ArchiveRefusedError):
+    """The archive's tar stream cannot be read, although it arrived as its maker wrote it."""
 
 
 class NoSpaceError(DownloadError):
@@ -56,14 +69,16 @@ def unpack(
         The files written, in the archive's order.
 
     Raises:
-        ArchiveRefusedError: a member is no plain file or folder below the directory, or there are too many.
-        ArchiveDamagedError: the tar stream is not whole.
+        ArchiveRefusedError: the archive holds something else than files and folders below the directory, or
+            too many of them.
+        UnreadableArchiveError: its tar stream cannot be read, although it arrived as it was written.
+        ArchiveDamagedError: the stream of blocks is damaged.
         NoSpaceError: it would not fit on the disk.
         OSError: the disk refuses a file.
     """
     stream = _Stream(blocks)
     free = free or (lambda path: shutil.disk_usage(path).free)
-    files: list[FileRecord] = []
+    files: dict[str, FileRecord] = {}
     try:
         with tarfile.TarFile(
             fileobj=stream,  # type: ignore[arg-type]  # it reads and seeks forward, which is all that is asked
@@ -79,13 +94,18 @@ def unpack(
                     _make_folder(directory, name)
                     continue
                 check_space(member.size, free(directory))
-                files.append(_write(_content(tar, stream, member), directory, name, member.size, free))
+                if files.pop(name, None):
+                    os.unlink(f"{directory}/{name}")
+                files[name] = _write(_content(tar, stream, member), directory, name, member.size, free)
+        _check_last_header(stream.last)
     except (tarfile.TarError, RecursionError, ValueError, OverflowError) as error:
-        raise ArchiveDamagedError(f"it is not a readable tar file ({error})") from error
-    _check_end(stream)
+        # A stream that turns out to be damaged is the better reason: another try may bring it intact.
+        stream.finish()
+        raise UnreadableArchiveError(f"it is not a readable tar file ({error})") from error
+    stream.finish()
     if not files:
         raise ArchiveRefusedError("it holds no files")
-    return tuple(files)
+    return tuple(files.values())
 
 
 def _checked_name(member: tarfile.TarInfo) -> str:
@@ -94,25 +114,41 @@ def _checked_name(member: tarfile.TarInfo) -> str:
     if not member.isreg() and not member.isdir():
         what = _KINDS.get(member.type, "of an unknown type")
         raise ArchiveRefusedError(f"{name!r} is {what}")
-    if name.startswith("/"):
-        raise ArchiveRefusedError(f"{name!r} is an absolute path")
-    parts = [part for part in name.split("/") if part not in {"", "."}]
-    if ".." in parts:
+    path = posixpath.normpath(name.lstrip("/"))  # nothing is a link, so the text alone tells where it leads
+    if path == ".." or path.startswith("../"):
         raise ArchiveRefusedError(f"{name!r} is outside its folder")
     if "\0" in name or (os.sep != "/" and (os.sep in name or ":" in name)):
         raise ArchiveRefusedError(f"{name!r} is not a valid file name")
-    if not parts and not member.isdir():
+    if path == "." and not member.isdir():
         raise ArchiveRefusedError(f"{name!r} is a file without a name")
     if member.size < 0:
-        raise ArchiveDamagedError(f"{name!r} has a negative size")
-    return "/".join(parts)
+        raise tarfile.ReadError(f"{name!r} has a negative size")
+    return "" if path == "." else path
+
+
+def _check_last_header(header: bytes) -> None:
+    """The last header was the end mark, or there was none; what is shorter than a header is no header.
+
+    tarfile takes a header that cannot be read for the end, too, and tensorflow_hub then loses files silently.
+    """
+    if len(header) == tarfile.BLOCKSIZE and any(header):
+        raise tarfile.ReadError("a header in it cannot be read")
 
 
 def _make_folder(directory: str, name: str) -> None:
     try:
-        os.makedirs(f"{directory}/{name}", exist_ok=True)  # one call for each of many members
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ArchiveRefusedError(f"{name!r} occurs twice") from error
+        os.makedirs(f"{directory}/{name}", exist_ok=True)
+    except OSError as error:
+        raise _name_error(name, error) from error
+
+
+def _name_error(name: str, error: OSError) -> Exception:
+    """What to raise when the disk refuses a member; the error itself when it is not about the name."""
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return ArchiveRefusedError(f"{name[:200]!r} occurs twice, as a file and as a folder")
+    if error.errno in _NO_NAMES:
+        return ArchiveRefusedError(f"{name[:200]!r} is not a valid file name on this disk ({error.strerror})")
+    return error
 
 
 def _write(
@@ -126,8 +162,8 @@ def _write(
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         number = os.open(f"{directory}/{name}", flags, 0o666)
-    except FileExistsError as error:
-        raise ArchiveRefusedError(f"{name!r} occurs twice") from error
+    except OSError as error:
+        raise _name_error(name, error) from error
     digest = hashlib.sha256()
     written = 0
     with os.fdopen(number, "wb") as file:
@@ -138,7 +174,7 @@ def _write(
             file.write(part)
             written += len(part)
     if written != size:
-        raise ArchiveDamagedError(f"it is truncated, in {name!r}")
+        raise tarfile.ReadError(f"it is truncated, in {name!r}")
     return FileRecord(name, size, digest.hexdigest())
 
 
@@ -157,19 +193,8 @@ def _content(tar: tarfile.TarFile, stream: _Stream, member: tarfile.TarInfo) -> 
         return stream.pieces(member.size)
     file = tar.extractfile(member)
     if file is None:
-        raise ArchiveDamagedError(f"{member.name!r} has no content")
+        raise tarfile.ReadError(f"{member.name!r} has no content")
     return iter(lambda: file.read(_BLOCK), b"")
-
-
-def _check_end(stream: _Stream) -> None:
-    """The last header was the mark of the end, or there was none, and what follows is no more than padding.
-
-    tarfile takes a header that cannot be read for the end, too.
-    """
-    if any(stream.last):
-        raise ArchiveDamagedError("a header in it cannot be read")
-    if sum(len(part) for part in stream.pieces(_LONGEST_TAIL + 1)) > _LONGEST_TAIL:
-        raise ArchiveRefusedError("it has data after its end")
 
 
 class _Stream:
@@ -197,6 +222,20 @@ class _Stream:
             raise ArchiveRefusedError(f"it has a header of {quantities.size(size)}")
         self.last = b"".join(self.pieces(size))
         return self.last
+
+    def finish(self) -> None:
+        """Read to the end of the stream, so that the checksum which follows it is compared.
+
+        Raises:
+            ArchiveDamagedError: the stream is damaged, and not only in what nobody asked for.
+        """
+        asked = self._position
+        try:
+            if sum(len(part) for part in self.pieces(_LONGEST_TAIL + 1)) > _LONGEST_TAIL:
+                raise ArchiveRefusedError("it has data after its end")
+        except ArchiveDamagedError as error:
+            if error.intact < asked:
+                raise
 
     def pieces(self, size: int) -> Iterator[memoryview]:
         """The next `size` bytes as they lie ready; fewer at the end of the stream."""

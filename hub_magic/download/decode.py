@@ -1,7 +1,8 @@
 """Decompress an archive's bytes, and check that they are intact.
 
 tensorflow_hub reads archives with tarfile's `r|*`, which never compares the checksum at the end: 59 of 60
-archives with one wrong bit passed. Here every byte up to the last is accounted for.
+archives with one wrong bit passed. Here every byte of the tar stream is accounted for. What follows the
+compressed stream is ignored, as tarfile ignores it.
 """
 
 from __future__ import annotations
@@ -20,17 +21,25 @@ from ..errors import DownloadError
 
 _BLOCK = 1 << 17  # the most that one step may unpack to, however well it is compressed
 _HEAD = 512  # bytes of a tar header
+_LONGEST_REST = 1 << 26  # bytes after the compressed stream that are read for the sake of the host's digest
 
 # What each format starts with, as tarfile's `r|*` accepts them.
 _FORMATS: tuple[tuple[bytes, Callable[[], Any]], ...] = (
     (b"\x1f\x8b", lambda: zlib.decompressobj(wbits=31)),  # 31: gzip, its CRC-32 and length checked
     (b"BZh", bz2.BZ2Decompressor),
     (b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=1 << 28)),
+    (b"\x5d\0\0\x80", lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=1 << 28)),
 )
 
 
 class ArchiveDamagedError(DownloadError):
-    """The archive did not arrive as its maker wrote it; another try may bring it whole."""
+    """The archive did not arrive as its maker wrote it; another try may bring it whole.
+
+    Attributes:
+        intact: bytes of the tar stream before the damage whose checksum was right.
+    """
+
+    intact = 0
 
 
 class NotAnArchiveError(DownloadError):
@@ -45,15 +54,17 @@ class NotAnArchiveError(DownloadError):
         self.head = head
 
 
-def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The archive's tar stream, in blocks of at most 128 kB. Nothing is yielded in vain: no block is empty.
+def decompress(chunks: Iterable[bytes], *, may_be_cut: bool = False) -> Iterator[bytes]:
+    """The archive's tar stream, in blocks of at most 128 kB. No block is empty.
 
     Args:
         chunks: the archive's bytes in order: a tar file, plain or compressed with gzip, bzip2 or xz.
+        may_be_cut: whether nothing else tells that the last byte has come. A plain tar file must then have
+            its end mark.
 
     Raises:
         NotAnArchiveError: the bytes begin like none of these.
-        ArchiveDamagedError: the stream is cut short, its checksum or length is wrong, or bytes follow it.
+        ArchiveDamagedError: the stream is cut short, or its checksum or length is wrong.
     """
     chunks = iter(chunks)
     head = _take_head(chunks)
@@ -65,17 +76,17 @@ def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
         tarfile.TarInfo.frombuf(head[:_HEAD], "utf-8", "surrogateescape")
     except tarfile.TarError as error:
         raise NotAnArchiveError(head) from error
-    yield from _pass_tar(head, chunks)
+    yield from _pass_tar(head, chunks, may_be_cut=may_be_cut)
 
 
-def _pass_tar(block: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """A plain tar file, whose only sign of being whole is that it ends in zeros."""
+def _pass_tar(block: bytes, chunks: Iterator[bytes], *, may_be_cut: bool) -> Iterator[bytes]:
+    """A plain tar file, whose only own sign of being whole is that it ends in zeros."""
     tail = b""
     while block:
         yield block
         tail = (tail + block)[-_HEAD:]
         block = next(chunks, b"")
-    if tail.strip(b"\0"):
+    if may_be_cut and tail.strip(b"\0"):
         raise ArchiveDamagedError("it is truncated")
 
 
@@ -92,24 +103,33 @@ def _decompress_members(
     data: bytes, chunks: Iterator[bytes], magic: bytes, new: Callable[[], Any]
 ) -> Iterator[bytes]:
     """One compressed stream, or several one after the other, as parallel compressors write them."""
-    while True:
+    count = 0
+    while data.startswith(magic):
+        intact = count
         decoder = new()
-        yield from _blocks(decoder, data)
-        while not decoder.eof:
-            data = next(chunks, b"")
-            if not data:
-                raise ArchiveDamagedError("it is truncated")
-            yield from _blocks(decoder, data)
+        try:
+            for block in _decompress_member(decoder, data, chunks):
+                count += len(block)
+                yield block
+        except ArchiveDamagedError as error:
+            error.intact = intact
+            raise
         data = decoder.unused_data
         while len(data) < len(magic) and (more := next(chunks, b"")):
             data += more
-        if not data.startswith(magic):
-            break
-    # Tapes and disk images fill up with zeros; gzip passes them by, too.
-    while data:
-        if data.strip(b"\0"):
-            raise ArchiveDamagedError("it has data after its end")
+    # Zeros of a tape, a signature, a log of the server: nothing of it is the archive's.
+    rest = len(data)
+    while rest <= _LONGEST_REST and (data := next(chunks, b"")):
+        rest += len(data)
+
+
+def _decompress_member(decoder: Any, data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield from _blocks(decoder, data)
+    while not decoder.eof:
         data = next(chunks, b"")
+        if not data:
+            raise ArchiveDamagedError("it is truncated")
+        yield from _blocks(decoder, data)
 
 
 def _blocks(decoder: Any, data: bytes) -> Iterator[bytes]:

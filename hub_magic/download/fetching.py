@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -15,18 +16,19 @@ from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 from ..cache.layout import LOCK_SUFFIX, Holder
 from ..cache.locks import LOCK_TIMEOUT, Parts, take_over
 from ..cache.record import find_damage
-from ..errors import DownloadError
+from ..errors import DownloadError, SettingError
 from ..facts import Fact
 from ..handles import Handle
 from ..progress import DownloadBar, is_interactive
 from ..settings import is_offline, read_cache, read_mode
 from ..store import open_store
 from .archive import NoSpaceError
-from .http import RetryPolicy
+from .failures import disk_error
 from .lock import lock_entry
 from .messages import explain_disk, no_space, offline_error
 from .new_entry import DownloadOptions, MakeBar, Notice, make_entry, title_of
 from .ownership import is_ours, parsed_handle, pass_on
+from .web import RetryPolicy, retry_policy
 
 
 class FetchedModels(tuple["Fetched", ...]):
@@ -78,8 +80,13 @@ def print_notice(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201 - a line for the user, from a resolver that returns a path
 
 
-def fetch_all(handles: Sequence[str]) -> FetchedModels:
+def fetch_all(handles: Sequence[str], *, force: bool = False, timeout: float | None = None) -> FetchedModels:
     """Fetch one model after the other.
+
+    Args:
+        handles: the models' URLs or paths.
+        force: whether intact models are downloaded again.
+        timeout: seconds without a byte after which the first try is given up; the usual ones when None.
 
     Raises:
         HubMagicError: one of them cannot be had; those before it are there.
@@ -88,7 +95,7 @@ def fetch_all(handles: Sequence[str]) -> FetchedModels:
         >>> len(fetch_all(["https://host.example/team/model/1"]))
         1
     """
-    return FetchedModels(fetch(handle) for handle in handles)
+    return FetchedModels(fetch(handle, force=force, timeout=timeout) for handle in handles)
 
 
 def resolve(handle: str) -> str:
@@ -110,6 +117,8 @@ def fetch(
     lock_timeout: float = LOCK_TIMEOUT,
     retries: RetryPolicy | None = None,
     bar: MakeBar | None = None,
+    force: bool = False,
+    timeout: float | None = None,
 ) -> Fetched:
     """Have a model in the cache.
 
@@ -125,9 +134,13 @@ def fetch(
         lock_timeout: seconds without growth after which another machine's download counts as given up.
         retries: with the host; the usual one when None.
         bar: makes the bars, from title and bytes; the usual ones when None.
+        force: whether an intact model is downloaded again; its old copy stays until the new one is complete.
+        timeout: seconds without a byte after which the first try is given up, each further one waits longer;
+            those of HUB_MAGIC_TIMEOUT when None, or the usual ones.
 
     Raises:
         HandleError: the handle is not well-formed.
+        SettingError: `force` in offline mode or with a bucket, or HUB_MAGIC_TIMEOUT is no number of seconds.
         NotCachedError: it is not cached, and offline mode is on.
         DamagedEntryError: the cached copy is damaged, and offline mode is on.
         DownloadError: it cannot be downloaded or written.
@@ -139,6 +152,8 @@ def fetch(
     began = time.monotonic()
     parsed = parsed_handle(handle)
     cache = location or read_cache().value
+    if timeout is not None:
+        retries = retry_policy(timeout)
     if is_ours(parsed, cache) and _is_uncompressed():
         from .uncompressed import folder_of
 
@@ -146,7 +161,7 @@ def fetch(
         return Fetched(path, handle, 0, time.monotonic() - began, was_cached=False)
     if is_ours(parsed, cache):
         bar = bar or partial(DownloadBar, shown=show_progress and is_interactive())
-        options = DownloadOptions(bar, notice, retries)
+        options = DownloadOptions(bar, notice, retries, force)
         path, received = _have(parsed, cache, options, lock_timeout)
         return Fetched(path, handle, received, time.monotonic() - began, was_cached=received == 0)
     return Fetched(pass_on(parsed, cache), handle, 0, time.monotonic() - began, was_cached=False)
@@ -174,6 +189,8 @@ def _is_uncompressed() -> bool:
 
 def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: float) -> tuple[str, int]:
     """The model's directory, and the bytes received for it: 0 when it was there, or another fetched it."""
+    if options.force:
+        _check_force(handle, cache)
     if open_store(cache).is_remote:
         from .new_entry import have_in_bucket
 
@@ -183,7 +200,7 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
     entry = os.path.join(cache, handle.folder)  # as tensorflow_hub returns it
     try:
         damage = _damage(entry)
-        if damage == "":
+        if damage == "" and not options.force:
             return entry, 0
         if is_offline():
             raise offline_error(handle, cache, damage)
@@ -191,9 +208,30 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
             options.notice(f"The cached copy of {handle} is damaged ({damage}). Downloading it again.")
         return entry, _download(handle, entry, options, lock_timeout)
     except NoSpaceError as error:
-        raise DownloadError(no_space(cache, str(error))) from error
+        raise disk_error(no_space(cache, str(error)), errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     except OSError as error:
-        raise DownloadError(explain_disk(cache, error)) from error
+        if isinstance(error, DownloadError):
+            raise
+        raise disk_error(
+            explain_disk(cache, error), error.errno or 0, error.strerror or "", error.filename or ""
+        ) from error
+
+
+def _check_force(handle: Handle, cache: str) -> None:
+    """Make sure that a model can be downloaded again.
+
+    Raises:
+        SettingError: the cache is in a bucket, or offline mode is on.
+    """
+    if open_store(cache).is_remote:
+        raise SettingError(
+            f"--force works with caches on disk. Remove the model first: %hub_cache --remove {handle}"
+        )
+    if is_offline():
+        raise SettingError(
+            f"--force downloads {handle} again, and offline mode is on. "
+            "Leave offline mode with %hub_mode compressed."
+        )
 
 
 def _damage(entry: str) -> str | None:
@@ -212,19 +250,34 @@ def _damage(entry: str) -> str | None:
 def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout: float) -> int:
     """Download a model into its place in the cache; the bytes received, 0 when another process did it."""
     os.makedirs(os.path.dirname(entry), exist_ok=True)
+    before = _mark(entry) if options.force else None
+
+    def is_done() -> bool:
+        # Whoever has replaced the copy since we began has downloaded it for us, too.
+        return _damage(entry) == "" and (before is None or _mark(entry) != before)
+
     with options.bar("", None) as waiting:
 
         def show(holder: Holder | None, size: int) -> None:
             who = f"process {holder.pid} on {holder.host}" if holder else "another process"
             waiting.show(size, title=f"{who} is downloading {title_of(handle)}")
 
-        lock = lock_entry(entry, is_done=lambda: _damage(entry) == "", on_wait=show, timeout=lock_timeout)
+        lock = lock_entry(entry, is_done=is_done, on_wait=show, timeout=lock_timeout)
     if lock is None:
         return 0
     with lock:
-        if _damage(entry) == "":
+        if is_done():
             return 0
         return make_entry(handle, archive_url(handle.text), Parts(entry, lock.holder.uid), options)
+
+
+def _mark(entry: str) -> tuple[int, ...] | None:
+    """What tells a copy from another that takes its place; None when there is none."""
+    try:
+        facts = os.stat(entry)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns
 
 
 def archive_url(handle: str) -> str:

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import DownloadError
 from ..quantities import size
 from .decode import read_digests
-from .messages import explain_answer, explain_silence, is_about_certificate
+from .messages import is_about_certificate, refusal, silence
+from .web import RetryPolicy as RetryPolicy  # noqa: PLC0414 - with the rest of what makes a request
+from .web import Web, keeps_login
 
 if TYPE_CHECKING:
     import requests
-    from requests.adapters import HTTPAdapter
 
 
 class PassingError(Exception):
     """A failure that another try may not meet.
 
     Args:
-        explain: gives the words for the user, from the number of tries.
+        failure: makes what the user gets, from the number of tries.
         is_answer: whether the host has answered.
         pause: seconds that the host asks to wait.
     """
 
-    def __init__(self, explain: Callable[[int], str], *, is_answer: bool = False, pause: float = 0) -> None:
+    def __init__(
+        self, failure: Callable[[int], DownloadError], *, is_answer: bool = False, pause: float = 0
+    ) -> None:
         super().__init__()
-        self.explain = explain
+        self.failure = failure
         self.is_answer = is_answer
         self.pause = pause
 
@@ -97,100 +98,7 @@ class Body:
 
 def passing_error(handle: str, error: Exception) -> PassingError:
     """The failure to raise when a host falls silent."""
-    return PassingError(lambda tries: explain_silence(handle, error, tries))
-
-
-# tensorflow_hub's own variable; it accepts no other spelling of yes (`resolver.py`).
-_CERTIFICATES_VARIABLE = "TFHUB_DISABLE_CERT_VALIDATION"
-
-# The archive's bytes are wanted as they are stored, as tensorflow_hub asks for them: with another
-# `Accept-Encoding` a bucket may unpack them on the way.
-_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "hub_magic"}
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How long to wait for a host, and how often to try again.
-
-    Attributes:
-        connect: seconds for a connection to come about.
-        read: seconds without a byte after which a connection is given up.
-        tries: how often in a row without a byte of progress.
-        pause: seconds before the second try; each further pause is twice as long.
-        longest: the longest pause in seconds, whatever the host asks for.
-    """
-
-    connect: float = 15
-    read: float = 30
-    tries: int = 6
-    pause: float = 0.5
-    longest: float = 60
-
-
-def checks_certificates() -> bool:
-    """Whether certificates are checked, which TFHUB_DISABLE_CERT_VALIDATION can turn off."""
-    return os.environ.get(_CERTIFICATES_VARIABLE) != "true"
-
-
-class Web:
-    """Connections to hosts, kept open between requests."""
-
-    def __init__(self, retries: RetryPolicy, *, connections: int) -> None:
-        import requests
-
-        self._timeout = (retries.connect, retries.read)
-        self._verify = checks_certificates()
-        self._session = requests.Session()
-        self._session.headers.update(_HEADERS)
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, _system_trust(verify=self._verify, connections=connections))
-
-    def get(self, url: str, **headers: str) -> requests.Response:
-        """Ask for a URL, and give back the answer with its body unread.
-
-        Raises:
-            requests.RequestException: there is no answer.
-            OSError: the certificates named in the environment cannot be read.
-        """
-        # `verify` given with the request, because REQUESTS_CA_BUNDLE would overrule the session's own.
-        return self._session.get(
-            url, headers=headers, stream=True, timeout=self._timeout, verify=self._verify
-        )
-
-    def get_unredirected(self, url: str) -> requests.Response:
-        """The same, with a redirect as the answer instead of what it leads to."""
-        return self._session.get(
-            url, stream=True, timeout=self._timeout, verify=self._verify, allow_redirects=False
-        )
-
-    def close(self) -> None:
-        """End every connection that is not in use."""
-        self._session.close()
-
-
-def _system_trust(*, verify: bool, connections: int) -> HTTPAdapter:
-    """An adapter that trusts the machine's certificates, too, as tensorflow_hub does; requests has a list.
-
-    The default certificates are those of SSL_CERT_FILE and SSL_CERT_DIR, too; REQUESTS_CA_BUNDLE is read by
-    requests.
-    """
-    from requests.adapters import HTTPAdapter
-    from urllib3.util.ssl_ import create_urllib3_context
-
-    context = create_urllib3_context()  # how host names are compared depends on urllib3's version
-    context.load_default_certs()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-
-    class SystemTrust(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **options: Any) -> None:
-            super().init_poolmanager(*args, ssl_context=context, **options)
-
-        def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-            return super().proxy_manager_for(proxy, ssl_context=context, **options)
-
-    return SystemTrust(pool_maxsize=connections)
+    return PassingError(lambda tries: silence(handle, error, tries))
 
 
 def is_passing(status: int) -> bool:
@@ -229,6 +137,8 @@ class Facts:
         etag: its version; "" when it does not say.
         modified: the text of `Last-Modified`, or "".
         has_ranges: whether parts can be asked for.
+        may_be_cut: whether nothing but the connection's end tells that all of it has come.
+        keeps_login: whether every host on the way was the handle's own.
         digests: names and values of the digests it gives: "md5", "crc32c".
     """
 
@@ -237,12 +147,42 @@ class Facts:
     etag: str
     modified: str
     has_ranges: bool
+    may_be_cut: bool
+    keeps_login: bool
     digests: tuple[tuple[str, bytes], ...]
 
     @property
     def validator(self) -> str:
         """What `If-Range` can be asked with: a strong ETag, else the time of the last change."""
-        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+        return _validator(self.etag, self.modified)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an earlier download has left.
+
+    Attributes:
+        count: bytes, from the archive's first on.
+        size: of the whole archive.
+        etag: the archive's version; "" when the host does not say.
+        modified: the text of `Last-Modified`, or "".
+        digests: names and values of the digests that the host gave.
+    """
+
+    count: int
+    size: int
+    etag: str
+    modified: str
+    digests: tuple[tuple[str, bytes], ...]
+
+    @property
+    def validator(self) -> str:
+        """What `If-Range` can be asked with: a strong ETag, else the time of the last change."""
+        return _validator(self.etag, self.modified)
+
+
+def _validator(etag: str, modified: str) -> str:
+    return etag if etag and not etag.startswith("W/") else modified
 
 
 class Source:
@@ -252,16 +192,20 @@ class Source:
         handle: what the user calls it, for messages.
         url: where to ask for it.
         web: the connections.
+        kept: what an earlier download has left of it.
     """
 
-    def __init__(self, handle: str, url: str, web: Web) -> None:
+    def __init__(self, handle: str, url: str, web: Web, kept: Kept | None = None) -> None:
         self.facts: Facts | None = None
+        self._kept = kept
         self._handle = handle
         self._url = url
         self._web = web
 
     def open(self, start: int = 0, end: int | None = None) -> Body:
-        """Ask for the bytes from `start` up to `end`, or to the archive's end; the first time for all of it.
+        """Ask for the bytes from `start` up to `end`, or to the archive's end.
+
+        The first time it is what is not kept, or all of it where the kept bytes are of no use.
 
         Raises:
             PassingError: another try may succeed.
@@ -270,6 +214,8 @@ class Source:
         """
         facts = self.facts
         if facts is None:
+            if self._kept and (body := self._rest_of(self._kept)):
+                return body
             answer = self._ask(self._url, {})
             self._check_status(answer)
             self.facts = _read_facts(answer)
@@ -277,32 +223,51 @@ class Source:
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         if facts.validator:
             headers["If-Range"] = facts.validator
-        answer = self._ask(facts.url, headers)
+        answer = self._ask(facts.url, headers, login=facts.keeps_login)
         if answer.status_code in _MAY_BE_EXPIRED and facts.url != self._url:
             answer.close()
             answer = self._ask(self._url, headers)
         return self._continued(facts, answer, start, end)
 
-    def _ask(self, url: str, headers: dict[str, str]) -> requests.Response:
+    def _rest_of(self, kept: Kept) -> Body | None:
+        """The answer to a request for what is not kept, or for all of another archive; None to ask anew."""
+        answer = self._ask(self._url, {"Range": f"bytes={kept.count}-", "If-Range": kept.validator})
+        if answer.status_code == 416:
+            answer.close()
+            return None
+        self._check_status(answer)
+        now = _read_facts(answer)
+        if answer.status_code == 200:
+            self.facts = now
+            return Body(self._handle, answer, 0)
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+        is_same = now.etag == kept.etag if kept.etag else now.modified == kept.modified
+        if found is None or (int(found[1]), int(found[2])) != (kept.count, kept.size) or not is_same:
+            answer.close()
+            return None
+        self.facts = replace(now, size=kept.size, digests=kept.digests, has_ranges=True, may_be_cut=False)
+        return Body(self._handle, answer, kept.count)
+
+    def _ask(self, url: str, headers: dict[str, str], *, login: bool = True) -> requests.Response:
         from requests.exceptions import ConnectionError as NoConnectionError
         from requests.exceptions import Timeout
 
         try:
-            return self._web.get(url, **headers)
+            return self._web.get(url, login=login, headers=headers)
         except OSError as error:  # all errors of requests are OSErrors, too
             if isinstance(error, (NoConnectionError, Timeout)) and not is_about_certificate(error):
                 raise passing_error(self._handle, error) from error
-            raise DownloadError(explain_silence(self._handle, error, 1)) from error
+            raise silence(self._handle, error, 1) from error
 
     def _check_status(self, answer: requests.Response) -> None:
         status = answer.status_code
         if status in {200, 206}:
             return
         with answer:
-            words = explain_answer(self._handle, answer.url, status, _beginning(answer))
+            failure = refusal(self._handle, answer, _beginning(answer))
         if is_passing(status):
-            raise PassingError(lambda _: words, is_answer=True, pause=requested_pause(answer))
-        raise DownloadError(words)
+            raise PassingError(lambda _: failure, is_answer=True, pause=requested_pause(answer))
+        raise failure
 
     def _continued(self, facts: Facts, answer: requests.Response, start: int, end: int | None) -> Body:
         """The answer to a request for a part, after making sure that it is a part of the same archive."""
@@ -350,6 +315,8 @@ def _read_facts(answer: requests.Response) -> Facts:
         etag=headers.get("ETag", ""),
         modified=headers.get("Last-Modified", ""),
         has_ranges=headers.get("Accept-Ranges", "").lower() == "bytes",
+        may_be_cut=not length.isdecimal() and "chunked" not in headers.get("Transfer-Encoding", "").lower(),
+        keeps_login=keeps_login(answer),
         digests=read_digests(headers),
     )
 

@@ -28,6 +28,7 @@ from ..cache.locks import (
     take_lock,
     write_new,
 )
+from .spool import is_kept
 
 _POLL = 0.2  # seconds
 
@@ -52,7 +53,7 @@ def sweep(entry: str, *, spare: Holder, before: float) -> None:
             if holder and holder_state(holder, written) == "dead":
                 Parts(entry, holder.uid).remove()
                 remove(path)
-            elif newest < before:
+            elif newest < before and not is_kept(path, newest, before):
                 shutil.rmtree(path, ignore_errors=True)
                 remove(path)
 

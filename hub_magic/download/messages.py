@@ -8,12 +8,17 @@ import re
 import ssl
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..cache import CachedModel
-from ..errors import DamagedEntryError, HubMagicError, NotCachedError
+from ..errors import DamagedEntryError, DownloadError, HubMagicError, NotCachedError
 from ..handles import Handle
 from ..store import list_cache
+from .failures import AnswerError, unreached
+
+if TYPE_CHECKING:
+    import requests
 
 # Deleted for good on 2024-03-18. Source: the README of tensorflow/tfhub.dev, "Unmigrated model assets".
 _WITHDRAWN = (
@@ -26,6 +31,34 @@ _WITHDRAWN = (
 _HUB_HOSTS = frozenset({"tfhub.dev", "www.tfhub.dev", "kaggle.com", "www.kaggle.com"})
 _LATER = "Try again later; cached models load without the host."
 _PAGE = re.compile(rb"\s*(<!doctype html|<html|<head|<!--)", re.IGNORECASE)
+
+
+def refusal(url: str, answer: requests.Response, body: bytes) -> DownloadError:
+    """The failure of a request that is refused.
+
+    Args:
+        url: the URL asked for.
+        answer: the host's.
+        body: the beginning of the answer.
+    """
+    status = answer.status_code
+    text = explain_answer(url, answer.url, status, body)
+    return AnswerError(text, answer.url, status, answer.reason or "", dict(answer.headers))
+
+
+def silence(url: str, error: BaseException, tries: int) -> DownloadError:
+    """The failure of a connection that did not come about, or broke off and could not be resumed.
+
+    Args:
+        url: the URL asked for.
+        error: what was raised.
+        tries: how often in a row.
+    """
+    text = explain_silence(url, error, tries)
+    answer = getattr(error, "response", None)
+    if answer is not None:  # a redirect to where nothing is
+        return AnswerError(text, answer.url, answer.status_code, answer.reason or "", dict(answer.headers))
+    return unreached(text, _causes(error))
 
 
 def explain_answer(url: str, final_url: str, status: int, body: bytes) -> str:
@@ -63,6 +96,10 @@ _SILENCES = (
         ),
     ),
     (
+        "InvalidProxyURL",
+        "The proxy's address {reason}. Correct HTTPS_PROXY and HTTP_PROXY: http://NAME:PASSWORD@HOST:PORT.",
+    ),
+    (
         "ProxyError",
         (
             "The proxy could not connect to {host} ({reason}). "
@@ -84,7 +121,13 @@ _SILENCES = (
         "TooManyRedirects|InvalidSchema|InvalidURL|MissingSchema",
         "{url} redirects to an address that cannot be downloaded ({reason}). Check the handle.",
     ),
-    ("Timeout", "{host} stopped responding ({times}). Check the network, or try again later."),
+    (
+        "Timeout",
+        (
+            "{host} stopped responding ({times}). Check the network, or give a slow host more time: "
+            "%hub_cache --fetch {url} --timeout 600, or the variable HUB_MAGIC_TIMEOUT=600."
+        ),
+    ),
     ("", "The connection to {host} was lost ({times}; {reason}). Try again later."),
 )
 

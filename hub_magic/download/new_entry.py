@@ -20,18 +20,21 @@ from ..bucket.lock import LockTimes, look_at, wait_for_entry
 from ..bucket.scan import BucketEntry
 from ..bucket.upload import new_entry, put_entry
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, Descriptor, descriptor_text
-from ..cache.locks import Parts, write_new
+from ..cache.locks import Parts, remove, write_new
 from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
-from ..errors import DownloadError
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
 from ..progress import DownloadBar, Tally, run_all, run_in_thread
+from ..quantities import size as quantity
 from ..settings import is_offline
-from .archive import ArchiveRefusedError, check_space, unpack
+from .archive import ArchiveRefusedError, UnreadableArchiveError, check_space, unpack
 from .decode import ArchiveDamagedError, NotAnArchiveError, decompress
-from .http import RestartError, RetryPolicy
+from .failures import NoModelError, UnsafeModelError
+from .http import RestartError
 from .messages import explain_content, offline_error
+from .spool import Spool
 from .transfer import Transfer
+from .web import RetryPolicy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -116,11 +119,13 @@ class DownloadOptions:
         bar: makes a bar, from its title and the bytes there will be.
         notice: takes a line for the user.
         retries: with the host; the usual one when None.
+        force: whether an intact entry is replaced.
     """
 
     bar: MakeBar
     notice: Notice
     retries: RetryPolicy | None
+    force: bool = False
 
 
 def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions) -> int:
@@ -143,20 +148,23 @@ def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions)
         connections = _CONNECTIONS if attempt == 1 else 1
         try:
             os.mkdir(parts.folder)
-            size, etag, files = _unpack(handle, url, parts.folder, connections, options)
+            size, etag, files = _unpack(handle, url, parts, connections, options)
             received += size
-            put_in_place(parts, handle.text, etag, files)
+            put_in_place(parts, handle.text, etag, files, force=options.force)
         except (ArchiveDamagedError, RestartError) as error:
             if attempt == _ATTEMPTS:
-                raise DownloadError(
+                raise NoModelError(
                     f"The download of {handle} failed {attempt} times: {error}. "
                     "Try another network, or report it to the host."
                 ) from error
             options.notice(f"The download of {handle} failed: {error}. Downloading it again.")
         except ArchiveRefusedError as error:
-            raise DownloadError(
-                f"The archive of {handle} is unsafe ({error}) and was not unpacked. Report it to the host."
-            ) from error
+            unreadable = isinstance(error, UnreadableArchiveError)
+            kind = NoModelError if unreadable else UnsafeModelError
+            what = (
+                f"cannot be unpacked ({error})" if unreadable else f"is unsafe ({error}) and was not unpacked"
+            )
+            raise kind(f"The archive of {handle} {what}. Report it to the host.") from error
         else:
             return received
         finally:
@@ -165,10 +173,12 @@ def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions)
 
 
 def _unpack(
-    handle: Handle, url: str, folder: str, connections: int, options: DownloadOptions
+    handle: Handle, url: str, parts: Parts, connections: int, options: DownloadOptions
 ) -> tuple[int, str, tuple[FileRecord, ...]]:
     """Fetch and unpack an archive: bytes received, the host's ETag, the files."""
+    folder = parts.folder
     with ExitStack() as stack:
+        spool = stack.enter_context(Spool(parts.entry))
         transfer = stack.enter_context(
             Transfer(
                 handle.text,
@@ -176,23 +186,26 @@ def _unpack(
                 retries=options.retries,
                 notice=options.notice,
                 connections=connections,
+                spool=spool,
             )
         )
+        if transfer.start:
+            options.notice(f"Going on with the download of {handle} after {quantity(transfer.start)}.")
         size = transfer.facts.size
         if size is not None:
             check_space(size, shutil.disk_usage(folder).free)
         progress = stack.enter_context(options.bar(title_of(handle), size))
         blocks = stack.enter_context(
             Ahead(
-                decompress(transfer.chunks()),
-                lambda: progress.show(transfer.received, note=transfer.note),
+                decompress(transfer.chunks(), may_be_cut=transfer.facts.may_be_cut),
+                lambda: progress.show(transfer.start + transfer.received, note=transfer.note),
             )
         )
         stack.callback(transfer.stop)
         try:
             files = unpack(blocks, folder)
         except NotAnArchiveError as error:
-            raise DownloadError(explain_content(handle.text, transfer.facts.url, error.head)) from error
+            raise NoModelError(explain_content(handle.text, transfer.facts.url, error.head)) from error
         return transfer.received, transfer.facts.etag, files
 
 
@@ -201,27 +214,34 @@ def title_of(handle: Handle) -> str:
     return "/".join(part for part in (handle.publisher, handle.name, handle.version) if part)
 
 
-def put_in_place(parts: Parts, handle: str, etag: str, files: tuple[FileRecord, ...]) -> None:
-    """Give the new folder its name, unless a whole one has come there meanwhile.
+def put_in_place(
+    parts: Parts, handle: str, etag: str, files: tuple[FileRecord, ...], *, force: bool = False
+) -> None:
+    """Give the new folder its name, unless an intact one has come there meanwhile.
 
     Args:
         parts: where it is; the entry's lock is ours.
         handle: the model's.
         etag: the host's word for the archive's version; "" when there is none.
         files: the files in the folder.
+        force: whether an intact one is replaced.
 
     Raises:
         OSError: the disk refuses to be written.
     """
     entry = parts.entry
-    if os.path.isdir(entry) and not find_damage(entry):
+    if os.path.isdir(entry) and not force and not find_damage(entry):
         return
+    if force:
+        # Without a record, either copy is intact by its names: whoever looks in between finds no damage.
+        remove(entry + RECORD_SUFFIX)
     # As tensorflow_hub does, first the descriptor: an entry is there when its folder is.
     text = descriptor_text(Descriptor(handle, datetime.now(), socket.gethostname(), os.getpid()))  # noqa: DTZ005
     write_new(parts.descriptor, text)
     os.replace(parts.descriptor, entry + DESCRIPTOR_SUFFIX)
     write_new(parts.record, record_text(EntryRecord(handle, etag, text, files)))
-    os.replace(parts.record, entry + RECORD_SUFFIX)
+    if not force:
+        os.replace(parts.record, entry + RECORD_SUFFIX)
     if os.path.lexists(entry):
         os.rename(entry, parts.old)
     try:
@@ -230,6 +250,8 @@ def put_in_place(parts: Parts, handle: str, etag: str, files: tuple[FileRecord, 
         if os.path.lexists(parts.old):
             os.rename(parts.old, entry)
         raise
+    if force:
+        os.replace(parts.record, entry + RECORD_SUFFIX)
 
 
 # Downloads the model's archive into a cache in this directory: the entry's path, and the bytes received.

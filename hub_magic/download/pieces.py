@@ -38,13 +38,14 @@ class Pieces:
         total: the archive's bytes; None when they are not known.
         size: bytes of a piece.
         window: how many pieces may be on their way or lie ready.
+        start: the first byte that is fetched.
 
     Attributes:
         total: as given, or as it turned out at the end.
         received: bytes that have come.
     """
 
-    def __init__(self, total: int | None, *, size: int, window: int) -> None:
+    def __init__(self, total: int | None, *, size: int, window: int, start: int = 0) -> None:
         self.total = total
         self.received = 0
         self._size = size
@@ -52,8 +53,8 @@ class Pieces:
         self._news = threading.Condition()
         self._open: dict[int, Piece] = {}
         self._released: list[int] = []  # a heap of pieces that nobody fetches any more
-        self._next = 0
-        self._reading = 0
+        self._start = start
+        self._next = self._reading = start // size
         self._end: BaseException | None = None
 
     @property
@@ -81,7 +82,7 @@ class Pieces:
             self._next += 1
             start = index * self._size
             end = start + self._size if self.total is None else min(start + self._size, self.total)
-            self._open[index] = Piece(index, end, start)
+            self._open[index] = Piece(index, end, max(start, self._start))
             self._news.notify_all()
             return self._open[index]
 
@@ -125,9 +126,10 @@ class Pieces:
         with self._news:
             if not self._find():
                 self._news.wait(timeout)
-            if self._end is not None:
-                raise self._end
             piece = self._find()
+            # What came before a failure is read first: the next download can go on after it.
+            if self._end is not None and (piece is None or isinstance(self._end, StoppedError)):
+                raise self._end
             if piece is None:
                 return None if self._is_beyond(self._reading) else []
             chunks = list(piece.chunks)

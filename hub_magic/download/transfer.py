@@ -15,14 +15,16 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..errors import DownloadError
 from ..quantities import size
 from .decode import Digests
-from .http import Body, Facts, PassingError, RetryPolicy, Source, Web
+from .http import Body, Facts, PassingError, Source
 from .pieces import Piece, Pieces, StoppedError
+from .web import RetryPolicy, Web, retry_policy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .spool import Spool
 
 _CHUNK = 1 << 17  # larger ones cost a page fault for every 4 kB
 _PIECE = 4 << 20
@@ -42,9 +44,11 @@ class Transfer:
         notice: takes a line for the user, when the host has to be asked again.
         connections: at most so many at a time.
         piece: bytes of a piece.
+        spool: keeps what comes, and has what an earlier download has left; None for neither.
 
     Attributes:
         facts: what the host says of the archive.
+        start: bytes that an earlier download has left.
         note: what it is waiting for, in words; "" while bytes come.
 
     Raises:
@@ -62,14 +66,17 @@ class Transfer:
         notice: Callable[[str], None],
         connections: int = 6,
         piece: int = _PIECE,
+        spool: Spool | None = None,
     ) -> None:
         self.note = ""
+        self.start = 0
+        self._spool = spool
         self._notice = notice
-        self._retries = retries or RetryPolicy()
+        self._retries = retries or retry_policy()
         self._most_hands = connections
         self._piece = piece
         self._web = Web(self._retries, connections=connections)
-        self._source = Source(handle, url, self._web)
+        self._source = Source(handle, url, self._web, spool.kept if spool else None)
         self._pieces = Pieces(None, size=piece, window=_WINDOW)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -87,7 +94,12 @@ class Transfer:
             raise
         assert self._source.facts is not None  # noqa: S101 - set by the first answer
         self.facts = self._source.facts
-        self._pieces = Pieces(self.facts.size, size=self._piece, window=_WINDOW)
+        self.start = body.position
+        self._pieces = Pieces(self.facts.size, size=self._piece, window=_WINDOW, start=self.start)
+        if self._spool:
+            if not self.start:
+                self._spool.discard()
+            self._spool.begin(self.facts)
         self._bodies.add(body)
         self._first = body
         return self
@@ -113,7 +125,7 @@ class Transfer:
 
     @property
     def received(self) -> int:
-        """Bytes received so far."""
+        """Bytes received so far over the network."""
         return self._pieces.received
 
     def chunks(self) -> Iterator[bytes]:
@@ -126,6 +138,9 @@ class Transfer:
         """
         digests = Digests(self.facts.digests)
         self._hire(_Hand(self._first))
+        for chunk in self._spool.read() if self._spool else ():
+            digests.update(chunk)
+            yield chunk
         hunger = 0.0
         while True:
             before = time.monotonic()
@@ -135,7 +150,11 @@ class Transfer:
                 break
             for chunk in chunks:
                 digests.update(chunk)
+                if self._spool:
+                    self._spool.add(chunk)
                 yield chunk
+            if self._spool and not chunks:
+                self._spool.look()
             if hunger > _HUNGER and self._may_hire():
                 hunger = 0
                 self._hire(_Hand())
@@ -225,7 +244,7 @@ class Transfer:
                 return self._source.open()
             except PassingError as error:
                 if error.is_answer and not self._failures:
-                    self._notice(f"{error.explain(1).partition('. ')[0]}. Trying again.")
+                    self._notice(f"{str(error.failure(1)).partition('. ')[0]}. Trying again.")
                 self._wait_after(error, self._retries.tries if error.is_answer else _FIRST_TRIES)
 
     def _wait_after(self, error: PassingError, tries: int) -> None:
@@ -239,7 +258,8 @@ class Transfer:
         self._failures = 1 if progress >= _PROGRESS else self._failures + 1
         self._received_then = self.received
         if self._failures >= min(tries, self._retries.tries):
-            raise DownloadError(error.explain(self._failures)) from error
+            raise error.failure(self._failures) from error
+        self._web.failures = self._failures
         pause = self._retries.pause * 2 ** (self._failures - 1) * random.uniform(1, 1.5)  # noqa: S311
         pause = min(max(pause, error.pause), self._retries.longest)
         self.note = f"trying again in {pause:.0f} s"

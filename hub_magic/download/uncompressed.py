@@ -11,9 +11,10 @@ from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
 from ..errors import DownloadError, first_line
 from ..handles import Handle
+from .failures import NoModelError, UnsafeModelError
 
 if TYPE_CHECKING:
-    from .http import RetryPolicy
+    from .web import RetryPolicy
 
 _INSTEAD = "Load it with %hub_mode compressed"
 _GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
@@ -43,29 +44,29 @@ def named_folder(handle: Handle, retries: RetryPolicy | None = None) -> str:
     """
     import requests
 
-    from .http import RetryPolicy, Web
-    from .messages import explain_answer, explain_silence
+    from .messages import explain_answer, silence
+    from .web import Web, retry_policy
 
     url = urlparse(handle.text)
     query = urlencode([*parse_qsl(url.query), ("tf-hub-format", "uncompressed")])
-    web = Web(retries or RetryPolicy(), connections=1)
+    web = Web(retries or retry_policy(), connections=1)
     try:
-        answer = web.get_unredirected(urlunparse(url._replace(query=query)))
+        answer = web.get(urlunparse(url._replace(query=query)), follow=False)
         with answer:
             body = answer.raw.read(_LONGEST, decode_content=True)
     except requests.RequestException as error:
-        raise DownloadError(explain_silence(handle.text, error, 1)) from error
+        raise silence(handle.text, error, 1) from error
     finally:
         web.close()
     if answer.status_code == 404:
-        raise DownloadError(
+        raise UnsafeModelError(
             f"{url.netloc} has no bucket folder for {handle} (404). {_INSTEAD}, or check its name."
         )
     if answer.status_code >= 400:
-        raise DownloadError(explain_answer(handle.text, handle.text, answer.status_code, body))
+        raise UnsafeModelError(explain_answer(handle.text, handle.text, answer.status_code, body))
     folder = body.decode(errors="replace").strip()
     if answer.status_code != 303 or not folder.startswith("gs://") or not folder.isprintable():
-        raise DownloadError(
+        raise UnsafeModelError(
             f"{url.netloc} names no bucket for {handle}: status {answer.status_code} instead of a 303 with a "
             f"gs:// folder. {_INSTEAD}."
         )
@@ -89,4 +90,4 @@ def _check_readable(handle: Handle, folder: str) -> None:
             f"The bucket folder {folder} of {handle} cannot be read: {why}. {_INSTEAD}."
         ) from error
     if not is_there:
-        raise DownloadError(f"The bucket folder {folder} of {handle} is empty. {_INSTEAD}.")
+        raise NoModelError(f"The bucket folder {folder} of {handle} is empty. {_INSTEAD}.")

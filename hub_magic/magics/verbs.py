@@ -57,7 +57,7 @@ def _run(line: CacheLine, saved: SavedSettings) -> Any:  # noqa: C901, PLR0911 -
     if line.list:
         return verbs.list_models(everything=line.all)
     if line.fetch is not None:
-        return verbs.fetch(line.fetch)
+        return verbs.fetch(line.fetch, force=line.force, timeout=line.timeout)
     if line.resolve is not None:
         return verbs.resolve(line.resolve)
     if line.remove is not None:
@@ -141,6 +141,8 @@ VERBS = (
 
 # The options that modify each verb.
 BELONGING = {
+    "force": ("fetch",),
+    "timeout": ("fetch",),
     "max_size": ("prune",),
     "older_than": ("prune",),
     "duplicates": ("prune",),

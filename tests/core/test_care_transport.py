@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from archives import file, model_archive, special, tar
+from archives import file, gzipped, model_archive, read_folder, special, tar
 from care_cache import NOBODY, WHOLE, lock, plant, tree, write
 
 from hub_magic import HandleError, SettingError, parse_handle, scan_cache
+from hub_magic.cache.record import find_damage
 from hub_magic.care.add import add, add_all
 from hub_magic.care.export import export_model, export_models
 from hub_magic.care.move import Moved, plan_move
@@ -105,12 +106,12 @@ def make_archive(*members) -> bytes:
             {"model/saved_model.pb": b"x", "readme": b"x"},
             "{source} is not itself a model, but {source}/model is.",
         ),
-        ({"saved_model.pb": b""}, "{source} is incomplete: saved_model.pb is empty."),
-        ({**WHOLE, "saved_model.pb": b"<html>"}, "is incomplete: saved_model.pb is damaged"),
-        (b"PK\x03\x04 a zip file", "is neither a folder nor a .tar or .tar.gz archive."),
-        (b"", "is neither a folder nor a .tar or .tar.gz archive."),
-        (make_archive(file("../outside", b"x")), "cannot be added: '../outside' is outside its folder."),
-        (make_archive(file("/etc/x", b"x")), "cannot be added: '/etc/x' is an absolute path."),
+        ({"saved_model.pb": b""}, "{source} is no whole model: saved_model.pb is empty."),
+        ({**WHOLE, "saved_model.pb": b"<html>"}, "is no whole model: saved_model.pb is damaged"),
+        (b"PK\x03\x04 a zip file", "is neither a folder nor a .tar or .tar.gz archive; it starts with b'PK"),
+        (b"", "is neither a folder nor a .tar or .tar.gz archive; it starts with b''"),
+        (make_archive(file("../outside", b"x")), "cannot be added: '../outside' leads out of its folder."),
+        (make_archive(file("/../x", b"x")), "cannot be added: '/../x' leads out of its folder."),
         (
             make_archive(special("link", tarfile.SYMTYPE, "/etc/passwd")),
             "cannot be added: 'link' is a symbolic link.",
@@ -134,6 +135,17 @@ def test_add_refuses_in_one_line_and_leaves_nothing(
     assert "\n" not in str(caught.value)
     assert names(cache) == []
     assert not (tmp_path / "outside").exists()
+
+
+def test_added_archive_means_what_it_means_to_tar(cache: Path, tmp_path: Path) -> None:
+    """`tar -P` makes absolute names, and `tar -r` repeats files; the later one counts."""
+    archive = tmp_path / "model.tar.gz"
+    members = [file("/assets/vocab.txt", b"old"), *(file(f"/{name}", data) for name, data in WHOLE.items())]
+    archive.write_bytes(gzipped(tar([*members, file("assets/vocab.txt", b"new")])) + b"bytes after the end")
+    added = add(NNLM, str(archive), location=str(cache))
+    assert read_folder(added.path) == {**WHOLE, "assets/vocab.txt": b"new"}
+    assert added.files == len({**WHOLE, "assets/vocab.txt": b""})
+    assert find_damage(added.path) == ""
 
 
 def test_add_refuses_special_files_and_links_to_folders(cache: Path, model: Path, tmp_path: Path) -> None:

@@ -83,7 +83,9 @@ def test_commands_fetch_list_resolve_and_remove_a_model(shell: Shell, host: Faul
     (fetched,) = shell.json("fetch", url)
     assert (fetched["handle"], fetched["was_cached"]) == (url, False)
     assert shell.run("resolve", url) == fetched["path"]
-    assert "already cached" in shell.run("fetch", url)
+    assert "was cached" in shell.run("fetch", url)
+    (again,) = shell.json("fetch", "--force", "--timeout", "600", url)
+    assert (again["path"], again["was_cached"]) == (fetched["path"], False)
     data = shell.json("list")
     size = len(model(objects=False)) + 3
     assert [(m["handle"], m["size"], m["path"]) for m in data["models"]] == [(url, size, fetched["path"])]
@@ -172,8 +174,12 @@ def test_mode_command_prints_lines_for_eval(shell: Shell) -> None:
         (["mode", "packed"], "hub-magic: There is no mode 'packed'."),
         (["add", NNLM], "hub-magic: --add HANDLE PATH takes 2 arguments, got 1."),
         (["list", "--cache", "s3://x"], "hub-magic: A cache cannot be at s3://."),
-        (["fetch", "nonsense"], "hub-magic: 'nonsense' is not a local path. Use the full URL, e.g. https://"),
-        (["resolve", "https://"], "hub-magic: The handle 'https://' contains no host."),
+        (
+            ["fetch", "--timeout", "-1", "http://127.0.0.1:9/a"],
+            "hub-magic: --timeout '-1' is not a number of seconds",
+        ),
+        (["fetch", "nonsense"], "hub-magic: There is no 'nonsense': a handle without https:// is a path."),
+        (["resolve", "https://"], "hub-magic: The handle 'https://' names no host."),
     ],
 )
 def test_user_error_is_one_line_on_stderr(shell: Shell, words: list[str], message: str) -> None:

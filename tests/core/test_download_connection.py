@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from archives import model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
+from tls import make_certificate
 
 from hub_magic.download import fetch
 from hub_magic.download.http import RetryPolicy
@@ -31,15 +30,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file with a certificate for 127.0.0.1 that nobody has signed, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl to make a certificate")
-    path = tmp_path_factory.mktemp("certificate") / "host.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    made = subprocess.run(
-        [*command.split(), "-keyout", "-", "-out", "-"], check=True, capture_output=True, text=True
-    ).stdout
-    path.write_text(made)
-    return str(path)
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture

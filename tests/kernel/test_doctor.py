@@ -167,6 +167,11 @@ def test_ineffective_or_excessive_value_is_fixed(place: Shell | Notebook, variab
     mended(place, variable, "warning")
 
 
+def test_a_timeout_that_is_no_number_of_seconds(place: Shell | Notebook) -> None:
+    place.set({"HUB_MAGIC_TIMEOUT": "soon"})
+    mended(place, "HUB_MAGIC_TIMEOUT", "problem", says="is not a number of seconds")
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
@@ -181,6 +186,25 @@ def test_malformed_proxy_is_fixed(place: Shell | Notebook, variable: str, value:
     place.set({variable: value})
     found = mended(place, "proxy", "problem", says=says)
     assert "hunter2" not in found.found
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("https_proxy", "https://proxy:3128", "without TLS, so write http://"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1080", "needs PySocks, which is not installed: it is ignored"),
+        ("HTTPS_PROXY", "socks5h://me:hunter2@proxy:1", "it is spoken to as an http proxy"),
+    ],
+)
+def test_a_proxy_that_is_misread(place: Shell | Notebook, variable: str, value: str, says: str) -> None:
+    place.set({variable: value})
+    found = place.look().the("proxy")
+    assert found.state == "warning"
+    assert says in found.found
+    assert "hunter2" not in found.found + found.fix
+    assert ("pysocks" in found.fix) == value.startswith("socks")
+    if not value.startswith("socks"):
+        assert "http://proxy:3128" in found.fix
 
 
 def test_a_proxy_is_shown_without_its_login(place: Shell | Notebook) -> None:

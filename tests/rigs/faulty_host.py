@@ -57,6 +57,7 @@ class Seen:
     if_range: str
     client: tuple[str, int]
     credentials: tuple[str, str] = ("", "")  # of `Authorization` and `Proxy-Authorization`
+    headers: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 class FaultyHost:
@@ -144,7 +145,14 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "")
         credentials = (self.headers.get("Authorization", ""), self.headers.get("Proxy-Authorization", ""))
         fault = self.host.next_fault(
-            Seen(self.path, asked, self.headers.get("If-Range", ""), self.client_address, credentials)
+            Seen(
+                self.requestline.split(" ")[1],  # `self.path` has lost slashes
+                asked,
+                self.headers.get("If-Range", ""),
+                self.client_address,
+                credentials,
+                dict(self.headers),
+            )
         )
         if fault.wait:
             self.host.closing.wait(fault.wait)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import ssl
+import subprocess
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 class Connection(ssl.SSLSocket):
@@ -22,6 +26,19 @@ class Connection(ssl.SSLSocket):
             if not self.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # a listening one has no client
                 self.close()
             raise
+
+
+def make_certificate(folder: Path) -> str:
+    """Return the path of a file with a certificate for 127.0.0.1 that nobody has signed, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    path = folder / "host.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    made = subprocess.run(
+        [*command.split(), "-keyout", "-", "-out", "-"], check=True, capture_output=True, text=True
+    ).stdout
+    path.write_text(made)
+    return str(path)
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:
