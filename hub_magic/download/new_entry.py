@@ -190,7 +190,7 @@ def _unpack(
             )
         )
         if transfer.start:
-            options.notice(f"Going on with the download of {handle} after {quantity(transfer.start)}.")
+            options.notice(f"Resuming the download of {handle} after {quantity(transfer.start)}.")
         size = transfer.facts.size
         if size is not None:
             check_space(size, shutil.disk_usage(folder).free)

@@ -83,7 +83,7 @@ def test_commands_fetch_list_resolve_and_remove_a_model(shell: Shell, host: Faul
     (fetched,) = shell.json("fetch", url)
     assert (fetched["handle"], fetched["was_cached"]) == (url, False)
     assert shell.run("resolve", url) == fetched["path"]
-    assert "was cached" in shell.run("fetch", url)
+    assert "already cached" in shell.run("fetch", url)
     (again,) = shell.json("fetch", "--force", "--timeout", "600", url)
     assert (again["path"], again["was_cached"]) == (fetched["path"], False)
     data = shell.json("list")
@@ -178,8 +178,8 @@ def test_mode_command_prints_lines_for_eval(shell: Shell) -> None:
             ["fetch", "--timeout", "-1", "http://127.0.0.1:9/a"],
             "hub-magic: --timeout '-1' is not a number of seconds",
         ),
-        (["fetch", "nonsense"], "hub-magic: There is no 'nonsense': a handle without https:// is a path."),
-        (["resolve", "https://"], "hub-magic: The handle 'https://' names no host."),
+        (["fetch", "nonsense"], "hub-magic: 'nonsense' is not a local path. Use the full URL, e.g. https://"),
+        (["resolve", "https://"], "hub-magic: The handle 'https://' contains no host."),
     ],
 )
 def test_user_error_is_one_line_on_stderr(shell: Shell, words: list[str], message: str) -> None:

@@ -78,7 +78,7 @@ def test_next_download_goes_on_after_a_failure(host: FaultyHost, tmp_path: Path)
     assert [(seen.range, seen.if_range) for seen in host.seen] == [("bytes=100000-", VERSION)]
     assert fetched.bytes == len(ARCHIVE) - 100_000
     assert not fetched.was_cached
-    assert notices == [f"Going on with the download of {host.url}/a/b/1 after 100.0 kB."]
+    assert notices == [f"Resuming the download of {host.url}/a/b/1 after 100.0 kB."]
     assert names(tmp_path) == WHOLE
 
 

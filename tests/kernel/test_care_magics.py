@@ -86,11 +86,11 @@ def test_prune_magic_names_duplicates(kernel: Kernel, cache: Path) -> None:
         ("--prune --keep-newest 0", "SettingError: --keep-newest 0 keeps nothing. Give 1 or more."),
         ("--prune --max-size 0 --keep bert", "NotCachedError: 'bert' is not cached at {cache}."),
         ("--fetch x --timeout soon", "SettingError: --timeout 'soon' is not a number of seconds"),
-        ("--timeout 600", "SettingError: --timeout says how to --fetch."),
-        ("--list --force", "SettingError: --force says how to --fetch."),
-        ("--max-size 5GB", "SettingError: --max-size says how to --prune. Give that as well."),
-        ("--list --dry-run", "SettingError: --dry-run says how to --remove or --prune"),
-        ("--remove nnlm --prune --max-size 0", "SettingError: --remove and --prune are two things."),
+        ("--timeout 600", "SettingError: --timeout only works with --fetch. Add --fetch."),
+        ("--list --force", "SettingError: --force only works with --fetch. Add --fetch."),
+        ("--max-size 5GB", "SettingError: --max-size only works with --prune. Add --prune."),
+        ("--list --dry-run", "SettingError: --dry-run only works with --remove or --prune"),
+        ("--remove nnlm --prune --max-size 0", "SettingError: --remove and --prune cannot be combined."),
     ],
 )
 def test_a_users_mistake_is_one_line_and_changes_nothing(
