@@ -284,7 +284,7 @@ def _fetch_again(location: str, one: Checked, bar: MakeBar | None) -> str:
     try:
         if not find_damage(entry):  # a download would take it for whole
             aside = set_aside(location, one.model, beside=())
-        fetch(one.model.handle, location=location, notice=lambda _line: None, bar=bar)
+        fetch(one.model.handle, location=location, notice=lambda _line: None, bar=bar, fall_back=False)
     except StaysError as error:
         return str(error)
     except (HubMagicError, OSError) as error:

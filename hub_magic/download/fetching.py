@@ -7,15 +7,16 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
+from ..cache.essentials import INTACT, Judgement
 from ..cache.layout import LOCK_SUFFIX, Holder
 from ..cache.locks import LOCK_TIMEOUT, Parts, take_over
-from ..cache.record import find_damage
-from ..errors import DownloadError
+from ..cache.record import judge
+from ..errors import DownloadError, HubMagicError
 from ..facts import Fact
 from ..handles import Handle
 from ..locations import is_bucket
@@ -91,6 +92,7 @@ def fetch(
     lock_timeout: float = LOCK_TIMEOUT,
     retries: RetryPolicy | None = None,
     bar: MakeBar | None = None,
+    fall_back: bool = True,
 ) -> Fetched:
     """Have a model in the cache.
 
@@ -106,6 +108,7 @@ def fetch(
         lock_timeout: seconds without growth after which another machine's download counts as given up.
         retries: with the host; the usual one when None.
         bar: makes the bars, from title and bytes; the usual ones when None.
+        fall_back: whether a damaged copy that TensorFlow may be able to load is used when the download fails.
 
     Raises:
         HandleError: the handle is not well-formed.
@@ -123,7 +126,7 @@ def fetch(
         return Fetched(path, handle, 0, time.monotonic() - began, was_cached=False)
     if is_ours(parsed, cache):
         bar = bar or partial(DownloadBar, shown=show_progress and has_audience())
-        options = DownloadOptions(bar, notice, retries)
+        options = DownloadOptions(bar, notice, retries, fall_back)
         path, received = _have(parsed, cache, options, lock_timeout)
         return Fetched(path, handle, received, time.monotonic() - began, was_cached=received == 0)
     return Fetched(pass_on(parsed, cache), handle, 0, time.monotonic() - began, was_cached=False)
@@ -138,7 +141,7 @@ def resolve_ours(handle: Handle) -> str:
     cache = read_cache().value
     entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
     try:
-        if not _is_uncompressed() and _damage(entry) == "":
+        if not _is_uncompressed() and _judge(entry) == INTACT:
             return entry
     except OSError:
         pass  # `fetch` meets it again, and has words for it
@@ -158,32 +161,83 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
             handle, cache, options, lambda directory: _have(handle, directory, options, lock_timeout)
         )
     entry = os.path.join(cache, handle.folder)  # noqa: PTH118 - as tensorflow_hub gives it
-    try:
-        damage = _damage(entry)
-        if damage == "":
+    with _words_for_disk(cache):
+        found = _judge(entry)
+        if found and not found.damage:
+            _tell_once(handle, entry, found.note, options.notice)
             return entry, 0
+        may_load = bool(found and found.may_load and options.fall_back)
         if is_offline():
-            raise offline_error(handle, cache, damage)
-        if damage:
-            options.notice(f"The cached copy of {handle} is damaged ({damage}). Downloading it again.")
-        return entry, _download(handle, entry, options, lock_timeout)
+            if may_load and found:
+                _tell_fallback(handle, found.damage, "offline mode is on", options.notice)
+                return entry, 0
+            raise offline_error(handle, cache, found.damage if found else None)
+        if found and not may_load:
+            options.notice(f"The cached copy of {handle} is damaged ({found.damage}). Downloading it again.")
+    try:
+        with _words_for_disk(cache):
+            received = _download(handle, entry, options, lock_timeout)
+    except DownloadError as error:
+        now = _judge(entry) if may_load else None
+        if now is None or not now.may_load:
+            raise
+        _tell_fallback(handle, now.damage, str(error).rstrip("."), options.notice)
+        return entry, 0
+    if found and may_load:
+        options.notice(f"The cached copy of {handle} was damaged ({found.damage}). It was downloaded again.")
+    return entry, received
+
+
+@contextlib.contextmanager
+def _words_for_disk(cache: str) -> Iterator[None]:
+    """What the disk refuses inside the `with` is raised as a DownloadError."""
+    try:
+        yield
     except NoSpaceError as error:
         raise DownloadError(no_space(cache, str(error))) from error
+    except HubMagicError:
+        raise
     except OSError as error:
         raise DownloadError(explain_disk(cache, error)) from error
 
 
-def _damage(entry: str) -> str | None:
-    """Why a cached copy cannot be whole; "" when nothing speaks against it, None when there is none."""
+def _tell_fallback(handle: Handle, damage: str, why: str, notice: Notice) -> None:
+    notice(
+        f"The cached copy of {handle} is damaged ({damage}) and could not be downloaded again: {why}. "
+        "TensorFlow may be able to load it, so it is used."
+    )
+
+
+# Entries that users were told about, and what they were told.
+_TOLD: set[tuple[str, str]] = set()
+
+
+def _tell_once(handle: Handle, entry: str, note: str, notice: Notice) -> None:
+    """Tell of a file that no load needs; once in a process, as a notebook loads the same model many times."""
+    if note and (entry, note) not in _TOLD:
+        _TOLD.add((entry, note))
+        notice(
+            f"The cached copy of {handle} is used without a file that TensorFlow does not need ({note}). "
+            f"To have the file again: %hub_cache --repair {handle}"
+        )
+
+
+def _judge(entry: str) -> Judgement | None:
+    """What a load should think of a cached copy; None when there is none."""
     if not os.path.isdir(entry):  # noqa: PTH112 - on every load
         return None
     if os.path.lexists(entry + LOCK_SUFFIX):
         with contextlib.suppress(OSError):  # another user's, or a cache that is only read
             take_over(entry, seconds=0)
-    damage = find_damage(entry)
-    if not damage or os.path.islink(entry):  # noqa: PTH114 - what a link leads to is somebody else's
-        return ""
-    return damage if os.listdir(entry) else None  # noqa: PTH208
+    found = judge(entry)
+    if not found.damage or os.path.islink(entry):  # noqa: PTH114 - what a link leads to is somebody else's
+        return Judgement(note=found.note)
+    return found if os.listdir(entry) else None  # noqa: PTH208
+
+
+def _is_usable(entry: str) -> bool:
+    found = _judge(entry)
+    return found is not None and not found.damage
 
 
 def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout: float) -> int:
@@ -195,11 +249,11 @@ def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout
             who = f"process {holder.pid} on {holder.host}" if holder else "another process"
             waiting.show(size, title=f"{who} is downloading {title_of(handle)}")
 
-        lock = lock_entry(entry, is_done=lambda: _damage(entry) == "", on_wait=show, timeout=lock_timeout)
+        lock = lock_entry(entry, is_done=lambda: _is_usable(entry), on_wait=show, timeout=lock_timeout)
     if lock is None:
         return 0
     with lock:
-        if _damage(entry) == "":
+        if _is_usable(entry):
             return 0
         return make_entry(handle, archive_url(handle.text), Parts(entry, lock.holder.uid), options)
 

@@ -116,11 +116,13 @@ class DownloadOptions:
         bar: makes a bar, from its title and the bytes there will be.
         notice: takes a line for the user.
         retries: with the host; the usual one when None.
+        fall_back: whether a damaged copy that may load is used when the download fails.
     """
 
     bar: MakeBar
     notice: Notice
     retries: RetryPolicy | None
+    fall_back: bool = True
 
 
 def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions) -> int:
