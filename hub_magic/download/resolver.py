@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from ..detours import add_detour, remove_detours
 from ..errors import HandleError
 from ..import_hooks import ImportHook
 from ..settings import read_cache
@@ -27,7 +29,10 @@ class HubMagicResolver:
 
     Attributes:
         given: the directories that it has given, which models were loaded from, and the handle of each.
+        rank: its place among resolvers of ours; the highest is asked first.
     """
+
+    rank = 0
 
     def __init__(self) -> None:
         self.given: dict[str, str] = {}
@@ -59,15 +64,19 @@ class HubMagicResolver:
 
 def install() -> None:
     """Resolve handles from now on, or from when tensorflow_hub is imported on."""
-    _HOOK.install()
+    for hook in _HOOKS:
+        hook.install()
 
 
 def uninstall() -> None:
     """Leave tensorflow_hub as it was."""
-    _HOOK.uninstall()
+    for hook in _HOOKS:
+        hook.uninstall()
+    remove_detours(_resolve_through_us)
     _RESOLVER.given.clear()
-    if _RESOLVER in _registered():
-        _registered().remove(_RESOLVER)
+    for register in _REGISTERS:
+        drop(register, _RESOLVER)
+    _REGISTERS.clear()
 
 
 def note_loaded(path: str) -> None:
@@ -85,17 +94,74 @@ def handle_given(path: str) -> str:
     return _RESOLVER.given.get(path, "")
 
 
+def put_on_top(register: Any, resolver: object) -> None:
+    """Have a resolver of ours asked before the library's own; those of others stay where they are.
+
+    The library asks the last one first. It has no public way to look at its resolvers, or to take one back.
+    Another thread may be asking them, so its list is never changed, only replaced.
+
+    Args:
+        register: the library's `MultiImplRegister`.
+        resolver: the resolver, which is added where it is missing.
+    """
+    found = register._impls  # noqa: SLF001
+    below = 1 + max((place for place, one in enumerate(found) if _is_its_own(one)), default=-1)
+    if resolver in found[below:]:
+        return
+    ours = [one for one in found if _is_of_ours(one) and one is not resolver]
+    others = [one for one in found if not _is_of_ours(one)]
+    register._impls = [*others, *sorted([*ours, resolver], key=_rank)]  # noqa: SLF001
+
+
+def drop(register: Any, resolver: object) -> None:
+    """Take a resolver of ours out of a register of tensorflow_hub's."""
+    register._impls = [one for one in register._impls if one is not resolver]  # noqa: SLF001
+
+
+def _is_its_own(resolver: object) -> bool:
+    return type(resolver).__module__ in _ITS_OWN
+
+
+def _is_of_ours(resolver: object) -> bool:
+    return type(resolver).__module__.startswith(f"{__package__.partition('.')[0]}.")
+
+
+def _rank(resolver: Any) -> int:
+    rank: int = resolver.rank
+    return rank
+
+
 def _register() -> None:
-    if _RESOLVER not in _registered():
-        sys.modules["tensorflow_hub.registry"].resolver.add_implementation(_RESOLVER)
+    registry = sys.modules.get("tensorflow_hub.registry")
+    if registry is not None and not any(one is registry.resolver for one in _REGISTERS):
+        _REGISTERS.append(registry.resolver)
+    for register in _REGISTERS:
+        put_on_top(register, _RESOLVER)
+
+
+def _attach() -> None:
+    """Be asked at every call of `hub.resolve`, which `hub.load` and `hub.KerasLayer` make."""
+    _register()
+    add_detour(getattr(sys.modules["tensorflow_hub.module_v2"], "resolve", None), _resolve_through_us)
+
+
+def _resolve_through_us(own: Callable[[Any], Any], handle: Any) -> Any:
+    # What reloads a part of the library, or has its resolvers installed again, puts them above ours.
+    _register()
+    return own(handle)
 
 
 def _registered() -> list[Any]:
     """tensorflow_hub's resolvers, the last of which is asked first; none before its import."""
     registry = sys.modules.get("tensorflow_hub.registry")
-    # The library has no public way to look at them, or to take one back.
     return registry.resolver._impls if registry else []  # noqa: SLF001
 
 
 _RESOLVER = HubMagicResolver()
-_HOOK = ImportHook("tensorflow_hub", around=nullcontext, then=_register)
+# The library's registers that ours is in: more than one after a reload.
+_REGISTERS: list[Any] = []
+_HOOKS = (
+    ImportHook("tensorflow_hub", around=nullcontext, then=_register),
+    ImportHook("tensorflow_hub.registry", around=nullcontext, then=_register),
+    ImportHook("tensorflow_hub.module_v2", around=nullcontext, then=_attach),
+)
