@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from .errors import HandleError
 
-Kind = Literal["http", "gs", "path"]
+Kind = Literal["http", "gs", "path", "other"]
 
 _ARCHIVE = re.compile(r"\.(tar\.gz|tgz|tar)$")
 _KAGGLE_HOSTS = frozenset({"kaggle.com", "www.kaggle.com"})
@@ -27,7 +27,7 @@ class Handle:
 
     Attributes:
         text: the handle as given; the cache's folder name depends on every character of it.
-        kind: how it is reached: over HTTP, in a bucket, or as a path.
+        kind: how it is reached: over HTTP, in a bucket, as a path, or in a way that only others know.
         publisher: who published it ("google"); the host where the URL names nobody.
         name: the model's name without publisher and version ("imagenet/mobilenet_v2/classification").
         version: the version as written ("5"), or "" when the handle names none.

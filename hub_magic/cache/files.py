@@ -64,6 +64,26 @@ class LinkedFolders:
         return is_new
 
 
+# What a SavedModel consists of; TensorFlow opens nothing else.
+_PARTS = frozenset(
+    {"saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb", "variables", "assets", "assets.extra"}
+)
+
+
+def is_part(entry: str, name: str) -> bool:
+    """Return whether a link in an entry belongs to the model, so that a copy of the entry holds its target.
+
+    Any other link, and one to a folder that the entry is in, may lead to what is not the model's.
+
+    Args:
+        entry: the entry's path.
+        name: the link's path relative to it, `/` between parts.
+    """
+    target = os.path.realpath(f"{entry}/{name}")
+    above = os.path.realpath(entry)
+    return name.partition("/")[0] in _PARTS and not f"{above}{os.sep}".startswith(f"{target}{os.sep}")
+
+
 def _identity(facts: os.stat_result) -> tuple[int, int]:
     return facts.st_dev, facts.st_ino
 

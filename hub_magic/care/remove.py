@@ -71,8 +71,13 @@ def set_aside(
 def delete_aside(path: str) -> int:
     """Delete a folder that has been renamed out of the way; gives the bytes freed.
 
-    Links in it are taken away, never followed. What cannot be deleted stays, as a leftover.
+    Links in it are taken away, never followed, and so is one that stands for the folder. What cannot be
+    deleted stays, as a leftover.
     """
+    if os.path.islink(path):  # noqa: PTH114
+        with suppress(OSError):
+            Path(path).unlink()
+        return 0
     before = _size_on_disk(path)
     with suppress(OSError):
         shutil.rmtree(path)
@@ -87,12 +92,13 @@ def remove_file(path: str) -> None:
 
 
 def _is_entry(location: str, model: CachedModel) -> bool:
-    """Whether this is a folder of the library's form, directly in that cache, and no link."""
+    """Whether this is a folder of the library's form, directly in that cache, or a link planned as one."""
     part = read_name(model.folder)
     if part is None or part.folder != model.folder or model.path != f"{location}{os.sep}{model.folder}":
         return False
     try:
-        return stat.S_ISDIR(os.lstat(model.path).st_mode)
+        mode = os.lstat(model.path).st_mode
+        return stat.S_ISLNK(mode) if model.link else stat.S_ISDIR(mode)
     except OSError:
         return True  # gone, or not to be looked at: the removal itself says which
 
@@ -113,7 +119,8 @@ def check_unchanged(planned: CachedModel, *, by_use: bool = False) -> None:
         raise StaysError("it has changed since the plan was made")
     if by_use and planned.last_used and now.last_used and now.last_used > planned.last_used:
         raise StaysError("it has been used since the plan was made")
-    for folder in ("", *now.folders):
+    # Of a link only the link goes.
+    for folder in () if planned.link else ("", *now.folders):
         path = Path(planned.path) / folder
         if not os.access(path, os.W_OK | os.X_OK):
             raise StaysError(f"it cannot be removed: {path} may not be written by you")
@@ -206,7 +213,7 @@ class Removal(Fact):
     @property
     def size(self) -> int:
         """Bytes that this would free."""
-        return sum(max(choice.model.size, 0) for choice in self.going)
+        return sum(max(choice.model.size, 0) for choice in self.going if not choice.model.link)
 
     def to_data(self) -> dict[str, Any]:
         """Fields and derived properties, without what is no data."""

@@ -261,6 +261,8 @@ def plan_repair(verification: Verification) -> Repair:
 
 def _why_unfetchable(one: Checked) -> str:
     """Why a damaged entry cannot be downloaded again, or ""."""
+    if one.model.link:
+        return f"it is a link to {one.model.link}, where it has to be mended; or remove the link"
     try:
         handle = parse_handle(one.model.handle)
     except HandleError:

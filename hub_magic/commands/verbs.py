@@ -140,7 +140,9 @@ def _check_path(text: str) -> None:
         HandleError: it does not, or the handle is not well-formed.
     """
     if parse_handle(text).kind == "path" and not Path(text).exists():
-        raise HandleError(f"There is no {text!r}: a handle without https:// is a path. Write the whole URL.")
+        from ..download.messages import explain_path
+
+        raise HandleError(explain_path(text) or f"{text!r} does not exist.")
 
 
 def _scan() -> CacheScan:

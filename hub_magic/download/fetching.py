@@ -27,7 +27,15 @@ from .http import RetryPolicy
 from .lock import lock_entry
 from .messages import explain_disk, no_space, offline_error
 from .new_entry import DownloadOptions, MakeBar, Notice, make_entry, title_of
-from .ownership import is_ours, parsed_handle, pass_on
+from .ownership import (
+    handle_of_any_scheme,
+    import_added_resolvers,
+    is_added_for,
+    is_kaggles,
+    is_ours,
+    parsed_handle,
+    pass_on,
+)
 
 
 class FetchedModels(tuple["Fetched", ...]):
@@ -117,14 +125,15 @@ def fetch(
         DownloadError: it cannot be downloaded or written.
     """
     began = time.monotonic()
-    parsed = parsed_handle(handle)
+    parsed = handle_of_any_scheme(handle) if is_offline() else parsed_handle(handle)
     cache = location or read_cache().value
-    if is_ours(parsed, cache) and _is_uncompressed():
+    ours = is_ours(parsed, cache) and not _is_anothers(parsed, cache)
+    if ours and _is_uncompressed():
         from .uncompressed import folder_of
 
         path = folder_of(parsed, retries)
         return Fetched(path, handle, 0, time.monotonic() - began, was_cached=False)
-    if is_ours(parsed, cache):
+    if ours:
         bar = bar or partial(DownloadBar, shown=show_progress and has_audience())
         options = DownloadOptions(bar, notice, retries, fall_back)
         path, received = _have(parsed, cache, options, lock_timeout)
@@ -146,6 +155,25 @@ def resolve_ours(handle: Handle) -> str:
     except OSError:
         pass  # `fetch` meets it again, and has words for it
     return fetch(handle.text).path
+
+
+def is_cached(handle: Handle, location: str | None = None) -> bool:
+    """Whether the cache, the one in force when None, holds a copy that a load should use."""
+    cache = location or read_cache().value
+    if is_bucket(cache):
+        return False
+    try:
+        return _is_usable(os.path.join(cache, handle.folder))  # noqa: PTH118 - as tensorflow_hub gives it
+    except OSError:
+        return False
+
+
+def _is_anothers(handle: Handle, cache: str) -> bool:
+    """Whether a resolver that somebody added to tensorflow_hub gives the model, as Kaggle's images do."""
+    if is_offline() or (is_kaggles(handle) and is_cached(handle, cache)):
+        return False
+    import_added_resolvers(handle)
+    return is_added_for(handle.text)
 
 
 def _is_uncompressed() -> bool:

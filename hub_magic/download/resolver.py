@@ -10,17 +10,15 @@ from typing import Any
 from ..detours import add_detour, remove_detours
 from ..errors import HandleError
 from ..import_hooks import ImportHook
-from ..settings import read_cache
-from .ownership import is_ours, parsed_handle
-
-# Where tensorflow_hub 0.16.1 keeps its own resolvers. One from anywhere else was added by somebody for a
-# purpose, such as the one in Kaggle's images, and is asked before us.
-_ITS_OWN = frozenset(
-    {
-        "tensorflow_hub.resolver",
-        "tensorflow_hub.compressed_module_resolver",
-        "tensorflow_hub.uncompressed_module_resolver",
-    }
+from ..locations import is_bucket
+from ..settings import is_offline, read_cache
+from .ownership import (
+    handle_of_any_scheme,
+    is_added_for,
+    is_kaggles,
+    is_ours,
+    needs_network,
+    parsed_handle,
 )
 
 
@@ -37,17 +35,27 @@ class HubMagicResolver:
     def __init__(self) -> None:
         self.given: dict[str, str] = {}
 
-    def is_supported(self, handle: str) -> bool:
-        """Whether tensorflow_hub's own resolvers would take the handle, and we do it in their place."""
+    def is_supported(self, handle: Any) -> bool:
+        """Whether tensorflow_hub's own resolvers would take the handle, and we do it in their place.
+
+        What a resolver that somebody added takes is theirs, except where it would only ask the network for
+        what is in the cache: offline, and for models at kaggle.com.
+        """
+        if not isinstance(handle, str):
+            return False
+        if is_offline() and needs_network(handle):
+            return not (is_bucket(read_cache().value) and handle.startswith("gs://"))
         try:
-            if not isinstance(handle, str) or not is_ours(parsed_handle(handle), read_cache().value):
+            parsed = parsed_handle(handle)
+            if not is_ours(parsed, read_cache().value):
                 return False
         except HandleError:
             return False
-        for other in reversed(_registered()):
-            if other is not self and other.is_supported(handle):
-                return type(other).__module__ in _ITS_OWN
-        return False
+        if not is_added_for(handle):
+            return True
+        from .fetching import is_cached
+
+        return is_kaggles(parsed) and is_cached(parsed)
 
     def __call__(self, handle: str) -> str:
         """The model's directory.
@@ -57,7 +65,7 @@ class HubMagicResolver:
         """
         from .fetching import resolve_ours
 
-        path = resolve_ours(parsed_handle(handle))
+        path = resolve_ours(handle_of_any_scheme(handle))
         self.given[path] = handle
         return path
 
@@ -95,7 +103,7 @@ def handle_given(path: str) -> str:
 
 
 def put_on_top(register: Any, resolver: object) -> None:
-    """Have a resolver of ours asked before the library's own; those of others stay where they are.
+    """Have a resolver of ours asked before all others; to those that somebody added ours give way.
 
     The library asks the last one first. It has no public way to look at its resolvers, or to take one back.
     Another thread may be asking them, so its list is never changed, only replaced.
@@ -105,7 +113,7 @@ def put_on_top(register: Any, resolver: object) -> None:
         resolver: the resolver, which is added where it is missing.
     """
     found = register._impls  # noqa: SLF001
-    below = 1 + max((place for place, one in enumerate(found) if _is_its_own(one)), default=-1)
+    below = 1 + max((place for place, one in enumerate(found) if not _is_of_ours(one)), default=-1)
     if resolver in found[below:]:
         return
     ours = [one for one in found if _is_of_ours(one) and one is not resolver]
@@ -116,10 +124,6 @@ def put_on_top(register: Any, resolver: object) -> None:
 def drop(register: Any, resolver: object) -> None:
     """Take a resolver of ours out of a register of tensorflow_hub's."""
     register._impls = [one for one in register._impls if one is not resolver]  # noqa: SLF001
-
-
-def _is_its_own(resolver: object) -> bool:
-    return type(resolver).__module__ in _ITS_OWN
 
 
 def _is_of_ours(resolver: object) -> bool:
@@ -148,13 +152,15 @@ def _attach() -> None:
 def _resolve_through_us(own: Callable[[Any], Any], handle: Any) -> Any:
     # What reloads a part of the library, or has its resolvers installed again, puts them above ours.
     _register()
-    return own(handle)
+    try:
+        return own(handle)
+    except OSError as error:
+        # Source: `tensorflow_hub/resolver.py`, `PathResolver`.
+        if str(error) == f"{handle} does not exist.":
+            from .messages import add_line, explain_path
 
-
-def _registered() -> list[Any]:
-    """tensorflow_hub's resolvers, the last of which is asked first; none before its import."""
-    registry = sys.modules.get("tensorflow_hub.registry")
-    return registry.resolver._impls if registry else []  # noqa: SLF001
+            add_line(error, explain_path(handle))
+        raise
 
 
 _RESOLVER = HubMagicResolver()

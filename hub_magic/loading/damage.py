@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import update_wrapper
+from pathlib import Path
 from typing import Any
 
 from ..cache.record import find_damage
@@ -100,6 +101,7 @@ def _attempt(own: Callable[..., Any], handle: Any, *arguments: Any) -> Any:
     except ValueError as error:
         told = _explained_missing_graph(error)
         if told is None:
+            _explain_where_model_is(error)
             raise
         raise told from error
 
@@ -126,6 +128,23 @@ def _explained_missing_graph(error: ValueError) -> HubMagicError | None:
     is_back = any(os.path.exists(f"{path}/saved_model.{suffix}") for suffix in ("pb", "pbtxt"))  # noqa: PTH110
     mark = mark_of(path) if is_here and not is_back else None
     return _explained(error, path, mark)
+
+
+def _explain_where_model_is(error: ValueError) -> None:
+    """Add a line to what `hub.load` says of a path without a graph, where there is a model near it."""
+    found = _NO_GRAPH.search(str(error))
+    if found is None or is_bucket(found["path"]):
+        return
+    from ..download.messages import add_line, explain_path, models_below
+
+    path = found["path"]
+    handle = _handle_of(path)
+    inner = models_below(Path(path)) if handle and Path(path).is_dir() else []
+    if len(inner) == 1:
+        line = f'The model is one folder down. Use hub.load(hub.resolve("{handle}") + "/{inner[0]}").'
+        add_line(error, line)
+    else:
+        add_line(error, explain_path(path))
 
 
 def _handle_of(path: str) -> str:

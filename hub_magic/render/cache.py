@@ -52,6 +52,8 @@ def model_state(model: CachedModel) -> str:
     if model.holder:
         word = "lock left" if holder_state(model.holder) == "dead" else "locked"
         return f"{word} by process {model.holder.pid} on {model.holder.host}"
+    if model.link:
+        return f"linked to {model.link}"
     return "whole" if model.is_measured else ""
 
 

@@ -170,7 +170,7 @@ def test_mode_for_eval(shell: Shell) -> None:
         (["mode", "packed"], "hub-magic: There is no mode 'packed'."),
         (["add", NNLM], "hub-magic: --add HANDLE PATH takes 2 words, not 1."),
         (["list", "--cache", "s3://x"], "hub-magic: A cache cannot be at s3://."),
-        (["fetch", "nonsense"], "hub-magic: There is no 'nonsense': a handle without https:// is a path."),
+        (["fetch", "nonsense"], "hub-magic: 'nonsense' is not a local path. Use the full URL, e.g. https://"),
         (["resolve", "https://"], "hub-magic: The handle 'https://' names no host."),
     ],
 )

@@ -272,12 +272,35 @@ KAGGLE_HANDLE = "https://www.kaggle.com/models/google/nnlm/tensorFlow2/en-dim128
         ("/models/mine", "/cache", {}, False),
         ("/models/mine", "/cache", {"HUB_MAGIC_OFFLINE": "1"}, False),
         (KAGGLE_HANDLE, "/cache", {}, True),
-        (KAGGLE_HANDLE, "/cache", KAGGLE, False),
+        (KAGGLE_HANDLE, "/cache", KAGGLE, True),  # variables alone make nobody its resolver
         ("https://tfhub.dev/a/b/1", "/cache", KAGGLE, True),
     ],
 )
 def test_what_is_ours(handle: str, cache: str, env: dict[str, str], ours: bool) -> None:
     assert is_ours(parse_handle(handle), cache, env) is ours
+
+
+@pytest.mark.parametrize(
+    "handle", [KAGGLE_HANDLE, "gs://bucket/model", "s3://bucket/model", "hdfs://host/model"]
+)
+def test_offline_mode_asks_no_network_whatever_the_handle(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, handle: str
+) -> None:
+    for name, value in {**KAGGLE, "HUB_MAGIC_OFFLINE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(NotCachedError, match="offline mode is on"):
+        fetch(handle)
+
+
+def test_cached_copy_of_a_kaggle_model_is_used_with_kaggles_variables(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in KAGGLE.items():
+        monkeypatch.setenv(name, value)
+    entry = cache / parse_handle(KAGGLE_HANDLE).folder
+    entry.mkdir(parents=True)
+    (entry / "saved_model.pb").write_bytes(b"graph")
+    assert fetch(KAGGLE_HANDLE).path == str(entry)
 
 
 def test_bad_handles(cache: Path) -> None:
