@@ -10,13 +10,18 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, MutableMapping
+import threading
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from .cell_values import CellValue, Shared
+from .detours import add_detour, remove_detours
 from .errors import SettingError
 from .facts import Fact
+from .import_hooks import ImportHook, pkg_resources_stand_in
 from .locations import is_bucket, prepare_directory, read_location
 
 Source = Literal["default", "variable", "flag", "saved"]
@@ -76,7 +81,7 @@ def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeS
         env: the environment; `os.environ` when None.
         saved: the mode kept in the IPython profile; a variable that says the same came from there.
     """
-    env = os.environ if env is None else env
+    env = _environment() if env is None else env
     if is_offline(env):
         return ModeSetting("offline", "saved" if saved == "offline" else "variable", OFFLINE_VARIABLE)
     if raw := env.get(MODE_VARIABLE, ""):
@@ -90,7 +95,7 @@ def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeS
 
 def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> CacheSetting:
     """The cache location in force: what tensorflow_hub will use at the next call."""
-    env = os.environ if env is None else env
+    env = _environment() if env is None else env
     if raw := env.get(CACHE_VARIABLE, ""):
         return CacheSetting(raw, "saved" if raw == saved else "variable", CACHE_VARIABLE)
     if flag := _flag("tfhub_cache_dir"):
@@ -219,16 +224,82 @@ def _flag(name: str) -> str:
     return "" if flag.value in (None, flag.default) else str(flag.value)
 
 
+# Settings that hold for a thread and those it starts, over what the environment says.
+_HELD: CellValue[Mapping[str, str]] = CellValue("hub_magic settings")
+
+
 @contextmanager
-def variables_set(values: Mapping[str, str]) -> Iterator[None]:
-    """These variables have these values inside the `with`, and their old ones again after it."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+def settings_held(values: Mapping[str, str]) -> Iterator[None]:
+    """Inside the `with` these variables have these values for us and tensorflow_hub, in this thread alone.
+
+    The environment is everybody's, so it stays as it is.
+    """
+    with _LIBRARY.entered(), _HELD.hold({**(_HELD.get() or {}), **values}):
+        yield
+
+
+def _environment() -> Mapping[str, str]:
+    held = _HELD.get()
+    return ChainMap(dict(held), os.environ) if held else os.environ
+
+
+@contextmanager
+def _library_asks_us() -> Iterator[None]:
+    """tensorflow_hub's function that reads its settings reads first what is held, from its import on."""
+
+    def attach() -> None:
+        add_detour(getattr(sys.modules["tensorflow_hub.resolver"], "get_env_setting", None), _read_held)
+
+    hook = ImportHook("tensorflow_hub.resolver", around=pkg_resources_stand_in, then=attach)
+    hook.install()
     try:
         yield
     finally:
-        for name, old in before.items():
-            if old is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = old
+        hook.uninstall()
+        remove_detours(_read_held)
+
+
+def _read_held(own: Callable[..., Any], variable: str, flag: str) -> Any:
+    return (_HELD.get() or {}).get(variable) or own(variable, flag)
+
+
+_LIBRARY = Shared(_library_asks_us)
+
+
+@dataclass(frozen=True, eq=False)
+class _Wish:
+    """That variables have these values, for as long as one thread needs it."""
+
+    values: Mapping[str, str]
+
+
+_WISHES: list[_Wish] = []
+_BEFORE: dict[str, str | None] = {}
+_CHANGING = threading.Lock()
+
+
+@contextmanager
+def variables_set(values: Mapping[str, str]) -> Iterator[None]:
+    """These variables have these values inside the `with`, and their old ones again after it.
+
+    For what others read from the environment. Several threads may be inside at once: the old values come back
+    when the last of them leaves.
+    """
+    wish = _Wish(values)
+    with _CHANGING:
+        for name in values:
+            _BEFORE.setdefault(name, os.environ.get(name))
+        _WISHES.append(wish)
+        os.environ.update(values)
+    try:
+        yield
+    finally:
+        with _CHANGING:
+            _WISHES.remove(wish)
+            for name in values:
+                left = [one.values[name] for one in _WISHES if name in one.values]
+                value = left[-1] if left else _BEFORE.pop(name)
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value

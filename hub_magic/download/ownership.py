@@ -13,7 +13,7 @@ from ..errors import DownloadError, HandleError
 from ..handles import Handle, parse_handle
 from ..import_hooks import is_installed, pkg_resources_stand_in
 from ..locations import is_bucket
-from ..settings import CACHE_VARIABLE, read_mode, variables_set
+from ..settings import CACHE_VARIABLE, read_mode, settings_held
 
 # Where tensorflow_hub 0.16.1 keeps its own resolvers. One from anywhere else was added by somebody for a
 # purpose, such as the one in Kaggle's images, and is asked before us.
@@ -95,7 +95,7 @@ def pass_on(handle: Handle, cache: str) -> str:
         Exception: whatever they raise.
     """
     registry = _import_registry(handle)
-    with variables_set({CACHE_VARIABLE: cache}):
+    with settings_held({CACHE_VARIABLE: cache}):
         path: str = registry.resolver(handle.text)
         return path
 

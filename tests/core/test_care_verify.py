@@ -320,7 +320,7 @@ def test_linked_file_counts_with_the_size_of_its_target(cache: Path, tmp_path: P
     data = entry / "variables/variables.data-00000-of-00001"
     data.rename(tmp_path / "elsewhere")
     data.symlink_to(tmp_path / "elsewhere")
-    (one,) = verify(list_cache(str(cache)), deep=True).checked
+    (one,) = verify(list_cache(str(cache))).checked
     assert (one.damage, one.size) == ("", before.size)
     assert scan_cache(str(cache)).models[0].size == before.size
     (tmp_path / "elsewhere").unlink()
