@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import threading
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -230,17 +229,35 @@ _HELD: CellValue[Mapping[str, str]] = CellValue("hub_magic settings")
 
 @contextmanager
 def settings_held(values: Mapping[str, str]) -> Iterator[None]:
-    """Inside the `with` these variables have these values for us and tensorflow_hub, in this thread alone.
+    """Inside the `with` these settings hold for us and tensorflow_hub, here and in threads started meanwhile.
 
-    The environment is everybody's, so it stays as it is.
+    Other processes that are started meanwhile find them in the environment; other threads' settings are read
+    as if they did not stand there.
     """
-    with _LIBRARY.entered(), _HELD.hold({**(_HELD.get() or {}), **values}):
+    with _LIBRARY.entered(), variables_set(values), _HELD.hold({**(_HELD.get() or {}), **values}):
         yield
 
 
 def _environment() -> Mapping[str, str]:
-    held = _HELD.get()
-    return ChainMap(dict(held), os.environ) if held else os.environ
+    """The environment as this thread is to see it."""
+    held = _HELD.get() or {}
+    hidden = {name: _BEFORE[name] for name in (CACHE_VARIABLE, MODE_VARIABLE) if _is_anothers(name, held)}
+    if not held and not hidden:
+        return os.environ
+    env = {**os.environ, **held}
+    for name, value in hidden.items():
+        if value is None:
+            env.pop(name, None)
+        else:
+            env[name] = value
+    return env
+
+
+def _is_anothers(name: str, held: Mapping[str, str]) -> bool:
+    """Whether a variable says what holds for another thread; not where somebody has set it since."""
+    if name in held or name not in _BEFORE:
+        return False
+    return os.environ.get(name) in [one.values[name] for one in tuple(_WISHES) if name in one.values]
 
 
 @contextmanager
@@ -260,7 +277,7 @@ def _library_asks_us() -> Iterator[None]:
 
 
 def _read_held(own: Callable[..., Any], variable: str, flag: str) -> Any:
-    return (_HELD.get() or {}).get(variable) or own(variable, flag)
+    return _environment().get(variable) or own("", flag)
 
 
 _LIBRARY = Shared(_library_asks_us)
@@ -299,6 +316,8 @@ def variables_set(values: Mapping[str, str]) -> Iterator[None]:
             for name in values:
                 left = [one.values[name] for one in _WISHES if name in one.values]
                 value = left[-1] if left else _BEFORE.pop(name)
+                if os.environ.get(name) != values[name]:
+                    continue  # somebody set it since, or another thread: theirs is the later word
                 if value is None:
                     os.environ.pop(name, None)
                 else:

@@ -14,7 +14,7 @@ import pytest
 
 from hub_magic.cell_values import CellValue, Shared
 from hub_magic.detours import add_detour, remove_detours
-from hub_magic.settings import CACHE_VARIABLE, read_cache, settings_held, variables_set
+from hub_magic.settings import CACHE_VARIABLE, read_cache, set_cache, settings_held, variables_set
 
 VALUE: CellValue[str] = CellValue("test")
 
@@ -114,13 +114,34 @@ def test_shared_context_is_left_by_the_last() -> None:
     assert log == ["in", "out"]
 
 
-def test_settings_held_leave_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, "/everybodys")
+@pytest.mark.parametrize("before", ["/everybodys", None])
+def test_settings_held_are_read_by_no_other_thread(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    if before:
+        monkeypatch.setenv(CACHE_VARIABLE, before)
+    everybodys = read_cache().value
+    begun, ended, seen = threading.Event(), threading.Event(), []
+
+    def other() -> None:
+        begun.wait()
+        seen.append(read_cache().value)
+        set_cache("default" if before else "/tmp")
+        seen.append(read_cache().value)
+        ended.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
     with settings_held({CACHE_VARIABLE: "/cells"}):
+        assert read_cache().value == in_thread(lambda: read_cache().value) == "/cells"
+        assert os.environ[CACHE_VARIABLE] == "/cells", "for the processes that a cell starts"
+        begun.set()
+        assert ended.wait(10)
         assert read_cache().value == "/cells"
-        assert in_thread(lambda: read_cache().value) == "/cells"
-        assert os.environ[CACHE_VARIABLE] == "/everybodys"
-    assert read_cache().value == "/everybodys"
+    thread.join()
+    assert seen[0] == everybodys
+    assert read_cache().value == seen[1] != everybodys
 
 
 def test_variables_come_back_when_the_last_thread_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
