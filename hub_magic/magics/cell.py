@@ -109,6 +109,12 @@ class CellContexts:
         stack.enter_context(context)
         here.entered.append((len(here.cells), stack))
 
+    @property
+    def _open(self) -> list[tuple[int, ExitStack]]:
+        """What threads entered and have not left."""
+        with self._lock:
+            return [one for thread in self._threads.values() for one in thread.entered]
+
     def _here(self) -> _Thread:
         with self._lock:
             return self._threads.setdefault(threading.current_thread(), _Thread())
@@ -158,7 +164,7 @@ class CellContexts:
 
     def _close(self) -> None:
         with self._lock:
-            if not self._is_closing or any(thread.entered for thread in self._threads.values()):
+            if not self._is_closing or self._open:
                 return
             self._is_closing = False
         for event, callback in self._callbacks.items():

@@ -336,3 +336,40 @@ def test_folder_that_is_linked_into_itself_ends(cache: Path) -> None:
     found = scan_cache(str(cache)).models[0]
     assert found.files == len(WHOLE)
     assert found.damage == "round is a link that leads nowhere"
+
+
+def test_asset_that_the_archive_never_held_is_noted(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in TensorFlow Serving's half_plus_two: the model loads, and a repair would bring the same again."""
+    monkeypatch.setattr("hub_magic.cache.verify.is_installed", lambda _name: False)
+    entry = plant(cache, NNLM, {**WHOLE, "saved_model.pb": model(objects=False)})
+    (one,) = verify(list_cache(str(cache)), deep=True).checked
+    assert one.damage == "assets/vocab.txt is missing"
+    record(entry)
+    found = verify(list_cache(str(cache)), deep=True)
+    (one,) = found.checked
+    assert (one.damage, one.note) == ("", "the archive never held assets/vocab.txt, which the graph names")
+    assert plan_repair(found).fetching == ()
+    (entry / "assets").mkdir(exist_ok=True)
+    (entry / "assets/vocab.txt").write_text("hub\n")
+    record(entry)
+    (entry / "assets/vocab.txt").unlink()
+    assert damages(verify(list_cache(str(cache)), deep=True)) == {
+        "nnlm-en-dim50": "assets/vocab.txt is missing"
+    }
+
+
+def test_rewritten_file_is_noted_where_nothing_speaks_against_it(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub_magic.cache.verify.is_installed", lambda _name: False)
+    entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub"})
+    record(entry)
+    (entry / "assets/vocab.txt").write_bytes(b"tub")
+    (one,) = verify(list_cache(str(cache)), deep=True).checked
+    assert (one.damage, one.note) == ("", "assets/vocab.txt was changed after the download")
+    os.utime(entry / "assets/vocab.txt", (1, 1))
+    (one,) = verify(list_cache(str(cache)), deep=True).checked
+    assert one.damage == "assets/vocab.txt is not as it was downloaded"
+    os.utime(entry / "assets/vocab.txt")
+    (entry / "saved_model.pb").write_bytes(bytes(reversed(GRAPH)))
+    assert damages(verify(list_cache(str(cache)), deep=True))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from IPython.core.events import EventManager, available_events
+from kernel import Kernel
 
 from hub_magic.magics.cell import CellContexts
 
@@ -141,3 +142,42 @@ def test_unloaded_in_one_thread_while_another_is_in_a_cell(rig: Rig, other: Subs
     assert rig.left() == ["mine", "theirs"]
     assert same_threads(rig)
     assert not any(rig.shell.events.callbacks[event] for event in ("pre_run_cell", "post_run_cell"))
+
+
+@pytest.mark.kernel
+@pytest.mark.tensorflow
+def test_cell_in_a_subshell_keeps_out_of_another_cells_scope(tensorflow_kernel: Kernel) -> None:
+    """A whole cell runs in a subshell in the middle of a `%%hub_tpu` cell."""
+    kernel = tensorflow_kernel
+    kernel.ok("%load_ext hub_magic\nimport hub_magic, os, threading, time\nimport tensorflow as tf")
+    if "kernel subshells" not in kernel.value(
+        "get_ipython().kernel.kernel_info.get('supported_features', [])"
+    ):
+        pytest.skip("this ipykernel has no subshells")
+    kernel.ok(
+        "mine = tf.distribute.OneDeviceStrategy('/device:CPU:0')\n"
+        "begun, ended = threading.Event(), threading.Event()\n"
+        "def state(): return [tf.distribute.has_strategy(), hub_magic.read_cache().value]"
+    )
+    before = kernel.value("state()")
+    asked = kernel.client.session.msg("create_subshell_request")
+    kernel.client.control_channel.send(asked)
+    subshell = kernel.client.get_control_msg(timeout=60)["content"]["subshell_id"]
+    main = kernel.begin(
+        "%%hub_tpu --strategy mine --bucket gs://bucket/cache --via localhost\n"
+        "begun.set()\nwaited = ended.wait(60)\nmain = state()"
+    )
+    code = "begun.wait(60); other = state()"
+    request = kernel.client.session.msg("execute_request", {"code": code, "silent": False})
+    request["header"]["subshell_id"] = subshell
+    kernel.client.shell_channel.send(request)
+    last = kernel.client.session.msg("execute_request", {"code": "ended.set()", "silent": False})
+    last["header"]["subshell_id"] = subshell
+    kernel.client.shell_channel.send(last)
+    answered = set()
+    while main not in answered:
+        answered.add(kernel.client.get_shell_msg(timeout=60)["parent_header"]["msg_id"])
+    assert kernel.value("waited") is True
+    assert kernel.value("main") == [True, "gs://bucket/cache"]
+    assert kernel.value("other") == before
+    assert kernel.value("state()") == before
