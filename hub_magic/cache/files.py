@@ -115,13 +115,17 @@ def regular_files(entry: str) -> dict[str, os.stat_result]:
     return files
 
 
-def open_quietly(path: str) -> BinaryIO:
+def open_quietly(path: str, *, is_linked: bool = True) -> BinaryIO:
     """The file opened for reading, where the system allows it without a new time of access.
+
+    Args:
+        path: the file.
+        is_linked: whether it may be a link, as a model's files may be and those beside an entry may not.
 
     Raises:
         OSError: it is no plain file, or cannot be read.
     """
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | (0 if is_linked else getattr(os, "O_NOFOLLOW", 0))
     return os.fdopen(open_plain(path, flags), "rb")
 
 

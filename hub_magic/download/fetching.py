@@ -205,7 +205,7 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
     try:
         with _words_for_disk(cache):
             received = _download(handle, entry, options, lock_timeout)
-    except DownloadError as error:
+    except HubMagicError as error:
         now = _judge(entry) if may_load else None
         if now is None or not now.may_load:
             raise
