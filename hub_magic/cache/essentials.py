@@ -35,9 +35,14 @@ class Difference:
     is_newer: bool = False
 
     @property
+    def has_grown(self) -> bool:
+        """Whether it is longer than it was, which no accident makes it."""
+        return self.size is not None and self.size > self.recorded
+
+    @property
     def is_changed(self) -> bool:
         """Whether a person changed it, as far as can be told: it grew, or was written after the download."""
-        return self.size is not None and (self.size > self.recorded or self.is_newer)
+        return self.has_grown or (self.size is not None and self.is_newer)
 
     def reason(self, entry: str) -> str:
         """What is wrong with it, in words."""

@@ -137,15 +137,6 @@ def differences_from(record: EntryRecord, entry: str) -> list[Difference]:
     return found
 
 
-def is_newer_than_record(entry: str, path: str) -> bool:
-    """Whether a file of an entry was written after the entry's record.
-
-    Raises:
-        OSError: one of them cannot be looked at.
-    """
-    return os.stat(f"{entry}/{path}").st_mtime_ns > _written(entry)  # noqa: PTH116
-
-
 def _written(entry: str) -> int:
     return os.stat(entry + RECORD_SUFFIX).st_mtime_ns  # noqa: PTH116
 

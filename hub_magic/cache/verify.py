@@ -20,7 +20,7 @@ from ..progress import Progress, Tally, run_all
 from .entry import GRAPH, INDEX, CachedModel, EntryFiles, look_into, measure, missing_shard, shard_sets
 from .essentials import assets_in, has_readable_index, judge_unrecorded
 from .files import digest, regular_files, times_kept
-from .record import EntryRecord, differences_from, is_newer_than_record, judge, read_record
+from .record import EntryRecord, differences_from, judge, read_record
 from .savedmodel import NotReadableError, read_outline
 from .scan import CacheScan, Problem
 
@@ -152,17 +152,13 @@ def _unlike_record(record: EntryRecord, entry: str, look: EntryFiles) -> tuple[s
     damage = note = ""
     judged = judge(entry).damage
     for one in differences_from(record, entry):
-        if one.size is not None and one.size > one.recorded and not judged:
-            note = note or _changed(one.path)
+        if one.has_grown and not judged:
+            note = note or f"{one.path} was changed after the download"
         else:
             damage = damage or one.reason(entry)
     if not damage and look.dangling:
         damage = f"{min(look.dangling)} is a link that leads nowhere"
     return damage, note
-
-
-def _changed(path: str) -> str:
-    return f"{path} was changed after the download"
 
 
 # What TensorFlow says when what it reads is not what was written; each text was seen with 2.20 and 2.21 at a
@@ -274,8 +270,8 @@ def _check_deeply(tally: Tally, model: CachedModel, *, has_tensorflow: bool) -> 
         tally.add(quick.size)
         return quick
     with times_kept(model.path):
-        damage, rewritten = _unlike_digests(model.path, tally)
-        note = quick.note or (_changed(rewritten[0]) if rewritten else "")
+        damage = _unlike_digests(model.path, tally)
+        note = quick.note
         tensors = 0
         unread = ""
         if not damage and model.kind != "other":
@@ -286,39 +282,19 @@ def _check_deeply(tally: Tally, model: CachedModel, *, has_tensorflow: bool) -> 
             unread = "TensorFlow is not installed"
         elif not damage and prefix:
             tensors, damage = read_tensors(model.path, prefix, lambda: tally.add(0))
-        damage = _damage_in_rewritten(rewritten, damage, is_read=not unread) or damage
     return Checked(model, damage, quick.size, quick.recorded, tensors, unread, "" if damage else note)
 
 
-def _unlike_digests(entry: str, tally: Tally) -> tuple[str, list[str]]:
-    """Compare every file with its record; without one, only read it.
-
-    Returns:
-        Why the entry is damaged, or ""; and the files that have other bytes since somebody wrote them.
-    """
+def _unlike_digests(entry: str, tally: Tally) -> str:
+    """Compare every file with its record, save those that grew; without a record, only read it."""
     record = read_record(entry)
     damage = ""
-    rewritten = []
     if record is None:
         for name in regular_files(entry):
             digest(f"{entry}/{name}", tally.add)
-        return "", []
+        return ""
+    grown = {one.path for one in differences_from(record, entry) if one.has_grown}
     for file in record.files:
-        if digest(f"{entry}/{file.path}", tally.add) == file.sha256:
-            continue
-        if is_newer_than_record(entry, file.path):
-            rewritten.append(file.path)
-        else:
+        if digest(f"{entry}/{file.path}", tally.add) != file.sha256 and file.path not in grown:
             damage = damage or f"{file.path} is not as it was downloaded"
-    return damage, rewritten
-
-
-def _damage_in_rewritten(rewritten: list[str], damage: str, *, is_read: bool) -> str:
-    """Which of the files with other bytes is damaged, though somebody wrote it; "" where a person may have.
-
-    A model that was saved anew has other variables, which TensorFlow's own checksums vouch for, and with
-    them another graph. A graph that differs alone has no such witness.
-    """
-    variables = [name for name in rewritten if name.startswith("variables/")]
-    suspects = variables if damage or not is_read else [] if variables else [GRAPH]
-    return next((f"{name} is not as it was downloaded" for name in suspects if name in rewritten), "")
+    return damage

@@ -358,18 +358,19 @@ def test_asset_that_the_archive_never_held_is_noted(cache: Path, monkeypatch: py
     }
 
 
-def test_rewritten_file_is_noted_where_nothing_speaks_against_it(
+def test_grown_file_is_noted_by_a_deep_check_and_others_are_compared(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub_magic.cache.verify.is_installed", lambda _name: False)
-    entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub"})
+    entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub", "assets/more.txt": b"hub"})
     record(entry)
-    (entry / "assets/vocab.txt").write_bytes(b"tub")
+    (entry / "assets/vocab.txt").write_bytes(b"hubs")
     (one,) = verify(list_cache(str(cache)), deep=True).checked
     assert (one.damage, one.note) == ("", "assets/vocab.txt was changed after the download")
-    os.utime(entry / "assets/vocab.txt", (1, 1))
+    (entry / "assets/more.txt").write_bytes(b"tub")
     (one,) = verify(list_cache(str(cache)), deep=True).checked
-    assert one.damage == "assets/vocab.txt is not as it was downloaded"
-    os.utime(entry / "assets/vocab.txt")
-    (entry / "saved_model.pb").write_bytes(bytes(reversed(GRAPH)))
-    assert damages(verify(list_cache(str(cache)), deep=True))
+    assert (one.damage, one.note) == ("assets/more.txt is not as it was downloaded", "")
+    (entry / "assets/more.txt").write_bytes(b"hub")
+    (entry / "saved_model.pb").write_bytes(GRAPH + b"\x0f")
+    (one,) = verify(list_cache(str(cache)), deep=True).checked
+    assert one.damage.startswith("saved_model.pb is damaged")
