@@ -107,7 +107,10 @@ def judge_unrecorded(entry: str) -> Judgement:
     Raises:
         OSError: a folder of it cannot be read, or it is gone.
     """
-    look = look_into(entry)
+    try:
+        look = look_into(entry)
+    except PermissionError:  # of a folder that TensorFlow may never ask for
+        return INTACT
     damage = damage_in(look.sizes, look.folders)
     graph = _graph_of(entry)
     if graph is None or look.sizes.get(graph) == 0:

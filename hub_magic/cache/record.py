@@ -126,6 +126,8 @@ def differences_from(record: EntryRecord, entry: str) -> list[Difference]:
     for file in record.files:
         try:
             facts = os.stat(f"{entry}/{file.path}")  # noqa: PTH116 - on every load
+        except PermissionError:  # TensorFlow may never ask for it
+            continue
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise

@@ -194,26 +194,44 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
         if found and not found.damage:
             _tell_once(handle, entry, found.note, options.notice)
             return entry, 0
-        may_load = bool(found and found.may_load and options.fall_back)
+        if found and found.may_load and options.fall_back:
+            return entry, _mend(handle, entry, found.damage, options, lock_timeout)
         if is_offline():
-            if may_load and found:
-                _tell_fallback(handle, found.damage, "offline mode is on", options.notice)
-                return entry, 0
             raise offline_error(handle, cache, found.damage if found else None)
-        if found and not may_load:
+        if found:
             options.notice(f"The cached copy of {handle} is damaged ({found.damage}). Downloading it again.")
-    try:
-        with _words_for_disk(cache):
-            received = _download(handle, entry, options, lock_timeout)
-    except HubMagicError as error:
-        now = _judge(entry) if may_load else None
-        if now is None or not now.may_load:
-            raise
-        _tell_fallback(handle, now.damage, str(error).rstrip("."), options.notice)
-        return entry, 0
-    if found and may_load:
-        options.notice(f"The cached copy of {handle} was damaged ({found.damage}). It was downloaded again.")
-    return entry, received
+        return entry, _download(handle, entry, options, lock_timeout)
+
+
+def _mend(handle: Handle, entry: str, damage: str, options: DownloadOptions, lock_timeout: float) -> int:
+    """Download a damaged copy again, if that can be; TensorFlow may be able to load it as it is.
+
+    The user is told once, and a host that did not help is not asked again by this process.
+    """
+    if (entry, damage) in _TOLD:
+        return 0
+    why = "offline mode is on"
+    if not is_offline():
+        try:
+            with _words_for_disk(os.path.dirname(entry)):  # noqa: PTH120
+                received = _download(handle, entry, options, lock_timeout)
+        except HubMagicError as error:
+            why = str(error).rstrip(".")
+            if not (now := _judge(entry)) or not now.may_load:
+                raise
+        else:
+            options.notice(f"The cached copy of {handle} was damaged ({damage}). It was downloaded again.")
+            return received
+    _TOLD.add((entry, damage))
+    options.notice(
+        f"The cached copy of {handle} is damaged ({damage}) and could not be downloaded again: {why}. "
+        "TensorFlow may be able to load it, so it is used."
+    )
+    return 0
+
+
+# Entries that users were told about, and what is wrong with each.
+_TOLD: set[tuple[str, str]] = set()
 
 
 @contextlib.contextmanager
@@ -227,17 +245,6 @@ def _words_for_disk(cache: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise DownloadError(explain_disk(cache, error)) from error
-
-
-def _tell_fallback(handle: Handle, damage: str, why: str, notice: Notice) -> None:
-    notice(
-        f"The cached copy of {handle} is damaged ({damage}) and could not be downloaded again: {why}. "
-        "TensorFlow may be able to load it, so it is used."
-    )
-
-
-# Entries that users were told about, and what they were told.
-_TOLD: set[tuple[str, str]] = set()
 
 
 def _tell_once(handle: Handle, entry: str, note: str, notice: Notice) -> None:
@@ -258,8 +265,10 @@ def _judge(entry: str) -> Judgement | None:
         with contextlib.suppress(OSError):  # another user's, or a cache that is only read
             take_over(entry, seconds=0)
     found = judge(entry)
-    if not found.damage or os.path.islink(entry):  # noqa: PTH114 - what a link leads to is somebody else's
-        return Judgement(note=found.note)
+    if os.path.islink(entry):  # noqa: PTH114 - what a link leads to is somebody else's
+        return INTACT
+    if not found.damage:
+        return found
     return found if os.listdir(entry) else None  # noqa: PTH208
 
 

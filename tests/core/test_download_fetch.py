@@ -439,3 +439,51 @@ def test_records_come_back_as_they_were_written(files, handle: str, etag: str) -
 @given(st.text() | st.recursive(st.none() | st.text(), st.lists).map(json.dumps))
 def test_no_text_breaks_the_reader_of_records(text: str) -> None:
     assert parse_record(text) is None or "files" in text
+
+
+def test_copy_that_cannot_be_mended_is_used_without_asking_the_host_again(
+    host: FaultyHost, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handle = f"{host.url}/google/model/1"
+    path = Path(fetch(handle).path)
+    (path / "assets/words.txt").unlink()
+    host.then = Fault(status=404)
+    asked = len(host.seen)
+    assert [fetch(handle).path for _ in range(3)] == [str(path)] * 3
+    assert len(host.seen) == asked + 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "assets/words.txt is missing" in told
+    assert "404" in told
+    with pytest.raises(DownloadError, match="404"):
+        fetch(handle, fall_back=False)
+
+
+def test_file_that_no_load_needs_is_told_once(
+    host: FaultyHost, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.archive = model_archive({**model_files(), "keras_metadata.pb": b"metadata"})
+    handle = f"{host.url}/google/model/1"
+    path = Path(fetch(handle).path)
+    (path / "keras_metadata.pb").unlink()
+    assert [fetch(handle).was_cached for _ in range(3)] == [True] * 3
+    assert len(host.seen) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"(keras_metadata.pb is missing). To have the file again: %hub_cache --repair {handle}" in told
+
+
+@pytest.mark.parametrize("harm", ["grown", "shorter"])
+def test_edited_file_is_kept(host: FaultyHost, cache: Path, capsys, harm: str) -> None:
+    handle = f"{host.url}/google/model/1"
+    path = Path(fetch(handle).path)
+    words = path / "assets/words.txt"
+    words.write_bytes(words.read_bytes() + b"more\n" if harm == "grown" else b"hub\n")
+    before = read_folder(str(path))
+    assert fetch(handle).was_cached
+    assert read_folder(str(path)) == before
+    assert capsys.readouterr().err == ""
+    if harm == "shorter":  # cut by a crash while it was written, before the record was
+        os.utime(words, (1, 1))
+        assert not fetch(handle).was_cached
+        assert read_folder(str(path)) == model_files()
