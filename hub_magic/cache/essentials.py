@@ -75,6 +75,11 @@ def missing(entry: str, name: str) -> str:
     return f"{name} is a link that leads nowhere" if is_link else f"{name} is missing"
 
 
+def is_closed(entry: str) -> bool:
+    """Return whether this user may not even see what is in an entry."""
+    return not os.access(entry, os.R_OK | os.X_OK)
+
+
 def judge_recorded(entry: str, recorded: Mapping[str, int], differences: Iterable[Difference]) -> Judgement:
     """Judge an entry that differs from its record.
 
@@ -109,8 +114,10 @@ def judge_unrecorded(entry: str) -> Judgement:
     """
     try:
         look = look_into(entry)
-    except PermissionError:  # of a folder that TensorFlow may never ask for
-        return INTACT
+    except PermissionError:
+        if is_closed(entry):
+            raise
+        return INTACT  # TensorFlow may never ask for what is closed in it
     damage = damage_in(look.sizes, look.folders)
     graph = _graph_of(entry)
     if graph is None or look.sizes.get(graph) == 0:

@@ -14,7 +14,7 @@ import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
-from .essentials import INTACT, Difference, Judgement, judge_recorded, judge_unrecorded
+from .essentials import INTACT, Difference, Judgement, is_closed, judge_recorded, judge_unrecorded
 from .files import open_plain
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 
@@ -126,8 +126,10 @@ def differences_from(record: EntryRecord, entry: str) -> list[Difference]:
     for file in record.files:
         try:
             facts = os.stat(f"{entry}/{file.path}")  # noqa: PTH116 - on every load
-        except PermissionError:  # TensorFlow may never ask for it
-            continue
+        except PermissionError:
+            if is_closed(entry):
+                raise
+            continue  # TensorFlow may never ask for it
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise

@@ -409,6 +409,18 @@ def test_entry_that_somebody_else_keeps_to_himself(host: FaultyHost, shared: Pat
     assert "belongs to root" in told
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_closed_folder_that_no_load_needs_is_no_hindrance(
+    host: FaultyHost, shared: Path, tmp_path: Path, recorded: bool
+) -> None:
+    host.archive = model_archive({**model_files(), "assets.extra/notes.txt": b"notes"})
+    path = Path(fetch(f"{host.url}/google/model/1", location=str(shared)).path)
+    if not recorded:
+        Path(f"{path}{RECORD_SUFFIX}").unlink()
+    (path / "assets.extra").chmod(0o700)
+    assert as_nobody(host, shared, tmp_path) == "True\n"
+
+
 def test_lock_of_somebody_else_who_died(host: FaultyHost, shared: Path, tmp_path: Path) -> None:
     shared.chmod(0o1777)
     lock = shared / (parse_handle(f"{host.url}/google/model/1").folder + ".lock")
