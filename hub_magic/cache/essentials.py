@@ -100,7 +100,8 @@ def judge_recorded(entry: str, recorded: Mapping[str, int], differences: Iterabl
     named = None if all(not name.startswith(_ASSETS) for name in odd) else _assets_named(entry, graph)
     for path, one in odd.items():
         is_asset = path.startswith(_ASSETS) and (named is None or path in named)
-        if (is_asset or path == HUB_FORMAT) and not one.is_changed:
+        # Of the mark of the TF1 Hub format only its presence is looked at.
+        if (is_asset and not one.is_changed) or (path == HUB_FORMAT and one.size is None):
             return Judgement(one.reason(entry))
     gone = next((one for one in odd.values() if one.size is None), None)
     return Judgement(note=gone.reason(entry) if gone else "")

@@ -136,7 +136,8 @@ def differences_from(record: EntryRecord, entry: str) -> list[Difference]:
             found.append(Difference(file.path, file.size, None))
             continue
         if facts.st_size != file.size:
-            is_newer = facts.st_mtime_ns > _written(entry)
+            # The record is written last, maybe in the same tick of the disk's clock.
+            is_newer = facts.st_mtime_ns >= _written(entry)
             found.append(Difference(file.path, file.size, facts.st_size, is_newer))
     return found
 
