@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from .errors import HandleError
 
-Kind = Literal["http", "gs", "path"]
+Kind = Literal["http", "gs", "path", "other"]
 
 _ARCHIVE = re.compile(r"\.(tar\.gz|tgz|tar)$")
 _KAGGLE_HOSTS = frozenset({"kaggle.com", "www.kaggle.com"})
@@ -27,7 +27,7 @@ class Handle:
 
     Attributes:
         text: the handle as given; the cache's folder name depends on every character of it.
-        kind: the kind of address: over HTTP, in a bucket, or a path.
+        kind: the kind of address: over HTTP, in a bucket, a path, or another scheme.
         publisher: the model's publisher ("google"); the host if the URL names none.
         name: the model's name without publisher and version ("imagenet/mobilenet_v2/classification").
         version: the version as written ("5"), or "" if the handle names none.

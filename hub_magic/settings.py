@@ -10,13 +10,17 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, MutableMapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from .cell_values import CellValue, Shared
+from .detours import add_detour, remove_detours
 from .errors import SettingError
 from .facts import Fact
+from .import_hooks import ImportHook, pkg_resources_stand_in
 from .locations import prepare_location, read_location
 from .quantities import parse_seconds
 
@@ -91,7 +95,7 @@ def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeS
         >>> read_mode().source
         'variable'
     """
-    env = os.environ if env is None else env
+    env = _environment() if env is None else env
     if is_offline(env):
         return ModeSetting("offline", "saved" if saved == "offline" else "variable", OFFLINE_VARIABLE)
     if raw := env.get(MODE_VARIABLE, ""):
@@ -110,7 +114,7 @@ def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> Cach
         >>> read_cache().name
         'TFHUB_CACHE_DIR'
     """
-    env = os.environ if env is None else env
+    env = _environment() if env is None else env
     if raw := env.get(CACHE_VARIABLE, ""):
         return CacheSetting(raw, "saved" if raw == saved else "variable", CACHE_VARIABLE)
     if flag := _flag("tfhub_cache_dir"):
@@ -259,16 +263,102 @@ def _flag(name: str) -> str:
     return "" if flag.value in (None, flag.default) else str(flag.value)
 
 
+# Settings that hold for a thread and those it starts, over what the environment says.
+_HELD: CellValue[Mapping[str, str]] = CellValue("hub_magic settings")
+
+
 @contextmanager
-def variables_set(values: Mapping[str, str]) -> Iterator[None]:
-    """Set these variables inside the `with`, and restore their old values after it."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+def settings_held(values: Mapping[str, str]) -> Iterator[None]:
+    """Inside the `with` these settings hold for us and tensorflow_hub, here and in threads started meanwhile.
+
+    Other processes that are started meanwhile find them in the environment; other threads' settings are read
+    as if they did not stand there.
+    """
+    with _LIBRARY.entered(), variables_set(values), _HELD.hold({**(_HELD.get() or {}), **values}):
+        yield
+
+
+def _environment() -> Mapping[str, str]:
+    """The environment as this thread is to see it."""
+    held = _HELD.get() or {}
+    hidden = {name: _BEFORE[name] for name in (CACHE_VARIABLE, MODE_VARIABLE) if _is_anothers(name, held)}
+    if not held and not hidden:
+        return os.environ
+    env = {**os.environ, **held}
+    for name, value in hidden.items():
+        if value is None:
+            env.pop(name, None)
+        else:
+            env[name] = value
+    return env
+
+
+def _is_anothers(name: str, held: Mapping[str, str]) -> bool:
+    """Whether a variable says what holds for another thread; not where somebody has set it since."""
+    if name in held or name not in _BEFORE:
+        return False
+    return os.environ.get(name) in [one.values[name] for one in tuple(_WISHES) if name in one.values]
+
+
+@contextmanager
+def _library_asks_us() -> Iterator[None]:
+    """tensorflow_hub's function that reads its settings reads first what is held, from its import on."""
+
+    def attach() -> None:
+        add_detour(getattr(sys.modules["tensorflow_hub.resolver"], "get_env_setting", None), _read_held)
+
+    hook = ImportHook("tensorflow_hub.resolver", around=pkg_resources_stand_in, then=attach)
+    hook.install()
     try:
         yield
     finally:
-        for name, old in before.items():
-            if old is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = old
+        hook.uninstall()
+        remove_detours(_read_held)
+
+
+def _read_held(own: Callable[..., Any], variable: str, flag: str) -> Any:
+    return _environment().get(variable) or own("", flag)
+
+
+_LIBRARY = Shared(_library_asks_us)
+
+
+@dataclass(frozen=True, eq=False)
+class _Wish:
+    """That variables have these values, for as long as one thread needs it."""
+
+    values: Mapping[str, str]
+
+
+_WISHES: list[_Wish] = []
+_BEFORE: dict[str, str | None] = {}
+_CHANGING = threading.Lock()
+
+
+@contextmanager
+def variables_set(values: Mapping[str, str]) -> Iterator[None]:
+    """These variables have these values inside the `with`, and their old ones again after it.
+
+    For what others read from the environment. Several threads may be inside at once: the old values come back
+    when the last of them leaves.
+    """
+    wish = _Wish(values)
+    with _CHANGING:
+        for name in values:
+            _BEFORE.setdefault(name, os.environ.get(name))
+        _WISHES.append(wish)
+        os.environ.update(values)
+    try:
+        yield
+    finally:
+        with _CHANGING:
+            _WISHES.remove(wish)
+            for name in values:
+                left = [one.values[name] for one in _WISHES if name in one.values]
+                value = left[-1] if left else _BEFORE.pop(name)
+                if os.environ.get(name) != values[name]:
+                    continue  # somebody set it since, or another thread: theirs is the later word
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value

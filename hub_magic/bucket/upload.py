@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..cache.entry import CachedModel
-from ..cache.files import open_plain
+from ..cache.files import LinkedFolders, is_part, open_plain
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, read_descriptor
 from ..errors import DownloadError
 from ..gcs import (
@@ -263,14 +263,15 @@ def new_entry(target: BucketFolder, path: str) -> NewEntry:
         OSError: it cannot be read, or holds what is neither a file nor a folder.
     """
     files = []
+    linked = LinkedFolders(path)
     pending = [""]
     for prefix in pending:  # grows while it is read
         with os.scandir(f"{path}/{prefix}") as found:
             for item in sorted(found, key=lambda one: one.name):
                 name = prefix + item.name
-                if item.is_symlink():
+                if item.is_symlink() and not is_part(path, name):
                     raise OSError(0, f"{name} is a link")
-                if item.is_dir():
+                if linked.enter(item) if item.is_symlink() else item.is_dir():
                     pending.append(f"{name}/")
                 elif item.is_file():
                     files.append((name, item.stat().st_size, item.path))

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
 from ..errors import HandleError
 from ..facts import Fact
 from ..handles import Handle, parse_handle
+from .files import LinkedFolders
 from .layout import Holder
 
 Kind = Literal["SavedModel", "TF1 Hub", "other"]
 
-_SHARD = re.compile(r"(?P<stem>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
-_GRAPH, _TEXT_GRAPH = "saved_model.pb", "saved_model.pbtxt"
+# A checkpoint of another name in the same folder is nothing that TensorFlow reads, and neither are the `._*`
+# files that macOS puts into archives.
+_SHARD = re.compile(r"variables/variables\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
+GRAPH, TEXT_GRAPH = "saved_model.pb", "saved_model.pbtxt"
 _VARIABLES = "variables/"
-_INDEX = f"{_VARIABLES}variables.index"
+INDEX = f"{_VARIABLES}variables.index"
 _ONE_SHARD = f"{_VARIABLES}variables.data-00000-of-00001"
-_HUB_FORMAT = "tfhub_module.pb"
+HUB_FORMAT = "tfhub_module.pb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class CachedModel(Fact):
         damage: why it cannot be whole; "" when nothing speaks against it.
         holder: who is downloading it now, or left a lock.
         folders: its folders, as paths relative to it; what a refresh looks at.
+        link: where its folder is, when the entry is a link to it; else "".
 
     Example:
         >>> model = scan_cache().models[0]
@@ -62,6 +67,7 @@ class CachedModel(Fact):
     damage: str = ""
     holder: Holder | None = None
     folders: tuple[str, ...] = ()
+    link: str = ""
     derived: ClassVar[tuple[str, ...]] = ("publisher", "name", "version")
 
     @property
@@ -101,9 +107,9 @@ class CachedModel(Fact):
 
 def kind_of(files: Mapping[str, int]) -> Kind:
     """What the files are, by the names at the root (paths relative to the entry, sizes in bytes)."""
-    if _HUB_FORMAT in files:
+    if HUB_FORMAT in files:
         return "TF1 Hub"
-    return "SavedModel" if _GRAPH in files or _TEXT_GRAPH in files else "other"
+    return "SavedModel" if GRAPH in files or TEXT_GRAPH in files else "other"
 
 
 def damage_in(files: Mapping[str, int], folders: Collection[str] = ()) -> str:
@@ -116,18 +122,16 @@ def damage_in(files: Mapping[str, int], folders: Collection[str] = ()) -> str:
         files: sizes in bytes by path relative to the entry, `/` between parts; folders are left out.
         folders: the folders at the entry's root.
     """
-    graph = _GRAPH if _GRAPH in files else _TEXT_GRAPH
+    graph = GRAPH if GRAPH in files else TEXT_GRAPH
     if graph not in files:
         return _damage_without_graph(files, folders)
     if files[graph] == 0:
         return f"{graph} is empty"
     if "variables" not in folders:
         return ""
-    if _ONE_SHARD in files and files.get(_INDEX) and "\n".join(files).count(_VARIABLES) == 2:
+    if _ONE_SHARD in files and files.get(INDEX):
         return ""  # as nearly all are, and told without a look at each name
-    return _damage_in_variables(
-        {name.removeprefix(_VARIABLES): files[name] for name in files if name.startswith(_VARIABLES)}
-    )
+    return _damage_in_variables(files)
 
 
 def _damage_without_graph(files: Mapping[str, int], folders: Collection[str]) -> str:
@@ -135,27 +139,42 @@ def _damage_without_graph(files: Mapping[str, int], folders: Collection[str]) ->
         return "it holds no files"
     if all(name.startswith(".") for name in files):
         return "it holds no model, only hidden files"
-    return "saved_model.pb is missing" if _HUB_FORMAT in files or "variables" in folders else ""
+    return "saved_model.pb is missing" if HUB_FORMAT in files or "variables" in folders else ""
+
+
+def shard_sets(files: Collection[str]) -> dict[int, set[int]]:
+    """The numbers of the data files found, by how many there are to be; of the checkpoint that is read."""
+    found: dict[int, set[int]] = {}
+    for name in files:
+        if match := _SHARD.fullmatch(name):
+            found.setdefault(int(match["count"]), set()).add(int(match["index"]))
+    return found
 
 
 def _damage_in_variables(files: Mapping[str, int]) -> str:
-    """Why the checkpoint in `variables/` cannot be whole: its index and every shard it announces."""
-    counts = {found["stem"]: int(found["count"]) for name in files if (found := _SHARD.fullmatch(name))}
-    stems = {name.removesuffix(".index") for name in files if name.endswith(".index")}
-    for stem in sorted(stems | counts.keys()):
-        if stem not in stems:
-            return f"variables/{stem}.index is missing"
-        if files[f"{stem}.index"] == 0:
-            return f"variables/{stem}.index is empty"
-        if stem not in counts:
-            return f"variables/{stem}.data-00000-of-00001 is missing"
-        for index in range(counts[stem]):
-            shard = f"{stem}.data-{index:05}-of-{counts[stem]:05}"
-            if shard not in files:
-                return f"variables/{shard} is missing"
+    """Why the checkpoint `variables/variables` cannot be intact: its index, and every shard announced."""
+    sets = shard_sets(files)
+    if not files.get(INDEX):
+        if INDEX in files:
+            return f"{INDEX} is empty"
+        return f"{INDEX} is missing" if sets else ""
+    if not sets:
+        return f"{_ONE_SHARD} is missing"
+    if any(len(found) == count for count, found in sets.items()):
+        return ""
+    return missing_shard(sets)
+
+
+def missing_shard(sets: Mapping[int, Collection[int]]) -> str:
+    """Which data file is missing of the sets that `shard_sets` found, in words; "" when each is complete."""
+    for count, found in sorted(sets.items(), key=lambda item: len(item[1])):
+        if len(found) < count:
+            first = next(number for number in range(count) if number not in found)
+            return f"{_VARIABLES}variables.data-{first:05}-of-{count:05} is missing"
     return ""
 
 
+_FILE_KIND, _PLAIN, _DIRECTORY = 0o170000, stat.S_IFREG, stat.S_IFDIR
 # Windows counts no blocks.
 _HAS_BLOCKS = hasattr(os.stat_result, "st_blocks")
 
@@ -176,29 +195,64 @@ _BY_NUMBER = os.scandir in os.supports_fd
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 
 
-def measure(model: CachedModel) -> CachedModel:
-    """The entry with its files looked at.
+@dataclass(slots=True)
+class EntryFiles:
+    """What a walk through an entry found; links are followed, as TensorFlow follows them.
+
+    Attributes:
+        sizes: of its files in bytes, by path relative to it, `/` between parts.
+        folders: its folders, in the same way.
+        dangling: links that lead nowhere.
+        special: what is neither a folder nor a plain file.
+        size, blocks: bytes of its files, and blocks of 512 bytes that they take on the disk.
+        used: when one of them was last read, in seconds since 1970; 0 without files.
+    """
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+    size: int = 0
+    blocks: int = 0
+    used: float = 0.0
+
+
+def look_into(path: str) -> EntryFiles:
+    """Look at the names and sizes of an entry's files.
 
     Raises:
         OSError: a folder of it cannot be read, or it is gone.
     """
-    files: dict[str, int] = {}
-    folders: list[str] = []
+    look = EntryFiles()
+    files, folders = look.sizes, look.folders
+    linked = LinkedFolders(path)
     size = blocks = 0
     used = 0.0
     pending = [""]
     for prefix in pending:  # grows while it is read
-        folder = f"{model.path}/{prefix}"
+        folder = f"{path}/{prefix}"
         number = os.open(folder, _FOLDER) if _BY_NUMBER else -1
         try:
             with os.scandir(number if _BY_NUMBER else folder) as found:
                 for item in found:
                     name = prefix + item.name
-                    if item.is_dir(follow_symlinks=False):
+                    is_link = item.is_symlink()
+                    if linked.enter(item) if is_link else item.is_dir():
                         folders.append(name)
                         pending.append(f"{name}/")
                         continue
-                    facts = item.stat(follow_symlinks=False)
+                    try:
+                        facts = item.stat()
+                    except OSError:
+                        if not is_link:
+                            raise
+                        look.dangling.append(name)
+                        continue
+                    kind = facts.st_mode & _FILE_KIND
+                    if kind == _DIRECTORY:  # a link to a folder that was walked already
+                        continue
+                    if kind != _PLAIN:
+                        look.special.append(name)
                     files[name] = length = facts.st_size
                     size += length
                     blocks += facts.st_blocks if _HAS_BLOCKS else -(-length // 512)
@@ -207,20 +261,35 @@ def measure(model: CachedModel) -> CachedModel:
         finally:
             if _BY_NUMBER:
                 os.close(number)
+    look.size, look.blocks, look.used = size, blocks, used
+    return look
+
+
+def measure(model: CachedModel) -> CachedModel:
+    """The entry with its files looked at.
+
+    Raises:
+        OSError: a folder of it cannot be read, or it is gone.
+    """
+    look = look_into(model.path)
+    damage = damage_in(look.sizes, look.folders)
+    if look.dangling and (not damage or damage.removesuffix(" is missing") in look.dangling):
+        damage = f"{min(look.dangling)} is a link that leads nowhere"
     return CachedModel(
         model.folder,
         model.path,
         model.handle,
-        kind_of(files),
-        size,
-        blocks * 512,
-        len(files),
+        kind_of(look.sizes),
+        look.size,
+        look.blocks * 512,
+        len(look.sizes),
         model.downloaded,
         model.host,
-        datetime.fromtimestamp(used) if used else None,  # noqa: DTZ006 - local time, as descriptors keep
-        damage_in(files, folders),
+        datetime.fromtimestamp(look.used) if look.used else None,  # noqa: DTZ006 - local time, as descriptors keep
+        damage,
         model.holder,
-        tuple(folders),
+        tuple(look.folders),
+        model.link,
     )
 
 

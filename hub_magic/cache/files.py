@@ -37,29 +37,95 @@ def open_plain(path: str, flags: int) -> int:
 _BLOCK = 1 << 20
 
 
+class LinkedFolders:
+    """The linked folders that a walk through an entry enters: each once, and none that the entry is in.
+
+    TensorFlow follows links, so a model's folder of variables may be elsewhere.
+
+    Args:
+        entry: where the walk begins.
+    """
+
+    def __init__(self, entry: str) -> None:
+        self._entry = entry
+        self._entered: set[tuple[int, int]] = set()
+
+    def enter(self, item: os.DirEntry[str]) -> bool:
+        """Return whether a link leads to a folder that is to be walked as if it were no link."""
+        try:
+            if not item.is_dir():
+                return False
+            self._entered = self._entered or {_identity(os.stat(self._entry))}
+            found = _identity(item.stat())
+        except OSError:
+            return False
+        is_new = found not in self._entered
+        self._entered.add(found)
+        return is_new
+
+
+# What a SavedModel consists of; TensorFlow opens nothing else.
+_PARTS = frozenset(
+    {"saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb", "variables", "assets", "assets.extra"}
+)
+
+
+def is_part(entry: str, name: str) -> bool:
+    """Return whether a link in an entry belongs to the model, so that a copy of the entry holds its target.
+
+    Any other link, and one to a folder that the entry is in, may lead to what is not the model's.
+
+    Args:
+        entry: the entry's path.
+        name: the link's path relative to it, `/` between parts.
+    """
+    target = os.path.realpath(f"{entry}/{name}")
+    above = os.path.realpath(entry)
+    return name.partition("/")[0] in _PARTS and not f"{above}{os.sep}".startswith(f"{target}{os.sep}")
+
+
+def _identity(facts: os.stat_result) -> tuple[int, int]:
+    return facts.st_dev, facts.st_ino
+
+
 def regular_files(entry: str) -> dict[str, os.stat_result]:
-    """The plain files of an entry, by path relative to it; links and devices are passed by.
+    """The plain files of an entry, by path relative to it. Links are followed; devices are skipped.
 
     Raises:
         OSError: a folder of it cannot be read, or it is gone.
     """
     files: dict[str, os.stat_result] = {}
-    for folder, _, names in os.walk(entry, onerror=_raise):
-        prefix = os.path.relpath(folder, entry).replace(os.sep, "/") + "/"
-        for name in names:
-            facts = os.lstat(f"{folder}{os.sep}{name}")
-            if stat.S_ISREG(facts.st_mode):
-                files[prefix.removeprefix("./") + name] = facts
+    linked = LinkedFolders(entry)
+    pending = [""]
+    for prefix in pending:  # grows while it is read
+        with os.scandir(f"{entry}/{prefix}") as found:
+            for item in found:
+                is_link = item.is_symlink()
+                if linked.enter(item) if is_link else item.is_dir():
+                    pending.append(f"{prefix}{item.name}/")
+                    continue
+                try:
+                    facts = item.stat()
+                except OSError:
+                    if is_link:  # it leads nowhere
+                        continue
+                    raise
+                if stat.S_ISREG(facts.st_mode):
+                    files[prefix + item.name] = facts
     return files
 
 
-def open_quietly(path: str) -> BinaryIO:
-    """The file opened for reading, where the system allows it without a new time of access; never a link.
+def open_quietly(path: str, *, is_linked: bool = True) -> BinaryIO:
+    """The file opened for reading, where the system allows it without a new time of access.
+
+    Args:
+        path: the file.
+        is_linked: whether it may be a link, as a model's files may be and those beside an entry may not.
 
     Raises:
         OSError: it is no plain file, or cannot be read.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | (0 if is_linked else getattr(os, "O_NOFOLLOW", 0))
     return os.fdopen(open_plain(path, flags), "rb")
 
 
@@ -105,9 +171,5 @@ def times_kept(entry: str) -> Iterator[None]:
     finally:
         for path, facts in before.items():
             with suppress(OSError):
-                if Path(path).lstat().st_atime_ns != facts.st_atime_ns:
-                    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+                if Path(path).stat().st_atime_ns != facts.st_atime_ns:
+                    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))

@@ -149,7 +149,8 @@ class Names:
         descriptors, records, locks: entries that have such a file beside them, and its name.
         downloads: folders that models are downloaded into, by their names.
         leftovers: writes that were never finished, and their sizes in bytes.
-        links: names of our form that are links, which are not followed.
+        linked: entries that are links to a model's folder elsewhere.
+        links: names of our form that are other links, which are not followed.
         impostors: names whose nature is another than they say.
     """
 
@@ -160,6 +161,7 @@ class Names:
     locks: dict[str, str] = field(default_factory=dict)
     downloads: dict[str, Part] = field(default_factory=dict)
     leftovers: dict[str, int] = field(default_factory=dict)
+    linked: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     impostors: list[str] = field(default_factory=list)
 
@@ -193,7 +195,24 @@ def read_names(location: str) -> Names:
                     names.descriptors[name[:40]] = name
             else:
                 _place(names, item)
+    for name in tuple(names.links):
+        if _is_linked_model(names, name):
+            names.links.remove(name)
+            names.linked.add(name)
+            names.entries.append(name)
     return names
+
+
+# Files that make a folder a model's, whatever leads to it.
+_MODELS = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
+
+
+def _is_linked_model(names: Names, name: str) -> bool:
+    """Whether a link stands for an entry: it has a descriptor, or leads to a folder that holds a model."""
+    path = f"{names.location}/{name}"
+    if len(name) != 40 or not os.path.isdir(path):
+        return False
+    return name in names.descriptors or any(os.path.exists(f"{path}/{one}") for one in _MODELS)
 
 
 def _place(names: Names, item: os.DirEntry[str]) -> None:

@@ -139,7 +139,7 @@ def _copy_file(source: str, target: Path, progress: Progress) -> str:
 def _copy_beside(model: CachedModel, place: str, lock: EntryLock) -> None:
     """Copy what stands beside an entry: before the entry itself, as tensorflow_hub does."""
     for suffix in _BESIDE:
-        with suppress(FileNotFoundError), open_quietly(model.path + suffix) as content:
+        with suppress(FileNotFoundError), open_quietly(model.path + suffix, is_linked=False) as content:
             written = Path(f"{place}{suffix}.tmp{lock.holder.uid}")
             written.write_bytes(content.read())
             written.replace(place + suffix)

@@ -68,6 +68,10 @@ def delete_quarantined(path: str) -> int:
 
     Links in it are taken away, never followed. What cannot be deleted stays, as a leftover.
     """
+    if os.path.islink(path):
+        with suppress(OSError):
+            Path(path).unlink()
+        return 0
     before = _size_on_disk(path)
     with suppress(OSError):
         shutil.rmtree(path)
@@ -87,7 +91,8 @@ def _is_entry(location: str, model: CachedModel) -> bool:
     if part is None or part.folder != model.folder or model.path != f"{location}{os.sep}{model.folder}":
         return False
     try:
-        return stat.S_ISDIR(os.lstat(model.path).st_mode)
+        mode = os.lstat(model.path).st_mode
+        return stat.S_ISLNK(mode) if model.link else stat.S_ISDIR(mode)
     except OSError:
         return True  # gone, or not to be looked at: the removal itself says which
 
@@ -108,7 +113,8 @@ def check_unchanged(planned: CachedModel, *, by_use: bool = False) -> None:
         raise StaysError("it has changed since the plan was made")
     if by_use and planned.last_used and now.last_used and now.last_used > planned.last_used:
         raise StaysError("it has been used since the plan was made")
-    for folder in ("", *now.folders):
+    # Of a link only the link goes.
+    for folder in () if planned.link else ("", *now.folders):
         path = Path(planned.path) / folder
         if not os.access(path, os.W_OK | os.X_OK):
             raise StaysError(f"it cannot be removed: you have no write permission for {path}")

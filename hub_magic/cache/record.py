@@ -3,19 +3,23 @@
 With it an entry's files can be proved whole, not only plausible. It stands beside the entry as
 `FOLDER.files.json`, in JSON: the handle, the host's ETag, the text of the descriptor it belongs to, and each
 file's path, size and SHA-256. A kernel without hub_magic that downloads the model anew writes another
-descriptor, which makes the record void; and without a record the rules of `entry.damage_in` speak.
+descriptor, which makes the record void; and without a record the rules of `essentials` speak.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
-from .entry import CachedModel, measure
+from .essentials import INTACT, Difference, Judgement, is_closed, judge_recorded, judge_unrecorded
 from .files import open_plain
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
+
+# A file that is gone, is below what is no folder any more, or is behind links in a circle.
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +93,57 @@ def _read_record(entry: str, _marks: tuple[tuple[int, ...], ...]) -> EntryRecord
 
 
 def find_damage(entry: str) -> str:
-    """Why the entry cannot be whole, or "". Looks at names and sizes, not into the files.
+    """Why a load should replace the entry, or "". Looks at names and sizes; into files only where in doubt.
+
+    Raises:
+        OSError: a folder of it cannot be read, or it is gone.
+    """
+    return judge(entry).damage
+
+
+def judge(entry: str) -> Judgement:
+    """What a load should think of an entry: use it, or replace it.
 
     Raises:
         OSError: a folder of it cannot be read, or it is gone.
     """
     record = read_record(entry)
     if record is None:
-        return measure(CachedModel(os.path.basename(entry), entry)).damage  # on every load
+        return judge_unrecorded(entry)
+    differences = differences_from(record, entry)
+    if not differences:
+        return INTACT
+    return judge_recorded(entry, {file.path: file.size for file in record.files}, differences)
+
+
+def differences_from(record: EntryRecord, entry: str) -> list[Difference]:
+    """The files of an entry that are missing, or have another size than its record says.
+
+    Raises:
+        OSError: a folder of it cannot be read.
+    """
+    found = []
     for file in record.files:
         try:
-            size = os.lstat(f"{entry}/{file.path}").st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return f"{file.path} is missing"
-        if size != file.size:
-            return f"{file.path} has {size:,} of its {file.size:,} bytes"
-    return ""
+            facts = os.stat(f"{entry}/{file.path}")
+        except PermissionError:
+            if is_closed(entry):
+                raise
+            continue  # TensorFlow may never ask for it
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+            found.append(Difference(file.path, file.size, None))
+            continue
+        if facts.st_size != file.size:
+            # The record is written last, maybe in the same tick of the disk's clock.
+            is_newer = facts.st_mtime_ns >= _written(entry)
+            found.append(Difference(file.path, file.size, facts.st_size, is_newer))
+    return found
+
+
+def _written(entry: str) -> int:
+    return os.stat(entry + RECORD_SUFFIX).st_mtime_ns
 
 
 def _mark(path: str) -> tuple[int, ...]:

@@ -10,8 +10,9 @@ promises never to change them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -126,7 +127,8 @@ _META_INFO, _SAVER, _COLLECTIONS, _SIGNATURES, _ASSETS, _OBJECT_GRAPH = 1, 3, 4,
 _TAGS, _TENSORFLOW_VERSION = 4, 5
 _KEY, _VALUE = 1, 2
 _INPUTS, _OUTPUTS = 1, 2
-_DTYPE, _SHAPE = 2, 3
+_DTYPE, _SHAPE, _COMPOSITE = 2, 3, 5
+_TYPE_SPEC, _COMPONENTS, _SPARSE = 1, 2, 1
 _DIMENSION, _UNKNOWN_RANK = 2, 3
 _DIMENSION_SIZE = 1
 _FILENAME = 2
@@ -284,9 +286,23 @@ def _graph(walk: Walk, span: Span) -> _Graph:
             assets.append(walk.text_in(value, _FILENAME))
         elif number == _OBJECT_GRAPH:
             graph.has_objects = True
+    if not graph.has_objects and _WRITES_NO_SHAPES.match(graph.tensorflow):
+        signatures = [_with_any_shapes(signature) for signature in signatures]
     graph.signatures = tuple(sorted(signatures, key=lambda signature: signature.name))
     graph.assets = tuple(sorted(set(assets)))
     return graph
+
+
+# Of these versions an empty shape is no scalar's: it was not known (GraphDef versions before 24).
+_WRITES_NO_SHAPES = re.compile(r"(0\.|1\.[0-2](\D|$))")
+
+
+def _with_any_shapes(signature: Signature) -> Signature:
+    inputs, outputs = (
+        tuple(replace(tensor, shape=tensor.shape or None) for tensor in tensors)
+        for tensors in (signature.inputs, signature.outputs)
+    )
+    return Signature(signature.name, inputs, outputs)
 
 
 def _collected_assets(walk: Walk, entry: Span) -> Iterator[str]:
@@ -321,9 +337,30 @@ def _tensor(walk: Walk, entry: Span) -> TensorFact:
                 dtype = value
             elif number == _SHAPE and isinstance(value, Span):
                 shape = _shape(walk, value)
+            elif number == _COMPOSITE and isinstance(value, Span):
+                dtype = _values_dtype(walk, value)
     number = dtype - _REFERENCE if dtype > _REFERENCE else dtype
     known = 0 < number <= len(_DTYPES)
     return TensorFact(walk.text_in(entry, _KEY), _DTYPES[number - 1] if known else "", shape)
+
+
+def _values_dtype(walk: Walk, span: Span) -> int:
+    """The type of a composite tensor's values: the first part of a ragged one, the second of a sparse one."""
+    kind = 0
+    dtypes = []
+    for number, value in walk.fields(span):
+        if number == _TYPE_SPEC and isinstance(value, Span):
+            kind = _number_in(walk, value, 1)
+        elif number == _COMPONENTS and isinstance(value, Span):
+            dtypes.append(_number_in(walk, value, _DTYPE))
+    place = 1 if kind == _SPARSE else 0
+    return dtypes[place] if place < len(dtypes) else 0
+
+
+def _number_in(walk: Walk, span: Span, wanted: int) -> int:
+    """The number in the first field with this number; 0 without one."""
+    found = (value for number, value in walk.fields(span) if number == wanted)
+    return next((value for value in found if isinstance(value, int)), 0)
 
 
 def _shape(walk: Walk, span: Span) -> tuple[int | None, ...] | None:

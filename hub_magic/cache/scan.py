@@ -1,8 +1,9 @@
 """Scan a cache directory without TensorFlow and without changing anything.
 
 Two passes, because a view wants its first rows at once: names and descriptors (`list_cache`), then the files
-of each entry (`measure`). `scan_cache` does both. Links are never followed, one bad entry never spoils the
-list, and what cannot be read is among the problems.
+of each entry (`measure`). `scan_cache` does both. Links are followed where TensorFlow follows them: in an
+entry, and to a model's folder. One bad entry never spoils the list, and what cannot be read is among the
+problems.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def listed(
     models.sort(key=_by_handle)
     problems = [
         *found,
-        *(Problem("link", name, "is a link, which is not followed") for name in names.links),
+        *(Problem("link", name, _about_link(names, name)) for name in names.links),
         *(Problem("unreadable", name, "has the wrong type for its name") for name in names.impostors),
         *(Problem("leftover", name, "an unfinished write", size) for name, size in names.leftovers.items()),
         *(
@@ -182,13 +183,19 @@ def damage_problem(model: CachedModel) -> Problem | None:
     return Problem("damaged", model.folder, model.damage, model.size, model.handle)
 
 
+def _about_link(names: Names, name: str) -> str:
+    leads_on = os.path.exists(f"{names.location}/{name}")
+    return "is a link, which is not followed" if leads_on else "is a link that leads nowhere"
+
+
 def read_model(names: Names, folder: str, holders: dict[str, Holder | None]) -> CachedModel:
     """An entry by what its descriptor and its lock say."""
     path = f"{names.location}{os.sep}{folder}"
     name = names.descriptors.get(folder)
     descriptor = read_descriptor(names.read(name)) if name else None
+    link = os.path.realpath(path) if folder in names.linked else ""
     if descriptor is None:
-        return CachedModel(folder, path, holder=holders.get(folder))
+        return CachedModel(folder, path, holder=holders.get(folder), link=link)
     return CachedModel(
         folder,
         path,
@@ -196,6 +203,7 @@ def read_model(names: Names, folder: str, holders: dict[str, Holder | None]) -> 
         downloaded=descriptor.downloaded,
         host=descriptor.host,
         holder=holders.get(folder),
+        link=link,
     )
 
 
@@ -205,7 +213,7 @@ def _by_handle(model: CachedModel) -> tuple[bool, str, str]:
 
 def _orphans(names: Names) -> Iterator[Problem]:
     """Descriptors and records whose entry is gone, as after a temporary-file cleaner or a crash."""
-    present = {*names.entries, *names.locks}
+    present = {*names.entries, *names.locks, *names.links}
     for found in (names.descriptors, names.records):
         for folder in found.keys() - present:
             size = len(read_small(f"{names.location}/{found[folder]}"))

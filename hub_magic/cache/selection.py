@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from ..errors import HandleError, NotCachedError
 from ..handles import parse_handle
-from .entry import CachedModel, measure
+from .entry import CachedModel, look_into
 from .files import digests
 from .record import read_record
 from .scan import CacheScan
@@ -72,7 +72,9 @@ def content_of(entry: str) -> frozenset[tuple[str, str]] | None:
         return frozenset((file.path, file.sha256) for file in record.files)
     try:
         found = digests(entry)
-        return frozenset(found.items()) if len(found) == measure(CachedModel("", entry)).files else None
+        look = look_into(entry)
+        is_read = len(found) == len(look.sizes) and not look.dangling
+        return frozenset(found.items()) if is_read else None
     except OSError:
         return None
 

@@ -8,7 +8,7 @@ recorded at its download, and every tensor of the checkpoint is read by TensorFl
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,12 @@ from ..errors import first_line
 from ..facts import Fact
 from ..import_hooks import is_installed
 from ..progress import Progress, Tally, run_all
-from .entry import CachedModel, damage_in
+from .entry import GRAPH, INDEX, CachedModel, EntryFiles, look_into, measure, missing_shard, shard_sets
+from .essentials import assets_in, has_readable_index, judge_unrecorded
 from .files import digest, regular_files, times_kept
-from .record import EntryRecord, read_record
-from .savedmodel import NotReadableError, read_graphs, read_outline
+from .record import EntryRecord, differences_from, judge, read_record
+from .savedmodel import NotReadableError, read_outline
 from .scan import CacheScan, Problem
-
-GRAPH = "saved_model.pb"
-VARIABLES = "variables/variables.index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ class Checked(Fact):
         recorded: files that were compared with what was recorded at the download; 0 without a record.
         tensors: tensors that were read; 0 in a quick check.
         unread: why the tensors were not read in a deep check; "" when they were, or there are none.
+        note: what differs and is no damage, such as a file that somebody changed; "" when nothing does.
 
     Example:
         >>> verify().checked[0].damage
@@ -51,6 +50,7 @@ class Checked(Fact):
     recorded: int = 0
     tensors: int = 0
     unread: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,56 +132,42 @@ def check_quickly(model: CachedModel) -> Checked:
     Raises:
         OSError: it cannot be read.
     """
-    files, folders, special = _sizes(model.path)
-    size = sum(files.values())
+    look = look_into(model.path)
     record = read_record(model.path)
     if record is not None:
-        return Checked(model, _unlike_record(record, files), size, len(record.files))
-    damage = damage_in(files, folders)
-    if not damage and GRAPH in files and GRAPH not in special:
-        damage = _damage_by_outline(model.path, files)
-    return Checked(model, damage, size)
+        damage, note = _unlike_record(record, model.path, look)
+        return Checked(model, damage, look.size, len(record.files), note=note)
+    damage = measure(model).damage if look.dangling else judge_unrecorded(model.path).damage
+    if not damage and not has_readable_index(model.path):
+        damage = missing_shard(shard_sets(look.sizes))
+    if not damage and GRAPH in look.sizes and GRAPH not in look.special:
+        damage = _damage_by_outline(model.path, look)
+    return Checked(model, damage, look.size)
 
 
-def _damage_by_outline(entry: str, files: Mapping[str, int]) -> str:
+def _damage_by_outline(entry: str, look: EntryFiles) -> str:
     try:
         outline = read_outline(f"{entry}/{GRAPH}")
     except NotReadableError as error:
         return f"{GRAPH} is damaged: {error}"
-    if outline.has_variables and VARIABLES not in files:
-        return f"{VARIABLES} is missing"
-    missing = (f"assets/{name}" for name in outline.assets if f"assets/{name}" not in files)
+    if outline.has_variables and INDEX not in look.sizes:
+        return f"{INDEX} is missing"
+    missing = (f"assets/{name}" for name in outline.assets if f"assets/{name}" not in look.sizes)
     return next((f"{name} is missing" for name in missing), "")
 
 
-def _unlike_record(record: EntryRecord, files: Mapping[str, int]) -> str:
-    for file in record.files:
-        size = files.get(file.path)
-        if size is None:
-            return f"{file.path} is missing"
-        if size != file.size:
-            return f"{file.path} has {size:,} of its {file.size:,} bytes"
-    return ""
-
-
-def _sizes(entry: str) -> tuple[dict[str, int], list[str], set[str]]:
-    """An entry's files with their sizes, its folders, and which of the files are no plain ones."""
-    files: dict[str, int] = {}
-    folders: list[str] = []
-    special: set[str] = set()
-    pending = [""]
-    for prefix in pending:  # grows while it is read
-        with os.scandir(f"{entry}/{prefix}") as found:
-            for item in found:
-                name = prefix + item.name
-                if item.is_dir(follow_symlinks=False):
-                    folders.append(name)
-                    pending.append(f"{name}/")
-                    continue
-                files[name] = item.stat(follow_symlinks=False).st_size
-                if not item.is_file(follow_symlinks=False):
-                    special.add(name)
-    return files, folders, special
+def _unlike_record(record: EntryRecord, entry: str, look: EntryFiles) -> tuple[str, str]:
+    """Why an entry cannot be intact by its record, and what somebody changed in it; "" for neither."""
+    damage = note = ""
+    judged = judge(entry).damage
+    for one in differences_from(record, entry):
+        if one.has_grown and not judged:
+            note = note or f"{one.path} was changed after the download"
+        else:
+            damage = damage or one.reason(entry)
+    if not damage and look.dangling:
+        damage = f"{min(look.dangling)} is a link that leads nowhere"
+    return damage, note
 
 
 # What TensorFlow says when what it reads is not what was written; each text was seen with 2.20 and 2.21 at a
@@ -203,9 +189,10 @@ def what_broke(text: str) -> str:
     return next((reason for sign, reason in _BROKEN.items() if sign in text), "")
 
 
-def checkpoints(entry: str) -> tuple[str, ...]:
-    """The checkpoints in an entry's `variables/`, as TensorFlow names them: without a suffix."""
-    return tuple(str(path.with_suffix("")) for path in sorted(Path(entry, "variables").glob("*.index")))
+def checkpoint_in(entry: str) -> str | None:
+    """The checkpoint that TensorFlow reads, as it names it: without a suffix; None when there is none."""
+    path = f"{entry}/{INDEX}"
+    return path.removesuffix(".index") if os.path.exists(path) else None
 
 
 def read_tensors(entry: str, prefix: str, tick: Callable[[], object]) -> tuple[int, str]:
@@ -213,13 +200,13 @@ def read_tensors(entry: str, prefix: str, tick: Callable[[], object]) -> tuple[i
 
     Args:
         entry: the entry's path.
-        prefix: the checkpoint, as `checkpoints` gives it.
+        prefix: the checkpoint, as `checkpoint_in` gives it.
         tick: called before each tensor; may raise to stop.
     """
     import tensorflow as tf
 
     name = Path(prefix).relative_to(entry).as_posix()
-    for path in sorted(Path(prefix).parent.iterdir()):
+    for path in sorted(Path(prefix).parent.glob(f"{Path(prefix).name}.*")):
         if not path.is_file() and not path.is_dir():  # a pipe would be waited for
             return 0, f"{path.relative_to(entry).as_posix()} is not a regular file (socket, device or pipe)"
     # IndexError and RuntimeError are what the reader's C++ part raises for a shard that ends too early.
@@ -263,21 +250,27 @@ def check_all(models: Iterable[CachedModel], progress: Progress) -> list[Checked
     return run_all(tasks, progress, workers=min(8, (os.cpu_count() or 1) + 2))
 
 
-def damage_in_graph(entry: str) -> str:
-    """Why `saved_model.pb` and the assets it names cannot be whole, or "".
+def look_at_graph(entry: str) -> tuple[str, str]:
+    """Why `saved_model.pb` and the assets it names cannot be intact, and a note; "" for neither.
+
+    A TF1 model may name an asset that its archive never held. It loads, so that is only worth a note.
 
     Raises:
         OSError: it cannot be read.
     """
-    path = f"{entry}/{GRAPH}"
-    if os.path.islink(path) or not os.path.isfile(path):
-        return ""
+    if not os.path.isfile(f"{entry}/{GRAPH}"):
+        return "", ""
     try:
-        assets = read_graphs(path).assets
+        assets = assets_in(entry)
     except NotReadableError as error:
-        return f"{GRAPH} is damaged: {error}"
-    missing = (name for name in assets if not os.path.lexists(f"{entry}/assets/{name}"))
-    return next((f"assets/{name} is missing" for name in missing), "")
+        return f"{GRAPH} is damaged: {error}", ""
+    missing = next((name for name in assets if not os.path.exists(f"{entry}/{name}")), None)
+    if missing is None:
+        return "", ""
+    record = read_record(entry)
+    if record is None or any(file.path == missing for file in record.files):
+        return f"{missing} is missing", ""
+    return "", f"the archive never held {missing}, which the graph names"
 
 
 def _check_deeply(tally: Tally, model: CachedModel, *, has_tensorflow: bool) -> Checked:
@@ -287,31 +280,30 @@ def _check_deeply(tally: Tally, model: CachedModel, *, has_tensorflow: bool) -> 
         return quick
     with times_kept(model.path):
         damage = _unlike_digests(model.path, tally)
+        note = quick.note
         tensors = 0
         unread = ""
         if not damage and model.kind != "other":
-            damage = damage_in_graph(model.path)
-        prefixes = checkpoints(model.path)
-        if not damage and prefixes and not has_tensorflow:
+            damage, about_graph = look_at_graph(model.path)
+            note = note or about_graph
+        prefix = checkpoint_in(model.path)
+        if not damage and prefix and not has_tensorflow:
             unread = "TensorFlow is not installed"
-        elif not damage:
-            for prefix in prefixes:
-                count, damage = read_tensors(model.path, prefix, lambda: tally.add(0))
-                tensors += count
-                if damage:
-                    break
-    return Checked(model, damage, quick.size, quick.recorded, tensors, unread)
+        elif not damage and prefix:
+            tensors, damage = read_tensors(model.path, prefix, lambda: tally.add(0))
+    return Checked(model, damage, quick.size, quick.recorded, tensors, unread, "" if damage else note)
 
 
 def _unlike_digests(entry: str, tally: Tally) -> str:
-    """Compare every file with its record; without one, only read it."""
+    """Compare every file with its record, save those that grew; without a record, only read it."""
     record = read_record(entry)
     damage = ""
     if record is None:
         for name in regular_files(entry):
             digest(f"{entry}/{name}", tally.add)
         return ""
+    grown = {one.path for one in differences_from(record, entry) if one.has_grown}
     for file in record.files:
-        if digest(f"{entry}/{file.path}", tally.add) != file.sha256:
+        if digest(f"{entry}/{file.path}", tally.add) != file.sha256 and file.path not in grown:
             damage = damage or f"{file.path} does not match its checksum"
     return damage

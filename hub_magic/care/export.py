@@ -20,7 +20,7 @@ from typing import BinaryIO, ClassVar
 from urllib.parse import urlsplit
 
 from ..cache.entry import CachedModel
-from ..cache.files import open_quietly
+from ..cache.files import is_part, open_quietly
 from ..cache.scan import CacheScan
 from ..cache.selection import label, select
 from ..cache.verify import check_quickly
@@ -143,12 +143,16 @@ def _write(entry: str, path: Path, progress: Progress) -> tuple[int, str]:
 def _pack(entry: str, target: _Sink | gzip.GzipFile, progress: Progress) -> None:
     """Write the tar stream: the model's root is its root; nothing in it names a time or user."""
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
-        for folder, folders, files in os.walk(entry, onerror=_raise):
-            folders.sort()
+        walked = {os.path.realpath(entry)}
+        for folder, folders, files in os.walk(entry, onerror=_raise, followlinks=True):
+            folders[:] = [name for name in sorted(folders) if _is_new(f"{folder}{os.sep}{name}", walked)]
             prefix = "" if folder == entry else os.path.relpath(folder, entry).replace(os.sep, "/") + "/"
             for name in sorted([*folders, *files]):
-                if os.path.islink(f"{folder}{os.sep}{name}"):
+                path = f"{folder}{os.sep}{name}"
+                if os.path.islink(path) and not is_part(entry, prefix + name):
                     raise OSError(errno.ELOOP, f"{prefix}{name} in it is a link")
+                if not os.path.exists(path):
+                    raise OSError(errno.ENOENT, f"{prefix}{name} in it is a link that leads nowhere")
             for name in folders:
                 inner = tarfile.TarInfo(prefix + name)
                 inner.type, inner.mode = tarfile.DIRTYPE, 0o755
@@ -158,6 +162,14 @@ def _pack(entry: str, target: _Sink | gzip.GzipFile, progress: Progress) -> None
                     member = tarfile.TarInfo(prefix + name)
                     member.size = os.fstat(content.fileno()).st_size
                     tar.addfile(member, _Counted(content, progress))
+
+
+def _is_new(folder: str, walked: set[str]) -> bool:
+    """Whether a folder is to be walked: a linked one is walked once, and never below itself."""
+    real = os.path.realpath(folder)
+    is_new = real not in walked
+    walked.add(real)
+    return is_new
 
 
 class _Sink:

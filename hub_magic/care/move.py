@@ -153,6 +153,9 @@ def plan_move(
     locked = protections(scan, nothing_loaded)
     in_use = by_folder(loaded())
     there = {model.folder for model in target.models}
+    locked.update(
+        {model.folder: f"a link to {model.link}, which stays" for model in scan.models if model.link}
+    )
     going = tuple(model for model in scan.models if model.folder not in locked)
     needed = sum(
         max(model.size, 0)

@@ -63,6 +63,7 @@ def plan_prune(
     locked = protections(scan, loaded)
     wanted = {model.folder: "protected by --keep" for model in select(scan, keep, several=True)}
     ranks = _ranks(scan.models) if keep_newest is not None else {}
+    linked = {model.folder for model in scan.models if model.link}  # that a link goes frees nothing
     newest = {folder for folder, rank in ranks.items() if rank < (keep_newest or 0)}
     going: dict[str, str] = {}
     if by_version:
@@ -71,8 +72,8 @@ def plan_prune(
         since = (now or datetime.now()) - older_than  # noqa: DTZ005 - local time, as descriptors keep
         going.update(_older(scan.models, since))
     for group in groups or ():
-        going.update(_copies(group, {*locked, *wanted}))
-    stays = wanted.keys() | newest
+        going.update(_copies(group, {*locked, *wanted, *linked}))
+    stays = wanted.keys() | newest | linked
     going = {folder: reason for folder, reason in going.items() if folder not in stays}
     kept = {folder: locked[folder] for folder in going if folder in locked}
     going = {folder: reason for folder, reason in going.items() if folder not in locked}
@@ -132,7 +133,7 @@ def _make_fit(
 ) -> dict[str, str]:
     """Choose more entries into `going` until the rest fits; gives those that would go but are locked."""
     kept: dict[str, str] = {}
-    measured = sorted((model for model in models if model.is_measured), key=_order)
+    measured = sorted((model for model in models if model.is_measured and not model.link), key=_order)
     left = sum(model.size for model in measured if model.folder not in going)
     for model in measured:
         if left <= max_size:

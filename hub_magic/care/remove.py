@@ -91,7 +91,7 @@ class Removal(Fact):
     @property
     def size(self) -> int:
         """Bytes that this would free."""
-        return sum(max(choice.model.size, 0) for choice in self.going)
+        return sum(max(choice.model.size, 0) for choice in self.going if not choice.model.link)
 
     def to_data(self) -> dict[str, Any]:
         """Fields and derived properties, without what is no data."""

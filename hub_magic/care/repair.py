@@ -122,6 +122,8 @@ def plan_repair(verification: Verification | None = None) -> Repair:
 
 def _why_unfetchable(one: Checked) -> str:
     """Why a damaged entry cannot be downloaded again, or ""."""
+    if one.model.link:
+        return f"it is a link to {one.model.link}, where it has to be repaired; or remove the link"
     try:
         handle = parse_handle(one.model.handle)
     except HandleError:
@@ -140,7 +142,9 @@ def _fetch_again(store: Store, one: Checked, bar: MakeBar | None) -> str | None:
     """Download a damaged entry again: return why that failed, or None. Until then the damaged copy stays."""
     try:
         with store.replacing(one.model):
-            fetch(one.model.handle, location=store.location, notice=lambda _line: None, bar=bar)
+            fetch(
+                one.model.handle, location=store.location, notice=lambda _line: None, bar=bar, fall_back=False
+            )
     except StaysError as error:
         return str(error)
     except (HubMagicError, OSError) as error:

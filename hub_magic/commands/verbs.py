@@ -146,9 +146,9 @@ def _check_path(text: str) -> None:
         HandleError: it does not, or the handle is not well-formed.
     """
     if parse_handle(text).kind == "path" and not Path(text).exists():
-        raise HandleError(
-            f"{text!r} is not a local path. Use the full URL, e.g. https://tfhub.dev/google/yamnet/1."
-        )
+        from ..download.messages import explain_path
+
+        raise HandleError(explain_path(text) or f"{text!r} does not exist.")
 
 
 def _scan() -> CacheScan:

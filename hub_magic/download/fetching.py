@@ -8,15 +8,16 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
+from ..cache.essentials import INTACT, Judgement
 from ..cache.layout import LOCK_SUFFIX, Holder
 from ..cache.locks import LOCK_TIMEOUT, Parts, take_over
-from ..cache.record import find_damage
-from ..errors import DownloadError, SettingError
+from ..cache.record import judge
+from ..errors import HubMagicError, SettingError
 from ..facts import Fact
 from ..handles import Handle
 from ..progress import DownloadBar, is_interactive
@@ -27,7 +28,15 @@ from .failures import disk_error
 from .lock import lock_entry
 from .messages import explain_disk, no_space, offline_error
 from .new_entry import DownloadOptions, MakeBar, Notice, make_entry, title_of
-from .ownership import is_ours, parsed_handle, pass_on
+from .ownership import (
+    handle_of_any_scheme,
+    import_added_resolvers,
+    is_added_for,
+    is_kaggles,
+    is_ours,
+    parsed_handle,
+    pass_on,
+)
 from .web import RetryPolicy, retry_policy
 
 
@@ -119,6 +128,7 @@ def fetch(
     bar: MakeBar | None = None,
     force: bool = False,
     timeout: float | None = None,
+    fall_back: bool = True,
 ) -> Fetched:
     """Have a model in the cache.
 
@@ -137,6 +147,7 @@ def fetch(
         force: whether an intact model is downloaded again; its old copy stays until the new one is complete.
         timeout: seconds without a byte after which the first try is given up, each further one waits longer;
             those of HUB_MAGIC_TIMEOUT when None, or the usual ones.
+        fall_back: whether a damaged copy that TensorFlow may be able to load is used when the download fails.
 
     Raises:
         HandleError: the handle is not well-formed.
@@ -150,18 +161,19 @@ def fetch(
         True
     """
     began = time.monotonic()
-    parsed = parsed_handle(handle)
+    parsed = handle_of_any_scheme(handle) if is_offline() else parsed_handle(handle)
     cache = location or read_cache().value
     if timeout is not None:
         retries = retry_policy(timeout)
-    if is_ours(parsed, cache) and _is_uncompressed():
+    ours = is_ours(parsed, cache) and not _is_anothers(parsed, cache)
+    if ours and _is_uncompressed():
         from .uncompressed import folder_of
 
         path = folder_of(parsed, retries)
         return Fetched(path, handle, 0, time.monotonic() - began, was_cached=False)
-    if is_ours(parsed, cache):
+    if ours:
         bar = bar or partial(DownloadBar, shown=show_progress and is_interactive())
-        options = DownloadOptions(bar, notice, retries, force)
+        options = DownloadOptions(bar, notice, retries, force, fall_back)
         path, received = _have(parsed, cache, options, lock_timeout)
         return Fetched(path, handle, received, time.monotonic() - began, was_cached=received == 0)
     return Fetched(pass_on(parsed, cache), handle, 0, time.monotonic() - began, was_cached=False)
@@ -174,13 +186,32 @@ def resolve_ours(handle: Handle) -> str:
         HubMagicError: as `fetch`.
     """
     cache = read_cache().value
-    entry = os.path.join(cache, handle.folder)  # as tensorflow_hub returns it
+    entry = os.path.join(cache, handle.folder)
     try:
-        if not _is_uncompressed() and _damage(entry) == "":
+        if not _is_uncompressed() and _judge(entry) == INTACT:
             return entry
     except OSError:
         pass  # `fetch` meets it again, and has words for it
     return fetch(handle.text).path
+
+
+def is_cached(handle: Handle, location: str | None = None) -> bool:
+    """Whether the cache, the one in force when None, holds a copy that a load should use."""
+    cache = location or read_cache().value
+    if open_store(cache).is_remote:
+        return False
+    try:
+        return _is_usable(os.path.join(cache, handle.folder))
+    except OSError:
+        return False
+
+
+def _is_anothers(handle: Handle, cache: str) -> bool:
+    """Whether a resolver that somebody added to tensorflow_hub gives the model, as Kaggle's images do."""
+    if is_offline() or (is_kaggles(handle) and is_cached(handle, cache)):
+        return False
+    import_added_resolvers(handle)
+    return is_added_for(handle.text)
 
 
 def _is_uncompressed() -> bool:
@@ -197,24 +228,19 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
         return have_in_bucket(
             handle, cache, options, lambda directory: _have(handle, directory, options, lock_timeout)
         )
-    entry = os.path.join(cache, handle.folder)  # as tensorflow_hub returns it
-    try:
-        damage = _damage(entry)
-        if damage == "" and not options.force:
+    entry = os.path.join(cache, handle.folder)
+    with _words_for_disk(cache):
+        found = _judge(entry)
+        if found and not found.damage and not options.force:
+            _tell_once(handle, entry, found.note, options.notice)
             return entry, 0
+        if found and found.damage and found.may_load and options.fall_back and not options.force:
+            return entry, _repair(handle, entry, found.damage, options, lock_timeout)
         if is_offline():
-            raise offline_error(handle, cache, damage)
-        if damage:
-            options.notice(f"The cached copy of {handle} is damaged ({damage}). Downloading it again.")
+            raise offline_error(handle, cache, found.damage if found else None)
+        if found and found.damage:
+            options.notice(f"The cached copy of {handle} is damaged ({found.damage}). Downloading it again.")
         return entry, _download(handle, entry, options, lock_timeout)
-    except NoSpaceError as error:
-        raise disk_error(no_space(cache, str(error)), errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-    except OSError as error:
-        if isinstance(error, DownloadError):
-            raise
-        raise disk_error(
-            explain_disk(cache, error), error.errno or 0, error.strerror or "", error.filename or ""
-        ) from error
 
 
 def _check_force(handle: Handle, cache: str) -> None:
@@ -234,17 +260,80 @@ def _check_force(handle: Handle, cache: str) -> None:
         )
 
 
-def _damage(entry: str) -> str | None:
-    """Why a cached copy cannot be whole; "" when nothing speaks against it, None when there is none."""
-    if not os.path.isdir(entry):  # on every load
+def _repair(handle: Handle, entry: str, damage: str, options: DownloadOptions, lock_timeout: float) -> int:
+    """Download a damaged copy again, if that can be; TensorFlow may be able to load it as it is.
+
+    The user is told once, and a host that did not help is not asked again by this process.
+    """
+    if (entry, damage) in _TOLD:
+        return 0
+    why = "offline mode is on"
+    if not is_offline():
+        try:
+            with _words_for_disk(os.path.dirname(entry)):
+                received = _download(handle, entry, options, lock_timeout)
+        except HubMagicError as error:
+            why = str(error).rstrip(".")
+            if not (now := _judge(entry)) or not now.may_load:
+                raise
+        else:
+            options.notice(f"The cached copy of {handle} was damaged ({damage}). It was downloaded again.")
+            return received
+    _TOLD.add((entry, damage))
+    options.notice(
+        f"The cached copy of {handle} is damaged ({damage}) and could not be downloaded again: {why}. "
+        "TensorFlow may be able to load it, so it is used."
+    )
+    return 0
+
+
+# Entries that users were told about, and what is wrong with each.
+_TOLD: set[tuple[str, str]] = set()
+
+
+@contextlib.contextmanager
+def _words_for_disk(cache: str) -> Iterator[None]:
+    """What the disk refuses inside the `with` is raised as a DownloadError."""
+    try:
+        yield
+    except NoSpaceError as error:
+        raise disk_error(no_space(cache, str(error)), errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+    except HubMagicError:
+        raise
+    except OSError as error:
+        raise disk_error(
+            explain_disk(cache, error), error.errno or 0, error.strerror or "", error.filename or ""
+        ) from error
+
+
+def _tell_once(handle: Handle, entry: str, note: str, notice: Notice) -> None:
+    """Tell of a file that no load needs; once in a process, as a notebook loads the same model many times."""
+    if note and (entry, note) not in _TOLD:
+        _TOLD.add((entry, note))
+        notice(
+            f"The cached copy of {handle} is used without a file that TensorFlow does not need ({note}). "
+            f"To have the file again: %hub_cache --repair {handle}"
+        )
+
+
+def _judge(entry: str) -> Judgement | None:
+    """What a load should think of a cached copy; None when there is none."""
+    if not os.path.isdir(entry):
         return None
     if os.path.lexists(entry + LOCK_SUFFIX):
         with contextlib.suppress(OSError):  # another user's, or a cache that is only read
             take_over(entry, seconds=0)
-    damage = find_damage(entry)
-    if not damage or os.path.islink(entry):  # the target of a link is not ours
-        return ""
-    return damage if os.listdir(entry) else None
+    found = judge(entry)
+    if os.path.islink(entry):
+        return INTACT
+    if not found.damage:
+        return found
+    return found if os.listdir(entry) else None
+
+
+def _is_usable(entry: str) -> bool:
+    found = _judge(entry)
+    return found is not None and not found.damage
 
 
 def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout: float) -> int:
@@ -254,7 +343,7 @@ def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout
 
     def is_done() -> bool:
         # Whoever has replaced the copy since we began has downloaded it for us, too.
-        return _damage(entry) == "" and (before is None or _mark(entry) != before)
+        return _is_usable(entry) and (before is None or _mark(entry) != before)
 
     with options.bar("", None) as waiting:
 

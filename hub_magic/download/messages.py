@@ -310,3 +310,85 @@ def similar(handle: Handle, models: list[CachedModel]) -> list[str]:
 
 def _name(publisher: str, name: str, version: str) -> str:
     return f"{publisher}/{name}/{version}".lower()
+
+
+_MARKERS = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
+_ARCHIVES = (".tar.gz", ".tgz", ".tar")
+_SLIPPED_SCHEME = re.compile(r"(?P<scheme>https?)(:/|//|:|/)(?P<rest>[^/].*)", re.IGNORECASE)
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.[A-Za-z]{2,}(:\d+)?/.+|localhost(:\d+)?/.+")
+_PUBLISHED = re.compile(r"[\w-][\w.-]*(/[\w.-]+)+")
+
+
+def explain_path(text: str) -> str:
+    """Say what to type instead of a path that leads to no model, in one line; "" where nothing is to be said.
+
+    Args:
+        text: the handle, as the user gave it.
+    """
+    path = Path(text)
+    try:
+        if path.is_dir():
+            return _explain_folder(path)
+        if path.is_file():
+            return _explain_file(text, path)
+        return _explain_missing_path(text)
+    except (OSError, ValueError, RuntimeError):  # a name too long, or no text that a path can be
+        return ""
+
+
+def models_below(folder: Path) -> list[str]:
+    """The folders in this one that hold a model, by name."""
+    inner = [path for path in folder.iterdir() if any((path / marker).is_file() for marker in _MARKERS)]
+    return sorted(path.name for path in inner)
+
+
+def _explain_folder(path: Path) -> str:
+    found = models_below(path)
+    if not found:
+        return ""
+    if len(found) == 1:
+        return f"The model is one folder down. Load {str(path / found[0])!r}."
+    shown = ", ".join(repr(str(path / name)) for name in found[:_MOST_SHOWN])
+    return f"{len(found)} models are one folder down. Load one of them: {shown}."
+
+
+def _explain_file(text: str, path: Path) -> str:
+    if path.name in _MARKERS:
+        return f"{text!r} is a file of a model. Load its folder, {str(path.parent)!r}."
+    if path.name.endswith(_ARCHIVES):
+        return (
+            f"{text!r} is an archive. Add it to the cache under a URL, and load that URL: "
+            f"%hub_cache --add https://HOST/PUBLISHER/MODEL/VERSION {_quoted(text)}"
+        )
+    return ""
+
+
+def _explain_missing_path(text: str) -> str:
+    if text.strip() != text:
+        return f"The handle has blanks at its ends. Use {text.strip()!r}."
+    home = str(Path(text).expanduser()) if text.startswith("~") else text
+    if home != text and Path(home).exists():
+        return f"'~' is not expanded here. Use {home!r}."
+    if slip := _SLIPPED_SCHEME.fullmatch(text):
+        return f"{text!r} is not a URL. Use {slip['scheme'].lower()}://{slip['rest']}."
+    example = "https://HOST/PUBLISHER/MODEL/VERSION"
+    is_local = text.startswith((".", "/", "~")) or "\\" in text or text.endswith(_ARCHIVES)
+    if is_local or "://" in text:
+        return (
+            "" if "://" in text else f"{text!r} does not exist. The current directory is {str(Path.cwd())!r}."
+        )
+    if _HOST.fullmatch(text):
+        example = f"https://{text}"
+    elif _PUBLISHED.fullmatch(text):
+        example = f"https://tfhub.dev/{text}"
+    return f"{text!r} is not a local path. Use the full URL, e.g. {example}."
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text
+
+
+def add_line(error: Exception, line: str) -> None:
+    """Add a line to an error's text; its class and all else stay."""
+    if line and len(error.args) == 1 and isinstance(error.args[0], str) and line not in error.args[0]:
+        error.args = (f"{error.args[0]}\n{line}",)

@@ -120,12 +120,14 @@ class DownloadOptions:
         notice: takes a line for the user.
         retries: with the host; the usual one when None.
         force: whether an intact entry is replaced.
+        fall_back: whether a damaged copy that may load is used when the download fails.
     """
 
     bar: MakeBar
     notice: Notice
     retries: RetryPolicy | None
     force: bool = False
+    fall_back: bool = True
 
 
 def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions) -> int:

@@ -1,8 +1,8 @@
 """Translate TensorFlow's errors about damaged copies into actionable messages.
 
-Two functions are replaced for it. One is TensorFlow's `load_partial`, in which every load ends. The other is
-tensorflow_hub's `load`, which looks for the graph before that; it alone can have a model downloaded again
-that was taken away while it was being loaded.
+Two functions lead through here. One is TensorFlow's `load_partial`, in which every load ends, and which is
+replaced. The other is tensorflow_hub's `load`, which looks for the graph before that, and has a detour; it
+alone can have a model downloaded again that was taken away while it was being loaded.
 
 Where TensorFlow is there already this is imported with `%load_ext`, so the rest comes when a model is loaded.
 """
@@ -13,12 +13,13 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from functools import update_wrapper, wraps
-from types import ModuleType
+from functools import update_wrapper
+from pathlib import Path
 from typing import Any
 
 from ..cache.record import find_damage
 from ..cache.verify import what_broke
+from ..detours import add_detour, remove_detours
 from ..download.resolver import handle_given, note_loaded
 from ..errors import DamagedEntryError, HandleError, HubMagicError, NotCachedError
 from ..handles import parse_handle
@@ -26,8 +27,6 @@ from ..settings import read_cache
 from ..store import open_store
 from .load_function import MODULE, Load, load_function, replace_load
 
-# The function of tensorflow_hub that ours stands for, as an attribute of ours.
-_INNER = "_hub_magic_inner"
 _NO_GRAPH = re.compile(r"'(?P<path>.+)' contains neither 'saved_model\.pb'")
 
 
@@ -74,15 +73,8 @@ def explain_loads() -> None:
 
 
 def explain_hub_loads() -> None:
-    """From now on `hub.load` explains itself, too; tensorflow_hub is imported."""
-    original = sys.modules["tensorflow_hub.module_v2"].load
-    if hasattr(original, _INNER):
-        return
-    ours = _explained_hub_load(original)
-    setattr(ours, _INNER, original)
-    for module in _hub_modules():
-        if module.load is original:
-            module.load = ours  # type: ignore[attr-defined]
+    """From now on `hub.load` explains itself, too, under whatever name; its module is imported."""
+    add_detour(getattr(sys.modules["tensorflow_hub.module_v2"], "load", None), _explained_hub_load)
 
 
 def explain_no_more() -> None:
@@ -90,39 +82,28 @@ def explain_no_more() -> None:
     outer = getattr(sys.modules.get(MODULE), "load_partial", None)
     if isinstance(outer, ExplainedLoad):
         replace_load(outer, outer.inner)
-    for module in _hub_modules():
-        module.load = getattr(module.load, _INNER, module.load)  # type: ignore[attr-defined]
+    remove_detours(_explained_hub_load)
 
 
-def _hub_modules() -> list[ModuleType]:
-    """Where tensorflow_hub's `load` stands; nothing before its import."""
-    names = ("tensorflow_hub", "tensorflow_hub.module_v2")
-    return [sys.modules[name] for name in names if hasattr(sys.modules.get(name), "load")]
+def _explained_hub_load(own: Callable[..., Any], handle: Any, *arguments: Any) -> Any:
+    try:
+        return _attempt(own, handle, *arguments)
+    except RemovedEntryError:
+        from ..download.fetching import print_notice
+
+        print_notice(f"{handle} was removed by another process while it was being loaded. Loading it again.")
+    return _attempt(own, handle, *arguments)
 
 
-def _explained_hub_load(original: Callable[..., Any]) -> Callable[..., Any]:
-    def attempt(handle: Any, *arguments: Any, **options: Any) -> Any:
-        try:
-            return original(handle, *arguments, **options)
-        except ValueError as error:
-            told = _explained_missing_graph(error)
-            if told is None:
-                raise
-            raise told from error
-
-    @wraps(original)
-    def load(handle: Any, *arguments: Any, **options: Any) -> Any:
-        try:
-            return attempt(handle, *arguments, **options)
-        except RemovedEntryError:
-            from ..download.fetching import print_notice
-
-            print_notice(
-                f"{handle} was removed by another process while it was being loaded. Loading it again."
-            )
-        return attempt(handle, *arguments, **options)
-
-    return load
+def _attempt(own: Callable[..., Any], handle: Any, *arguments: Any) -> Any:
+    try:
+        return own(handle, *arguments)
+    except ValueError as error:
+        told = _explained_missing_graph(error)
+        if told is None:
+            _explain_where_model_is(error)
+            raise
+        raise told from error
 
 
 def _explained(error: Exception, path: str, mark: tuple[int, int] | None) -> HubMagicError | None:
@@ -147,6 +128,23 @@ def _explained_missing_graph(error: ValueError) -> HubMagicError | None:
     is_back = any(os.path.exists(f"{path}/saved_model.{suffix}") for suffix in ("pb", "pbtxt"))
     mark = mark_of(path) if is_here and not is_back else None
     return _explained(error, path, mark)
+
+
+def _explain_where_model_is(error: ValueError) -> None:
+    """Add a line to what `hub.load` says of a path without a graph, where there is a model near it."""
+    found = _NO_GRAPH.search(str(error))
+    if found is None or open_store(found["path"]).is_remote:
+        return
+    from ..download.messages import add_line, explain_path, models_below
+
+    path = found["path"]
+    handle = _handle_of(path)
+    inner = models_below(Path(path)) if handle and Path(path).is_dir() else []
+    if len(inner) == 1:
+        line = f'The model is one folder down. Use hub.load(hub.resolve("{handle}") + "/{inner[0]}").'
+        add_line(error, line)
+    else:
+        add_line(error, explain_path(path))
 
 
 def _handle_of(path: str) -> str:

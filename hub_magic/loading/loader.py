@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import RouteError, first_line
 from ..store import open_store
-from .load_function import Load, load_function, replace_load
+from .load_function import Load
 from .model_files import ModelFiles, find_model_files
 from .plan import LoadPlan, ModelLoaded, Route, RouteLeft
 from .relay import RelayReport, plan_relay, relay, worker_tasks
@@ -31,6 +31,9 @@ class ModelLoader:
         plan: the routes, in order.
         resolver: knows which handle a path came from.
         tell: takes what happened.
+
+    Attributes:
+        resolver: the same.
     """
 
     def __init__(
@@ -41,22 +44,8 @@ class ModelLoader:
         tell: Callable[[ModelLoaded | RouteLeft], None],
     ) -> None:
         self._plan = plan
-        self._resolver = resolver
+        self.resolver = resolver
         self._tell = tell
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """TensorFlow's loads go through here inside the `with`."""
-        original = load_function()
-
-        def load_partial(export_dir: Any, filters: Any, tags: Any = None, options: Any = None) -> Any:
-            return self.load(original, export_dir, filters, tags, options)
-
-        replace_load(original, load_partial)
-        try:
-            yield
-        finally:
-            replace_load(load_partial, original)
 
     def load(self, original: Load, export_dir: Any, filters: Any, tags: Any, options: Any) -> Any:
         """Load a model, by the first route that works.
@@ -65,7 +54,7 @@ class ModelLoader:
             RouteError: the route the user named cannot work for this model.
         """
         path = os.fsdecode(export_dir)
-        handle, route = self._resolver.origin(path)
+        handle, route = self.resolver.origin(path)
         task = target_task()
         job = task.partition("/replica:")[0]
         if options is not None and options.experimental_io_device:
@@ -78,7 +67,7 @@ class ModelLoader:
             except Exception as error:
                 # Whether the worker may read the bucket shows only now.
                 other = (
-                    self._resolver.resolve_again(path, first_line(error)) if _is_about_files(error) else None
+                    self.resolver.resolve_again(path, first_line(error)) if _is_about_files(error) else None
                 )
                 if other is None:
                     raise

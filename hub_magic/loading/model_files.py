@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..cache.files import regular_files
 from ..cache.savedmodel import read_saved_model
 from ..errors import DamagedEntryError, RouteError
 from ..facts import Fact
@@ -73,7 +74,10 @@ def find_model_files(directory: str | os.PathLike[str]) -> ModelFiles:
     """
     root = Path(directory).absolute()
     try:
-        files = tuple(_file(path, root) for path in sorted(root.rglob("*")) if path.is_file())
+        files = tuple(
+            ModelFile(name, facts.st_size, facts.st_mtime_ns)
+            for name, facts in sorted(_files_in(root).items())
+        )
         is_tf2 = _is_tf2(root)
     except OSError as error:
         raise RouteError(f"The model in {root} cannot be read: {error}. Check its permissions.") from error
@@ -82,9 +86,12 @@ def find_model_files(directory: str | os.PathLike[str]) -> ModelFiles:
     return ModelFiles(str(root), is_tf2, files)
 
 
-def _file(path: Path, root: Path) -> ModelFile:
-    found = path.stat()
-    return ModelFile(path.relative_to(root).as_posix(), found.st_size, found.st_mtime_ns)
+def _files_in(root: Path) -> dict[str, os.stat_result]:
+    """The files below a directory, links followed; none when there is no such directory."""
+    try:
+        return regular_files(str(root))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
 
 
 def _is_tf2(root: Path) -> bool:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
 from ..errors import HubMagicError, RouteError, first_line
-from ..import_hooks import ImportHook, pkg_resources_stand_in
-from ..settings import CACHE_VARIABLE, MODE_FORMATS, MODE_VARIABLE, default_cache, variables_set
+from ..settings import CACHE_VARIABLE, MODE_FORMATS, MODE_VARIABLE, default_cache, settings_held
 from ..store import open_store
 from .plan import LoadPlan, Route, RouteLeft
+
+# The one that asks tensorflow_hub's resolvers just now, in this thread, and must not be asked itself.
+_ASKING: ContextVar[object] = ContextVar("hub_magic asks for a route", default=None)
 
 
 class RouteResolver:
     """A resolver for tensorflow_hub that takes a plan's routes in turn.
 
-    tensorflow_hub asks the last resolver added first; this one asks those behind it, with the settings that
-    the route needs.
+    It asks tensorflow_hub's resolvers, with the settings that the route needs.
 
     Args:
         plan: the routes, in order.
@@ -28,31 +27,11 @@ class RouteResolver:
     def __init__(self, plan: LoadPlan, tell: Callable[[RouteLeft], None]) -> None:
         self._plan = plan
         self._tell = tell
-        self._asking = False
         self._origins: dict[str, tuple[str, Route]] = {}
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """tensorflow_hub asks this resolver first inside the `with`, from its import on."""
-        added: list[Any] = []
-
-        def add() -> None:
-            registry = sys.modules["tensorflow_hub.registry"]
-            registry.resolver.add_implementation(self)
-            added.append(registry.resolver)
-
-        hook = ImportHook("tensorflow_hub", around=pkg_resources_stand_in, then=add)
-        hook.install()
-        try:
-            yield
-        finally:
-            hook.uninstall()
-            for registered in added:
-                registered._impls.remove(self)  # noqa: SLF001 - the library knows no way to take one back
 
     def is_supported(self, handle: str) -> bool:
         """Whether the routes make a difference to this handle: a URL, and not asked by ourselves."""
-        return not self._asking and str(handle).startswith(("http://", "https://"))
+        return _ASKING.get() is not self and str(handle).startswith(("http://", "https://"))
 
     def __call__(self, handle: str) -> str:
         """The model's path, by the first route that gives one.
@@ -104,10 +83,10 @@ class RouteResolver:
         mode = MODE_FORMATS["uncompressed" if route == "uncompressed" else "compressed"]
         from tensorflow_hub import registry
 
-        self._asking = True
+        asking = _ASKING.set(self)
         try:
-            with variables_set({CACHE_VARIABLE: cache, MODE_VARIABLE: mode}):
+            with settings_held({CACHE_VARIABLE: cache, MODE_VARIABLE: mode}):
                 path: str = registry.resolver(handle)
         finally:
-            self._asking = False
+            _ASKING.reset(asking)
         return path

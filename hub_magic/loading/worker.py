@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from typing import Any
 from ..errors import RouteError, first_line
 from ..settings import variables_set
 from .model_files import ModelFile
+
+# What a worker tells of a failed op is the process's, so threads take turns. One may do so again inside.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class WorkerRefusedError(RouteError):
@@ -31,14 +35,15 @@ def worker_ops_at_once() -> Iterator[None]:
     import tensorflow as tf
 
     tf.config.list_logical_devices()  # connects, where that has been put off until the first op
-    with _answered("A worker"), tf.experimental.async_scope():
-        pass  # waits for what was sent ahead before: a failure inside would spoil its values
-    with variables_set({"TF_ENABLE_EAGER_CLIENT_STREAMING_ENQUEUE": "false"}):
-        try:
-            yield
-        except (tf.errors.OpError, FileNotFoundError):  # which TensorFlow's loader makes of NotFoundError
-            _forget_failure()
-            raise
+    with _ONE_AT_A_TIME:
+        with _answered("A worker"), tf.experimental.async_scope():
+            pass  # waits for what was sent ahead before: a failure inside would spoil its values
+        with variables_set({"TF_ENABLE_EAGER_CLIENT_STREAMING_ENQUEUE": "false"}):
+            try:
+                yield
+            except (tf.errors.OpError, FileNotFoundError):  # which TensorFlow's loader makes of NotFoundError
+                _forget_failure()
+                raise
 
 
 def _forget_failure() -> None:

@@ -9,8 +9,11 @@ leaves the contexts that the line entered.
 from __future__ import annotations
 
 import re
+import threading
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from IPython.core.inputtransformer2 import cell_magic
 
@@ -49,16 +52,35 @@ class CellForm:
         return [*lines[:first], *cell_magic(self(lines[first:]))]
 
 
+@dataclass(slots=True)
+class _Thread:
+    """What one thread is in.
+
+    Attributes:
+        cells: the cells that it runs, the innermost last.
+        entered: contexts, with the depth of the cell that each lasts for.
+        ended: the depth from which on contexts are to be left, as soon as the thread can; None for none.
+    """
+
+    cells: list[ExecutionInfo] = field(default_factory=list)
+    entered: list[tuple[int, ExitStack]] = field(default_factory=list)
+    ended: int | None = None
+
+
 class CellContexts:
     """The contexts of running cells. Each is left when its cell ends, for whatever reason.
 
     Cells nest (`%%capture`, `run_cell` inside a cell), so the depth at which a context was entered is kept.
+    They also run in several threads at once (subshells), and the event that ends one may come in another's
+    thread (ipykernel#1564). A context is left by the thread that entered it: then it is left when that
+    thread's next cell begins.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
-        self._depth = 0
-        self._open: list[tuple[int, ExitStack]] = []
+        self._threads: WeakKeyDictionary[threading.Thread, _Thread] = WeakKeyDictionary()
+        self._lock = threading.RLock()
+        self._is_closing = False
         self._callbacks = {
             "pre_run_cell": self._cell_begins,
             "post_run_cell": self._cell_ends,
@@ -71,37 +93,84 @@ class CellContexts:
             self._shell.events.register(event, callback)
 
     def uninstall(self) -> None:
-        """Leave the open contexts, and stop listening."""
+        """Leave what is still open, and listen no more once every thread has left what it entered."""
         self._leave(0)
-        for event, callback in self._callbacks.items():
-            self._shell.events.unregister(event, callback)
+        self._is_closing = True
+        self._close()
 
     def enter(self, context: AbstractContextManager[object]) -> None:
         """Enter a context that lasts until the running cell ends.
 
         A second context in the same cell (`%%timeit` runs its body many times) replaces the first.
         """
-        self._leave(self._depth)
+        here = self._here()
+        self._leave(len(here.cells))
         stack = ExitStack()
         stack.enter_context(context)
-        self._open.append((self._depth, stack))
+        here.entered.append((len(here.cells), stack))
 
-    def _cell_begins(self, _info: ExecutionInfo) -> None:
-        self._depth += 1
+    @property
+    def _open(self) -> list[tuple[int, ExitStack]]:
+        """What threads entered and have not left."""
+        with self._lock:
+            return [one for thread in self._threads.values() for one in thread.entered]
+
+    def _here(self) -> _Thread:
+        with self._lock:
+            return self._threads.setdefault(threading.current_thread(), _Thread())
+
+    def _cell_begins(self, info: ExecutionInfo) -> None:
+        here = self._here()
+        if here.ended is not None:
+            self._leave(here.ended)
+        here.cells.append(info)
 
     def _cell_ends(self, result: ExecutionResult | None) -> None:
-        # IPython ends an empty cell that it never began. ipykernel passes None when a cell was cancelled.
-        if result is not None and result.info is not None and not (result.info.raw_cell or "").strip():
+        info = result.info if result is not None else None
+        # IPython ends an empty cell that it never began. ipykernel hands over None when a cell was cancelled.
+        if info is not None and not (info.raw_cell or "").strip():
             return
-        self._leave(self._depth)
-        # The cell with %load_ext ends, but its beginning was not seen.
-        self._depth = max(0, self._depth - 1)
+        here = self._here()
+        if _depth_of(info, here) is None and self._is_anothers(info):
+            return
+        # A cell that nobody saw begin, as the one with %load_ext, is the innermost of this thread's.
+        depth = _depth_of(info, here) or len(here.cells)
+        self._leave(depth)
+        del here.cells[max(depth - 1, 0) :]
+
+    def _is_anothers(self, info: ExecutionInfo | None) -> bool:
+        """Whether a cell that ended is another thread's, which then knows that it has to leave."""
+        with self._lock:
+            for thread in self._threads.values():
+                depth = _depth_of(info, thread)
+                if depth is not None:
+                    del thread.cells[depth - 1 :]
+                    thread.ended = depth
+                    return True
+        return False
 
     def _silent_cell_ends(self) -> None:
-        """Leave the contexts of a cell run with `silent=True`, which has neither of the other events."""
-        if self._depth == 0:
+        """A cell run with `silent=True` has neither of the other events."""
+        if not self._here().cells:
             self._leave(0)
 
     def _leave(self, depth: int) -> None:
-        while self._open and self._open[-1][0] >= depth:
-            self._open.pop()[1].close()
+        """Leave what this thread entered for cells of this depth and below."""
+        here = self._here()
+        here.ended = None
+        while here.entered and here.entered[-1][0] >= depth:
+            here.entered.pop()[1].close()
+        self._close()
+
+    def _close(self) -> None:
+        with self._lock:
+            if not self._is_closing or self._open:
+                return
+            self._is_closing = False
+        for event, callback in self._callbacks.items():
+            self._shell.events.unregister(event, callback)
+
+
+def _depth_of(info: ExecutionInfo | None, thread: _Thread) -> int | None:
+    """How deep a cell is among those that a thread runs; None when it is none of them."""
+    return next((depth for depth, cell in enumerate(thread.cells, 1) if cell is info), None)

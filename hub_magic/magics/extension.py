@@ -149,7 +149,7 @@ def _explain_loads() -> Callable[[], None]:
     """
     hooks = [
         ImportHook(_LOADER, around=nullcontext, then=_explain_tensorflow),
-        ImportHook("tensorflow_hub", around=nullcontext, then=_explain_hub),
+        ImportHook("tensorflow_hub.module_v2", around=nullcontext, then=_explain_hub),
     ]
     for hook in hooks:
         hook.install()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -97,6 +98,7 @@ class HubMagics(Magics):
         self.saved = SavedSettings(self)
         self.undo = ExitStack()
         self._tpu_strategy: Any = None
+        self._connecting = threading.Lock()
 
     def apply_saved(self) -> None:
         """Apply saved settings, except where the environment or a flag says otherwise."""
@@ -127,9 +129,10 @@ class HubMagics(Magics):
         """Return the strategy of the TPU, connected once: initialising again would clear the TPU's memory."""
         from ..loading.strategy import connect_tpu
 
-        if self._tpu_strategy is None:
-            self._tpu_strategy = connect_tpu(runtime)
-        return self._tpu_strategy
+        with self._connecting:  # cells in several subshells may ask at once
+            if self._tpu_strategy is None:
+                self._tpu_strategy = connect_tpu(runtime)
+            return self._tpu_strategy
 
     @line_magic
     @takes(*options.MAGICS["hub_mode"])

@@ -52,6 +52,8 @@ def model_state(model: CachedModel) -> str:
     if model.holder:
         holder = f"process {model.holder.pid} on {model.holder.host}"
         return f"stale lock ({holder})" if holder_state(model.holder) == "dead" else f"locked by {holder}"
+    if model.link:
+        return f"linked to {model.link}"
     return "OK" if model.is_measured else ""
 
 

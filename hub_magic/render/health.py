@@ -68,7 +68,16 @@ def _verification_tables(found: Verification) -> list[Table]:
         checked = ("Checked", _CHECKED, [_checked_row(one) for one in found.checked])
     else:
         checked = ("Damaged", _DAMAGED, _damaged_rows(found.damaged))
-    return [checked, ("Problems", _PROBLEMS, _problem_rows(found.problems))]
+    noted = () if found.is_deep else tuple(one for one in found.checked if one.note)
+    return [
+        checked,
+        (
+            "Changed, and loads",
+            _DAMAGED,
+            [(_name(one), size(one.size), one.note) for one in noted if one.note],
+        ),
+        ("Problems", _PROBLEMS, _problem_rows(found.problems)),
+    ]
 
 
 def _repair_lines(plan: Repair) -> tuple[str, ...]:
@@ -101,7 +110,7 @@ def _repaired_tables(done: Repaired) -> list[Table]:
 def _checked_row(one: Checked) -> tuple[str, ...]:
     recorded = f"record of {plural(one.recorded, 'file')}" if one.recorded else "no record of its download"
     tensors = one.unread or (str(one.tensors) if one.tensors else "")
-    return (_name(one), size(one.size), recorded, tensors, one.damage or "OK")
+    return (_name(one), size(one.size), recorded, tensors, one.damage or one.note or "OK")
 
 
 def _damaged_rows(damaged: Sequence[Checked]) -> list[tuple[str, ...]]:

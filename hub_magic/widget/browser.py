@@ -24,7 +24,7 @@ from ..quantities import parse_size
 from ..render.cache import saved_html, static_html, static_text
 from ..settings import read_cache
 from ..store import list_cache, rescan, verify
-from .details import ModelDetails, describe, load_line
+from .details import ModelDetails, describe, load_line, tags_of
 
 if TYPE_CHECKING:
     from ..care.repair import Repaired
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # The first paint waits for this many sizes, but for this many seconds at most.
 _FEW = 1000
+_MOST_LOOKED_AT = 50
 _FIRST_LOOK = 0.15
 
 
@@ -111,7 +112,9 @@ class CacheBrowser:
     @property
     def code(self) -> str:
         """Python that loads the selected models, a line for each model."""
-        return "\n".join(load_line(model) for model in self.selection)
+        chosen = self.selection
+        looked_at = len(chosen) <= _MOST_LOOKED_AT
+        return "\n".join(load_line(model, tags_of(model) if looked_at else ()) for model in chosen)
 
     def select(self, *which: str | CachedModel, show: bool = True) -> tuple[CachedModel, ...]:
         """Select these models, or none, and return them.

@@ -66,7 +66,7 @@ def describe(model: CachedModel) -> ModelDetails:
     return ModelDetails(
         model.handle,
         model.path,
-        load_line(model),
+        load_line(model, facts.tags),
         model.downloaded,
         model.host,
         model.damage,
@@ -79,12 +79,36 @@ def describe(model: CachedModel) -> ModelDetails:
     )
 
 
-def load_line(model: CachedModel) -> str:
-    """Return the line of Python that loads a model by its handle, or by its path if no handle leads to it."""
+def load_line(model: CachedModel, tags: tuple[tuple[str, ...], ...] = ()) -> str:
+    """The line of Python that loads a model: by its handle, or by its path when no handle leads to it.
+
+    `hub.load` cannot load what is no SavedModel, such as a model of TFLite: the line gives its folder.
+
+    Args:
+        model: the model.
+        tags: of each graph in it; `hub.load` must be told which, where there are several.
+    """
     sha1 = hashlib.sha1(model.handle.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest()
-    text = model.handle if sha1 == os.path.basename(model.path) else model.path  # may be gs://
-    quoted = repr(text)  # characters that cannot be printed are escaped
-    return f"hub.load({quoted})" if '"' in text else f'hub.load("{quoted[1:-1]}")'
+    text = model.handle if sha1 == os.path.basename(model.path) else model.path
+    quoted = repr(text)  # whatever cannot be printed is escaped
+    quoted = quoted if '"' in text else f'"{quoted[1:-1]}"'
+    if model.kind == "other":
+        return f"hub.resolve({quoted})"
+    # tensorflow_hub itself names the graph of a model in the TF1 Hub format.
+    if len(tags) < 2 or model.kind == "TF1 Hub":
+        return f"hub.load({quoted})"
+    chosen = ("serve",) if ("serve",) in tags else tags[0]
+    return f"hub.load({quoted}, tags={list(chosen)!r})"
+
+
+def tags_of(model: CachedModel) -> tuple[tuple[str, ...], ...]:
+    """The tags of each graph in a model; none where they cannot be read."""
+    if model.kind != "SavedModel" or open_store(model.path).is_remote:
+        return ()
+    try:
+        return _look(model)[1].tags
+    except OSError:
+        return ()
 
 
 def _look(model: CachedModel) -> tuple[dict[str, int], SavedModelFacts, str]:
@@ -93,7 +117,8 @@ def _look(model: CachedModel) -> tuple[dict[str, int], SavedModelFacts, str]:
         return {}, SavedModelFacts(), "Files in a bucket are not read."
     sizes = {name: facts.st_size for name, facts in regular_files(model.path).items()}
     if "saved_model.pb" not in sizes:
-        return sizes, SavedModelFacts(), ""
+        in_text = "It is in text form (saved_model.pbtxt), which is not read."
+        return sizes, SavedModelFacts(), in_text if "saved_model.pbtxt" in sizes else ""
     try:
         with times_kept(model.path):
             return sizes, read_saved_model(model.path), ""

@@ -153,4 +153,4 @@ def _state(model: CachedModel, *, in_use: bool) -> tuple[str, str]:
         return "damaged", shown(model.damage)
     if in_use:
         return "loaded", "loaded in this kernel"
-    return ("whole" if model.is_measured else ""), ""
+    return ("whole" if model.is_measured else ""), shown(f"linked to {model.link}") if model.link else ""

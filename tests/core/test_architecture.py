@@ -25,6 +25,8 @@ ORDER = (
     "progress",
     "handles",
     "import_hooks",
+    "detours",
+    "cell_values",
     "locations",
     "settings",
     "keras",

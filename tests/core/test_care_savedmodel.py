@@ -79,6 +79,30 @@ def test_unknown_ranks_scalars_and_reference_types_are_read(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "shape"),
+    [("1.0.0", "None"), ("1.2.1-rc0", "None"), ("0.12", "None"), ("1.10.0", "()"), ("", "()")],
+)
+def test_empty_shape_of_an_old_version_is_any(tmp_path, version: str, shape: str) -> None:
+    signature = field(1, tensor("x", 1)) + field(2, tensor("y", 1, -1))
+    meta = field(5, field(1, b"f") + field(2, signature)) + field(1, field(5, version.encode()))
+    facts = read_saved_model(write(tmp_path / "it", field(2, meta)))
+    assert as_text(facts) == [f"f(x: float32{shape}) -> y: float32(None,)"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "dtype"), [(3, (1, 9), "float32"), (1, (9, 7, 9), "string"), (3, (), "")]
+)
+def test_composite_tensor_has_the_type_of_its_values(
+    tmp_path, kind: int, parts: tuple[int, ...], dtype: str
+) -> None:
+    composite = field(1, field(1, kind)) + b"".join(field(2, field(2, part)) for part in parts)
+    signature = field(2, field(1, b"words") + field(2, field(5, composite)))
+    meta = field(5, field(1, b"f") + field(2, signature))
+    facts = read_saved_model(write(tmp_path / "it", field(2, meta)))
+    assert as_text(facts) == [f"f() -> words: {dtype}None"]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "it contains no graph"),

@@ -290,3 +290,91 @@ def test_a_damaged_model_can_be_removed_by_its_folder(cache: Path) -> None:
     entry = plant(cache, NNLM, {"saved_model.pb": b""}, descriptor=False)
     assert plan_removal([entry.name], scan_cache(str(cache))).execute().removed
     assert list(cache.iterdir()) == []
+
+
+def test_grown_file_is_noted_and_no_damage(cache: Path) -> None:
+    entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub magic"})
+    record(entry)
+    (entry / "assets/vocab.txt").write_bytes(b"hub magic and more")
+    (one,) = verify(list_cache(str(cache))).checked
+    assert (one.damage, one.note) == ("", "assets/vocab.txt was changed after the download")
+
+
+@pytest.mark.parametrize(
+    ("foreign", "damage"),
+    [
+        (("variables/._variables.data-00000-of-00001", "variables/old.index"), ""),
+        (("variables/old.data-00000-of-00003",), ""),
+        (("variables/._variables.index",), ""),
+    ],
+)
+def test_foreign_files_beside_the_checkpoint_are_no_damage(
+    cache: Path, foreign: tuple[str, ...], damage: str
+) -> None:
+    plant(cache, NNLM, {**WHOLE, **dict.fromkeys(foreign, b"x")})
+    (one,) = verify(list_cache(str(cache))).checked
+    assert one.damage == damage
+    assert scan_cache(str(cache)).models[0].damage == damage
+
+
+def test_linked_file_counts_with_the_size_of_its_target(cache: Path, tmp_path: Path) -> None:
+    entry = plant(cache, NNLM, WHOLE)
+    record(entry)
+    before = scan_cache(str(cache)).models[0]
+    data = entry / "variables/variables.data-00000-of-00001"
+    data.rename(tmp_path / "elsewhere")
+    data.symlink_to(tmp_path / "elsewhere")
+    (one,) = verify(list_cache(str(cache))).checked
+    assert (one.damage, one.size) == ("", before.size)
+    assert scan_cache(str(cache)).models[0].size == before.size
+    (tmp_path / "elsewhere").unlink()
+    (one,) = verify(list_cache(str(cache))).checked
+    assert one.damage == "variables/variables.data-00000-of-00001 is a link that leads nowhere"
+    assert scan_cache(str(cache)).models[0].damage == one.damage
+
+
+def test_folder_that_is_linked_into_itself_ends(cache: Path) -> None:
+    entry = plant(cache, NNLM, WHOLE)
+    (entry / "again").symlink_to(entry)
+    (entry / "round").symlink_to(entry / "round")
+    found = scan_cache(str(cache)).models[0]
+    assert found.files == len(WHOLE)
+    assert found.damage == "round is a link that leads nowhere"
+
+
+def test_asset_that_the_archive_never_held_is_noted(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in TensorFlow Serving's half_plus_two: the model loads, and a repair would bring the same again."""
+    monkeypatch.setattr("hub_magic.cache.verify.is_installed", lambda _name: False)
+    entry = plant(cache, NNLM, {**WHOLE, "saved_model.pb": model(objects=False)})
+    (one,) = verify(list_cache(str(cache)), deep=True).checked
+    assert one.damage == "assets/vocab.txt is missing"
+    record(entry)
+    found = verify(list_cache(str(cache)), deep=True)
+    (one,) = found.checked
+    assert (one.damage, one.note) == ("", "the archive never held assets/vocab.txt, which the graph names")
+    assert plan_repair(found).fetching == ()
+    (entry / "assets").mkdir(exist_ok=True)
+    (entry / "assets/vocab.txt").write_text("hub\n")
+    record(entry)
+    (entry / "assets/vocab.txt").unlink()
+    assert damages(verify(list_cache(str(cache)), deep=True)) == {
+        "nnlm-en-dim50": "assets/vocab.txt is missing"
+    }
+
+
+def test_grown_file_is_noted_by_a_deep_check_and_others_are_compared(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub_magic.cache.verify.is_installed", lambda _name: False)
+    entry = plant(cache, NNLM, {**WHOLE, "assets/vocab.txt": b"hub", "assets/more.txt": b"hub"})
+    record(entry)
+    (entry / "assets/vocab.txt").write_bytes(b"hubs")
+    (one,) = verify(list_cache(str(cache)), deep=True).checked
+    assert (one.damage, one.note) == ("", "assets/vocab.txt was changed after the download")
+    (entry / "assets/more.txt").write_bytes(b"tub")
+    (one,) = verify(list_cache(str(cache)), deep=True).checked
+    assert (one.damage, one.note) == ("assets/more.txt does not match its checksum", "")
+    (entry / "assets/more.txt").write_bytes(b"hub")
+    (entry / "saved_model.pb").write_bytes(GRAPH + b"\x0f")
+    (one,) = verify(list_cache(str(cache)), deep=True).checked
+    assert one.damage.startswith("saved_model.pb is damaged")

@@ -278,12 +278,35 @@ KAGGLE_HANDLE = "https://www.kaggle.com/models/google/nnlm/tensorFlow2/en-dim128
         ("/models/mine", "/cache", {}, False),
         ("/models/mine", "/cache", {"HUB_MAGIC_OFFLINE": "1"}, False),
         (KAGGLE_HANDLE, "/cache", {}, True),
-        (KAGGLE_HANDLE, "/cache", KAGGLE, False),
+        (KAGGLE_HANDLE, "/cache", KAGGLE, True),  # variables alone make nobody its resolver
         ("https://tfhub.dev/a/b/1", "/cache", KAGGLE, True),
     ],
 )
 def test_only_our_handles_are_fetched_by_us(handle: str, cache: str, env: dict[str, str], ours: bool) -> None:
     assert is_ours(parse_handle(handle), cache, env) is ours
+
+
+@pytest.mark.parametrize(
+    "handle", [KAGGLE_HANDLE, "gs://bucket/model", "s3://bucket/model", "hdfs://host/model"]
+)
+def test_offline_mode_asks_no_network_whatever_the_handle(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, handle: str
+) -> None:
+    for name, value in {**KAGGLE, "HUB_MAGIC_OFFLINE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(NotCachedError, match="offline mode is on"):
+        fetch(handle)
+
+
+def test_cached_copy_of_a_kaggle_model_is_used_with_kaggles_variables(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in KAGGLE.items():
+        monkeypatch.setenv(name, value)
+    entry = cache / parse_handle(KAGGLE_HANDLE).folder
+    entry.mkdir(parents=True)
+    (entry / "saved_model.pb").write_bytes(b"graph")
+    assert fetch(KAGGLE_HANDLE).path == str(entry)
 
 
 def test_malformed_handle_raises_handle_error(cache: Path) -> None:
@@ -392,6 +415,18 @@ def test_unreadable_entry_of_another_user_is_named(host: FaultyHost, shared: Pat
     assert "owned by root" in told
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_closed_folder_that_no_load_needs_is_no_hindrance(
+    host: FaultyHost, shared: Path, tmp_path: Path, recorded: bool
+) -> None:
+    host.archive = model_archive({**model_files(), "assets.extra/notes.txt": b"notes"})
+    path = Path(fetch(f"{host.url}/google/model/1", location=str(shared)).path)
+    if not recorded:
+        Path(f"{path}{RECORD_SUFFIX}").unlink()
+    (path / "assets.extra").chmod(0o700)
+    assert as_nobody(host, shared, tmp_path) == "True\n"
+
+
 def test_stale_lock_of_another_user_is_named(host: FaultyHost, shared: Path, tmp_path: Path) -> None:
     shared.chmod(0o1777)
     lock = shared / (parse_handle(f"{host.url}/google/model/1").folder + ".lock")
@@ -422,3 +457,51 @@ def test_records_come_back_as_they_were_written(files, handle: str, etag: str) -
 @given(st.text() | st.recursive(st.none() | st.text(), st.lists).map(json.dumps))
 def test_no_text_breaks_the_reader_of_records(text: str) -> None:
     assert parse_record(text) is None or "files" in text
+
+
+def test_copy_that_cannot_be_mended_is_used_without_asking_the_host_again(
+    host: FaultyHost, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handle = f"{host.url}/google/model/1"
+    path = Path(fetch(handle).path)
+    (path / "assets/words.txt").unlink()
+    host.then = Fault(status=404)
+    asked = len(host.seen)
+    assert [fetch(handle).path for _ in range(3)] == [str(path)] * 3
+    assert len(host.seen) == asked + 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "assets/words.txt is missing" in told
+    assert "404" in told
+    with pytest.raises(DownloadError, match="404"):
+        fetch(handle, fall_back=False)
+
+
+def test_file_that_no_load_needs_is_told_once(
+    host: FaultyHost, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.archive = model_archive({**model_files(), "keras_metadata.pb": b"metadata"})
+    handle = f"{host.url}/google/model/1"
+    path = Path(fetch(handle).path)
+    (path / "keras_metadata.pb").unlink()
+    assert [fetch(handle).was_cached for _ in range(3)] == [True] * 3
+    assert len(host.seen) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"(keras_metadata.pb is missing). To have the file again: %hub_cache --repair {handle}" in told
+
+
+@pytest.mark.parametrize("harm", ["grown", "shorter"])
+def test_edited_file_is_kept(host: FaultyHost, cache: Path, capsys, harm: str) -> None:
+    handle = f"{host.url}/google/model/1"
+    path = Path(fetch(handle).path)
+    words = path / "assets/words.txt"
+    words.write_bytes(words.read_bytes() + b"more\n" if harm == "grown" else b"hub\n")
+    before = read_folder(str(path))
+    assert fetch(handle).was_cached
+    assert read_folder(str(path)) == before
+    assert capsys.readouterr().err == ""
+    if harm == "shorter":  # cut by a crash while it was written, before the record was
+        os.utime(words, (1, 1))
+        assert not fetch(handle).was_cached
+        assert read_folder(str(path)) == model_files()

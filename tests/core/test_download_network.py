@@ -280,11 +280,26 @@ def test_crc32c_of_a_bucket_is_checked(get: Fetch) -> None:
         (Fault(body=b"<!DOCTYPE html><html><body>Log in</body></html>"), "web page.*login page"),
         (Fault(body=b"", headers={"Content-Type": "text/html"}), "empty response"),
         (Fault(body=b"PK\3\4" + bytes(3000)), "not a tar archive"),
-        (Fault(status=302, headers={"Location": "gs://bucket/model"}), "redirects to an address that cannot be downloaded"),
-        (Fault(status=302, headers={"Location": "/google/model/1"}), "redirects to an address that cannot be downloaded"),
-        (Fault(status=302, headers={"Location": "http://[bad"}), "redirects to an address that cannot be downloaded"),
-        (Fault(status=302, headers={"Location": "http://host:port/"}), "redirects to an address that cannot be downloaded"),
-        (Fault(status=302, headers={"Location": "http:///path"}), "redirects to an address that cannot be downloaded"),
+        (
+            Fault(status=302, headers={"Location": "gs://bucket/model"}),
+            "redirects to an address that cannot be downloaded",
+        ),
+        (
+            Fault(status=302, headers={"Location": "/google/model/1"}),
+            "redirects to an address that cannot be downloaded",
+        ),
+        (
+            Fault(status=302, headers={"Location": "http://[bad"}),
+            "redirects to an address that cannot be downloaded",
+        ),
+        (
+            Fault(status=302, headers={"Location": "http://host:port/"}),
+            "redirects to an address that cannot be downloaded",
+        ),
+        (
+            Fault(status=302, headers={"Location": "http:///path"}),
+            "redirects to an address that cannot be downloaded",
+        ),
         (
             Fault(status=302, headers={"Location": f"http://{'a' * 70}.invalid/"}),
             "redirects to an address that cannot be downloaded|cannot be resolved",

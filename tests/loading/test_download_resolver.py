@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import subprocess
@@ -136,6 +137,39 @@ def test_resolver_of_another_program_comes_first(hub, installed) -> None:
         assert hub.resolve("https://host.invalid/mounted/1") == "/kaggle/input/https://host.invalid/mounted/1"
     finally:
         installed.remove(mounted)
+
+
+def test_cached_copy_beats_kaggles_resolver(
+    hub, installed, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = "https://www.kaggle.com/models/google/nnlm/tensorFlow2/en-dim128/1"
+    other = handle[:-1] + "2"
+
+    class Kaggle:
+        def is_supported(self, handle: str) -> bool:
+            return "kaggle.com" in handle
+
+        def __call__(self, handle: str) -> str:
+            raise ConnectionError("api.kaggle.com")
+
+    hub.registry.resolver.add_implementation(kaggle := Kaggle())
+    try:
+        with pytest.raises(ConnectionError):
+            hub.resolve(handle)
+        with pytest.raises(ConnectionError):
+            download.resolve(handle)
+        monkeypatch.setenv("HUB_MAGIC_OFFLINE", "1")
+        with pytest.raises(NotCachedError):
+            hub.resolve(handle)
+        monkeypatch.delenv("HUB_MAGIC_OFFLINE")
+        entry = cache / hashlib.sha1(handle.encode()).hexdigest()
+        entry.mkdir(parents=True)
+        (entry / "saved_model.pb").write_bytes(b"graph")
+        assert hub.resolve(handle) == download.resolve(handle) == str(entry)
+        with pytest.raises(ConnectionError):
+            hub.resolve(other)
+    finally:
+        hub.registry.resolver._impls.remove(kaggle)
 
 
 def test_strange_handles_are_left_to_tensorflow_hub(hub, installed) -> None:

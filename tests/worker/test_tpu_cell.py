@@ -122,3 +122,51 @@ def test_plan_of_a_connected_worker_names_it(notebook: Kernel, cache: Path) -> N
         assert f"its worker is remote (grpc://{cluster.addresses[0]})" in text
         assert f"TensorFlow is connected to {WORKER}" in text
         assert "uncompressed  first" in text
+
+
+def test_threads_of_a_cell_take_its_routes_and_other_threads_do_not(
+    notebook: Kernel, cache: Path, host: ModelHost
+) -> None:
+    """Six threads load at once, while a thread that was there before loads as without the cell."""
+    notebook.ok(
+        "import threading, queue\n"
+        "asked, answered = queue.Queue(), queue.Queue()\n"
+        "def serve():\n"
+        "    while handle := asked.get():\n"
+        "        answered.put(hub.load(handle)(numbers).device)\n"
+        "other = threading.Thread(target=serve, daemon=True); other.start()"
+    )
+    notebook.ok(STATE)
+    kinds = (
+        "plain-auto",
+        "plain-relay",
+        "plain-localhost",
+        "vocabulary-auto",
+        "layer-auto",
+        "tf1_numbers-auto",
+    )
+    urls = [f"{host.url}/test/{kind}/1" for kind in kinds]
+    with Cluster(hidden=cache) as cluster:
+        connect(notebook, cluster)
+        before = notebook.value("state()")
+        cell = notebook.ok(
+            "%%hub_tpu\n"
+            "failed, loaded = [], []\n"
+            "def load(url):\n"
+            "    try:\n"
+            f"        with tf.device('{WORKER}'):\n"
+            "            loaded.append(hub.load(url))\n"
+            "    except Exception as error:\n"
+            "        failed.append(f'{url}: {error!r}')\n"
+            f"threads = [threading.Thread(target=load, args=[url]) for url in {urls!r}]\n"
+            "for thread in threads: thread.start()\n"
+            f"asked.put({urls[0].replace('auto', 'none')!r})\n"
+            "elsewhere = answered.get()\n"
+            "for thread in threads: thread.join()"
+        )
+        assert notebook.value("failed") == []
+        assert notebook.value("len(loaded)") == len(urls)
+        assert notebook.value("'/job:worker' in elsewhere") is False
+        assert cell.stdout.splitlines()[-1].startswith("6 models loaded on /job:worker")
+        assert notebook.value("state()") == before
+    notebook.ok("asked.put(None)")
