@@ -42,6 +42,7 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
                 f"{expanded!r} is not a bucket's address. Write it as gs://BUCKET/PATH, in lower case."
             )
         return expanded.rstrip("/")
+    expanded = plain_path(expanded)
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", expanded):
         raise SettingError(
             f"A cache cannot be at {scheme[1]}://. Give a directory or gs://bucket/path, not {text!r}."
@@ -55,8 +56,25 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
     return os.path.abspath(expanded)  # Path.resolve would follow links the user chose
 
 
+def is_foreign(location: str) -> bool:
+    """Whether the location is neither a directory nor in Google Cloud Storage, as with s3:// or hdfs://.
+
+    tensorflow_hub may use such a cache through a file system of TensorFlow's; hub_magic leaves it alone.
+    """
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", location) is not None and not is_bucket(location)
+
+
+def plain_path(location: str) -> str:
+    """The path that TensorFlow's file system makes of a `file://` location; any other location as it is."""
+    if not location.startswith("file://"):
+        return location
+    return location[location.find("/", len("file://")) :] if "/" in location[len("file://") :] else location
+
+
 def absolute(location: str) -> str:
     """Return the location without a relative part: links stay as the user wrote them; gs:// as it is."""
+    if is_foreign(location):
+        return location
     return location.rstrip("/") if is_bucket(location) else os.path.abspath(location)
 
 

@@ -21,7 +21,7 @@ from .detours import add_detour, remove_detours
 from .errors import SettingError
 from .facts import Fact
 from .import_hooks import ImportHook, pkg_resources_stand_in
-from .locations import prepare_location, read_location
+from .locations import plain_path, prepare_location, read_location
 from .quantities import parse_seconds
 
 Source = Literal["default", "variable", "flag", "saved"]
@@ -116,9 +116,9 @@ def read_cache(*, env: Mapping[str, str] | None = None, saved: str = "") -> Cach
     """
     env = _environment() if env is None else env
     if raw := env.get(CACHE_VARIABLE, ""):
-        return CacheSetting(raw, "saved" if raw == saved else "variable", CACHE_VARIABLE)
+        return CacheSetting(plain_path(raw), "saved" if raw == saved else "variable", CACHE_VARIABLE)
     if flag := _flag("tfhub_cache_dir"):
-        return CacheSetting(flag, "flag", "--tfhub_cache_dir")
+        return CacheSetting(plain_path(flag), "flag", "--tfhub_cache_dir")
     return CacheSetting(default_cache(), "default")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from ..cache.entry import CachedModel, is_intact
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from ..cache.locks import EntryLock, take_lock, take_over
+from ..cache.quarantine import move_aside
 from ..gcs import BucketFolder, download
 from ..progress import Progress
 from .scan import BucketEntry
@@ -113,7 +114,7 @@ def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: 
             _write(lock.entry + suffix, text, lock.holder.uid)
     damaged = Path(f"{lock.entry}.{uuid.uuid4().hex}.tmp")
     if os.path.lexists(lock.entry):
-        Path(lock.entry).rename(damaged)
+        move_aside(lock.entry, str(damaged), keep=False)
     scratch.rename(lock.entry)
     shutil.rmtree(damaged, ignore_errors=True)
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from enum import Enum
 
 from ..errors import SettingError
+from ..locations import is_foreign
 
 DESCRIPTOR_SUFFIX = ".descriptor.txt"
 RECORD_SUFFIX = ".files.json"
@@ -177,6 +178,11 @@ def read_names(location: str) -> Names:
         SettingError: the location is no directory, or may not be listed.
     """
     names = Names(location)
+    if is_foreign(location):
+        raise SettingError(
+            f"The cache at {location} is not managed by hub_magic; tensorflow_hub alone uses it. "
+            "For a cache that hub_magic manages: %hub_cache ~/.cache/tfhub_modules, or gs://BUCKET/PATH."
+        )
     try:
         found = os.scandir(location)
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from .entry import CachedModel, is_intact, measure
 from .files import open_quietly, regular_files
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from .locks import EntryLock, take_lock, take_over
-from .quarantine import StaysError, check_unchanged, remove_file
+from .quarantine import StaysError, check_unchanged, move_aside, remove_file
 from .record import read_record
 
 _BLOCK = 1 << 20
@@ -153,7 +153,7 @@ def _remove_beside(entry: str) -> None:
 def _take_aside(place: str, lock: EntryLock) -> None:
     """Take a damaged or empty entry out of the way."""
     if os.path.lexists(place):
-        Path(place).rename(_old(place, lock))
+        move_aside(place, _old(place, lock), keep=False)
 
 
 def _old(place: str, lock: EntryLock) -> str:

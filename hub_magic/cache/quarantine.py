@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -27,12 +28,43 @@ class StaysError(Exception):
     """The entry stays; the text says why."""
 
 
+def move_aside(entry: str, aside: str, *, keep: bool) -> None:
+    """Rename an entry out of readers' sight; the caller holds its lock.
+
+    A folder in a lower layer of an overlay, as in a container image, cannot be renamed (EXDEV). It is copied
+    first if the caller may need it again, and then deleted in place: the graph first, without which no reader
+    takes the rest for a model.
+
+    Args:
+        entry: the entry's path.
+        aside: its new path, on the same disk.
+        keep: whether the caller needs it there.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    try:
+        os.rename(entry, aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    else:
+        return
+    if keep:
+        shutil.copytree(entry, aside, symlinks=True)
+    for graph in ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb"):
+        with suppress(FileNotFoundError):
+            Path(entry, graph).unlink()
+    shutil.rmtree(entry)
+
+
 def quarantine(
     location: str,
     planned: CachedModel,
     *,
     by_use: bool = False,
     beside: tuple[str, ...] = (DESCRIPTOR_SUFFIX, RECORD_SUFFIX),
+    keep: bool = False,
 ) -> str:
     """Take an entry out of the way; gives the path it has now.
 
@@ -41,6 +73,7 @@ def quarantine(
         planned: the entry as it was when it was chosen.
         by_use: whether it was chosen by when it was last used.
         beside: suffixes of the files beside it that go as well.
+        keep: whether the caller may put it back.
 
     Raises:
         StaysError: it is no entry, is locked, has changed since, or cannot be deleted to the end.
@@ -53,7 +86,7 @@ def quarantine(
             raise StaysError(_locked(planned.path))
         with lock:
             check_unchanged(planned, by_use=by_use)
-            Path(planned.path).rename(lock.scratch)
+            move_aside(planned.path, lock.scratch, keep=keep)
             for suffix in beside:
                 remove_file(planned.path + suffix)
     except FileNotFoundError:
@@ -154,7 +187,7 @@ def replacing(location: str, model: CachedModel) -> Iterator[None]:
         StaysError: the entry cannot be quarantined.
     """
     # A download replaces an entry that looks damaged, and takes any other one for intact.
-    aside = "" if find_damage(model.path) else quarantine(location, model, beside=())
+    aside = "" if find_damage(model.path) else quarantine(location, model, beside=(), keep=True)
     try:
         yield
     except BaseException:

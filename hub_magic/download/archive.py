@@ -28,7 +28,7 @@ _LONGEST_TAIL = (
     1 << 30
 )  # bytes after the end mark, which are read for the sake of the checksum that follows them
 _MOST_MEMBERS = 100_000
-_RESERVE = 16 << 20  # bytes of the disk that are left to others
+_RESERVE = 16 << 20  # bytes of the disk that are left to others, at most as many as are needed
 _CHECK_EVERY = 64 << 20
 
 # What a disk says of a name that it cannot give to a file.
@@ -184,7 +184,7 @@ def check_space(needed: int, free: int) -> None:
     Raises:
         NoSpaceError: it does not.
     """
-    if needed > free - _RESERVE:
+    if needed > free - min(_RESERVE, needed):
         raise NoSpaceError(f"needs {quantities.size(needed)}, {quantities.size(max(free, 0))} free")
 
 

@@ -90,6 +90,10 @@ class AnswerError(TwofoldError, HTTPError):
         self.args = (text,)
 
 
+class AddressError(AnswerError, ValueError):
+    """A redirect to what is no address."""
+
+
 class NoModelError(TwofoldError, OSError):
     """Bytes that are no archive, or not an intact one."""
 

@@ -129,6 +129,7 @@ def fetch(
     force: bool = False,
     timeout: float | None = None,
     fall_back: bool = True,
+    last_resort: bool = False,
 ) -> Fetched:
     """Have a model in the cache.
 
@@ -148,6 +149,8 @@ def fetch(
         timeout: seconds without a byte after which the first try is given up, each further one waits longer;
             those of HUB_MAGIC_TIMEOUT when None, or the usual ones.
         fall_back: whether a damaged copy that TensorFlow may be able to load is used when the download fails.
+        last_resort: whether any damaged copy is used then: TensorFlow says why it cannot load it, as without
+            the extension.
 
     Raises:
         HandleError: the handle is not well-formed.
@@ -173,7 +176,7 @@ def fetch(
         return Fetched(path, handle, 0, time.monotonic() - began, was_cached=False)
     if ours:
         bar = bar or partial(DownloadBar, shown=show_progress and is_interactive())
-        options = DownloadOptions(bar, notice, retries, force, fall_back)
+        options = DownloadOptions(bar, notice, retries, force, fall_back, last_resort)
         path, received = _have(parsed, cache, options, lock_timeout)
         return Fetched(path, handle, received, time.monotonic() - began, was_cached=received == 0)
     return Fetched(pass_on(parsed, cache), handle, 0, time.monotonic() - began, was_cached=False)
@@ -192,7 +195,7 @@ def resolve_ours(handle: Handle) -> str:
             return entry
     except OSError:
         pass  # `fetch` meets it again, and has words for it
-    return fetch(handle.text).path
+    return fetch(handle.text, last_resort=True).path
 
 
 def is_cached(handle: Handle, location: str | None = None) -> bool:
@@ -234,7 +237,13 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
         if found and not found.damage and not options.force:
             _tell_once(handle, entry, found.note, options.notice)
             return entry, 0
-        if found and found.damage and found.may_load and options.fall_back and not options.force:
+        may_fall_back = options.fall_back and not options.force
+        if (
+            found
+            and found.damage
+            and may_fall_back
+            and (found.may_load or (options.last_resort and not is_offline()))
+        ):
             return entry, _repair(handle, entry, found.damage, options, lock_timeout)
         if is_offline():
             raise offline_error(handle, cache, found.damage if found else None)
@@ -268,21 +277,24 @@ def _repair(handle: Handle, entry: str, damage: str, options: DownloadOptions, l
     if (entry, damage) in _TOLD:
         return 0
     why = "offline mode is on"
+    may_load = True
     if not is_offline():
         try:
             with _words_for_disk(os.path.dirname(entry)):
                 received = _download(handle, entry, options, lock_timeout)
         except HubMagicError as error:
             why = str(error).rstrip(".")
-            if not (now := _judge(entry)) or not now.may_load:
+            now = _judge(entry)
+            if not now or not (now.may_load or options.last_resort):
                 raise
+            may_load = now.may_load
         else:
             options.notice(f"The cached copy of {handle} was damaged ({damage}). It was downloaded again.")
             return received
     _TOLD.add((entry, damage))
+    used = " TensorFlow may be able to load it, so it is used." if may_load else ""
     options.notice(
-        f"The cached copy of {handle} is damaged ({damage}) and could not be downloaded again: {why}. "
-        "TensorFlow may be able to load it, so it is used."
+        f"The cached copy of {handle} is damaged ({damage}) and could not be downloaded again: {why}.{used}"
     )
     return 0
 

@@ -15,7 +15,7 @@ from ..cache import CachedModel
 from ..errors import DamagedEntryError, DownloadError, HubMagicError, NotCachedError
 from ..handles import Handle
 from ..store import list_cache
-from .failures import AnswerError, unreached
+from .failures import AddressError, AnswerError, unreached
 
 if TYPE_CHECKING:
     import requests
@@ -57,7 +57,12 @@ def silence(url: str, error: BaseException, tries: int) -> DownloadError:
     text = explain_silence(url, error, tries)
     answer = getattr(error, "response", None)
     if answer is not None:  # a redirect to where nothing is
-        return AnswerError(text, answer.url, answer.status_code, answer.reason or "", dict(answer.headers))
+        kind = (
+            AddressError
+            if any(isinstance(cause, ValueError) for cause in _causes(error)[1:])
+            else AnswerError
+        )
+        return kind(text, answer.url, answer.status_code, answer.reason or "", dict(answer.headers))
     return unreached(text, _causes(error))
 
 

@@ -21,6 +21,7 @@ from ..bucket.scan import BucketEntry
 from ..bucket.upload import new_entry, put_entry
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, Descriptor, descriptor_text
 from ..cache.locks import Parts, remove, write_new
+from ..cache.quarantine import move_aside
 from ..cache.record import EntryRecord, FileRecord, find_damage, record_text
 from ..gcs import BucketFolder, open_folder
 from ..handles import Handle
@@ -121,6 +122,7 @@ class DownloadOptions:
         retries: with the host; the usual one when None.
         force: whether an intact entry is replaced.
         fall_back: whether a damaged copy that may load is used when the download fails.
+        last_resort: whether a copy that cannot load is used then, too: TensorFlow says why it cannot.
     """
 
     bar: MakeBar
@@ -128,6 +130,7 @@ class DownloadOptions:
     retries: RetryPolicy | None
     force: bool = False
     fall_back: bool = True
+    last_resort: bool = False
 
 
 def make_entry(handle: Handle, url: str, parts: Parts, options: DownloadOptions) -> int:
@@ -245,7 +248,7 @@ def put_in_place(
     if not force:
         os.replace(parts.record, entry + RECORD_SUFFIX)
     if os.path.lexists(entry):
-        os.rename(entry, parts.old)
+        move_aside(entry, parts.old, keep=force)
     try:
         os.rename(parts.folder, entry)
     except OSError:

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import DownloadError, HandleError
 from ..handles import Handle, parse_handle
 from ..import_hooks import is_installed, pkg_resources_stand_in
+from ..locations import is_foreign
 from ..settings import CACHE_VARIABLE, read_mode, settings_held
 from ..store import open_store
 
@@ -48,6 +49,8 @@ def is_ours(handle: Handle, cache: str, env: Mapping[str, str] | None = None) ->
     if handle.kind == "path" or (handle.kind == "gs" and open_store(cache).is_remote):
         return False
     mode = read_mode(env=env)
+    if is_foreign(cache) and mode.value != "offline":
+        return False
     return mode.value == "offline" or (handle.kind == "http" and mode.is_known)
 
 

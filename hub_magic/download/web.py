@@ -102,8 +102,7 @@ class Web:
         self.failures = 0
         self._retries = retries
         checks = checks_certificates()
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        self._verify: bool | str = (bundle or True) if checks else False
+        self._verify: bool | str = (_bundle() or True) if checks else False
         self._adapter = _system_trust(verify=checks, connections=connections)
         self._routes: dict[tuple[str, str], list[Route]] = {}
 
@@ -272,6 +271,25 @@ def _netrc_login(url: str) -> str:
 
 def _basic(name: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def _bundle() -> str:
+    """The certificates that the environment names for requests; "" where it names none that can be used.
+
+    tensorflow_hub does not read these variables, so a file that is missing or empty must not end a download.
+    The doctor has a finding about it.
+    """
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        path = os.environ.get(name, "")
+        if path:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+                    **{"capath" if os.path.isdir(path) else "cafile": path}
+                )
+            except (OSError, ValueError):
+                return ""
+            return path
+    return ""
 
 
 def _system_trust(*, verify: bool, connections: int) -> HTTPAdapter:

@@ -60,12 +60,19 @@ def test_certificate_named_in_the_environment_is_trusted(
     assert get(host, tmp_path) == model_files()
 
 
-def test_missing_certificate_file_is_named(
-    host: FaultyHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_bundle_that_cannot_be_used_leaves_the_systems_certificates(
+    host: FaultyHost, certificate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
-    with pytest.raises(DownloadError, match=r"missing\.pem.*Correct REQUESTS_CA_BUNDLE"):
+    """tensorflow_hub does not read requests' variables."""
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with pytest.raises(DownloadError, match="is not trusted"):
         get(host, tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    assert get(host, tmp_path) == model_files()
 
 
 def test_disabled_certificate_check_downloads(

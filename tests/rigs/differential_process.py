@@ -32,6 +32,9 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         _unshare()
         MOUNTS[request["mount"]](root)
     if request["user"]:
+        if request["extension"]:
+            # Another user may be unable to read this Python's own modules, which plain imports at once.
+            from hub_magic.download import fetching, new_entry, uncompressed  # noqa: F401
         os.setgid(request["user"])
         os.setuid(request["user"])
     outcome: dict[str, Any] = {"values": None, "error": [], "said": "", "trace": ""}
