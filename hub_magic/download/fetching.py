@@ -237,19 +237,27 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
         if found and not found.damage and not options.force:
             _tell_once(handle, entry, found.note, options.notice)
             return entry, 0
-        may_fall_back = options.fall_back and not options.force
-        if (
-            found
-            and found.damage
-            and may_fall_back
-            and (found.may_load or (options.last_resort and not is_offline()))
-        ):
+        if found and found.damage and found.may_load and options.fall_back and not options.force:
             return entry, _repair(handle, entry, found.damage, options, lock_timeout)
         if is_offline():
             raise offline_error(handle, cache, found.damage if found else None)
         if found and found.damage:
             options.notice(f"The cached copy of {handle} is damaged ({found.damage}). Downloading it again.")
-        return entry, _download(handle, entry, options, lock_timeout)
+        try:
+            return entry, _download(handle, entry, options, lock_timeout)
+        except (HubMagicError, NoSpaceError, OSError) as error:
+            # TensorFlow's own error about the damaged copy is what code without the extension meets.
+            if not (found and found.damage and options.last_resort and _judge(entry)):
+                raise
+            options.notice(f"It could not be downloaded again: {_words_for(error, cache)}")
+            return entry, 0
+
+
+def _words_for(error: HubMagicError | NoSpaceError | OSError, cache: str) -> str:
+    """The message of a download that failed; the disk's errors have none yet."""
+    if isinstance(error, NoSpaceError):
+        return no_space(cache, str(error))
+    return str(error) if isinstance(error, HubMagicError) else explain_disk(cache, error)
 
 
 def _check_force(handle: Handle, cache: str) -> None:
@@ -277,24 +285,21 @@ def _repair(handle: Handle, entry: str, damage: str, options: DownloadOptions, l
     if (entry, damage) in _TOLD:
         return 0
     why = "offline mode is on"
-    may_load = True
     if not is_offline():
         try:
             with _words_for_disk(os.path.dirname(entry)):
                 received = _download(handle, entry, options, lock_timeout)
         except HubMagicError as error:
             why = str(error).rstrip(".")
-            now = _judge(entry)
-            if not now or not (now.may_load or options.last_resort):
+            if not (now := _judge(entry)) or not now.may_load:
                 raise
-            may_load = now.may_load
         else:
             options.notice(f"The cached copy of {handle} was damaged ({damage}). It was downloaded again.")
             return received
     _TOLD.add((entry, damage))
-    used = " TensorFlow may be able to load it, so it is used." if may_load else ""
     options.notice(
-        f"The cached copy of {handle} is damaged ({damage}) and could not be downloaded again: {why}.{used}"
+        f"The cached copy of {handle} is damaged ({damage}) and could not be downloaded again: {why}. "
+        "TensorFlow may be able to load it, so it is used."
     )
     return 0
 

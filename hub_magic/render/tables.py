@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 # Text from disk may hold characters that reorder or break a line.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_LONGEST = 200
+_LONGEST = 4000  # letters of a line: a path that is cut cannot be copied
+_LONGEST_CELL = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,10 @@ class Column:
 
 def text_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells aligned with blanks, headings first."""
-    lines = [[column.heading for column in columns], *([plain(cell) for cell in row] for row in rows)]
+    lines = [
+        [column.heading for column in columns],
+        *([plain(cell, _LONGEST_CELL) for cell in row] for row in rows),
+    ]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     return "\n".join(
         "  ".join(

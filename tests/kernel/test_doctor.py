@@ -405,7 +405,7 @@ def test_held_lock_is_fine(place: Shell | Notebook, cache: Path) -> None:
 def test_duplicate_model_is_removed(place: Shell | Notebook, cache: Path) -> None:
     plant(cache, NNLM, size=1000)
     plant(cache, f"{NNLM}/", size=1000)
-    found = mended(place, "duplicates", "warning", says="1.0 kB too much")
+    found = mended(place, "duplicates", "warning", says="1.0 kB extra")
     assert f"{NNLM} = {NNLM}/" in found.found
     assert "1 model, " in place.look().the("models").found
 

@@ -112,6 +112,7 @@ def test_list_magic_returns_object_text_table_and_json(loaded: Kernel) -> None:
         "damage": "",
         "holder": None,
         "folders": [],
+        "link": "",
     }
     assert data["size"] == 1000
     assert loaded.ok("%hub_cache").text == cell.text
