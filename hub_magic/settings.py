@@ -69,13 +69,25 @@ class ModeSetting(Setting):
     is_known: bool = True
 
 
+@dataclass(frozen=True)
 class CacheSetting(Setting):
     """The cache location in force.
+
+    Attributes:
+        is_new: whether the directory was made when the setting was.
+        left_at: the location that was in force before, where models stay; "" if none do.
+        left_models: how many models stay there.
+        left_bytes: how many bytes they take.
 
     Example:
         >>> read_cache().source
         'variable'
     """
+
+    is_new: bool = False
+    left_at: str = ""
+    left_models: int = 0
+    left_bytes: int = 0
 
 
 def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeSetting:

@@ -16,7 +16,7 @@ from ..commands.options import MAGICS
 from ..facts import Fact
 from ..import_hooks import ImportHook, pkg_resources_stand_in
 from ..render import SHOWN, functions_of
-from .cell import CellForm
+from .cell import CellForm, LineEnds
 from .hub import HubMagics
 
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ def load(shell: InteractiveShell) -> None:
         form = CellForm("hub_tpu")
         undo.callback(shell.input_transformers_cleanup.remove, form)
         shell.input_transformers_cleanup.append(form)
+        ends = LineEnds(MAGICS)
+        undo.callback(shell.input_transformers_post.remove, ends)
+        shell.input_transformers_post.append(ends)
         undo.callback(_explain_loads())
         undo.callback(magics.cells.uninstall)
         magics.cells.install()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from ..care.move import Moved
-from ..commands import transfer, verbs
+from ..commands import options, slips, transfer, verbs
 from ..commands.line import CacheLine
-from ..errors import SettingError
+from ..errors import HubMagicError, SettingError
 from ..locations import read_bucket, read_location
 from ..settings import CacheSetting, read_cache, set_cache
 from ..store import open_store
@@ -88,14 +88,32 @@ def browse() -> CacheBrowser:
 
 def set_location(text: str, line: CacheLine, saved: SavedSettings) -> CacheSetting:
     """Set the cache's location and save or forget it (`LOCATION`, with or without `--persist`)."""
+    slips.check_location(text, _FLAGS)
     check_location(text)
-    setting = set_cache(text)
+    before, is_new = verbs.location(), not slips.exists(text)
+    setting = replace(set_cache(text), is_new=is_new and text != "default")
+    if verbs.location() != before:
+        setting = _with_left_behind(setting, before)
     if not line.persist:
         return setting
     if setting.source == "default":  # the default is never saved
         saved.forget("cache")
         return setting
-    return persist_cache(saved, autoload=line.autoload)
+    persist_cache(saved, autoload=line.autoload)
+    return replace(setting, source="saved")
+
+
+def _with_left_behind(setting: CacheSetting, before: str) -> CacheSetting:
+    """Return the setting with what stays at the location before it; nothing where a look costs or fails."""
+    store = open_store(before)
+    try:
+        models = () if store.is_remote or not os.path.isdir(before) else store.scan().models
+    except (HubMagicError, OSError):
+        return setting
+    if not models:
+        return setting
+    size = sum(max(model.size, 0) for model in models)
+    return replace(setting, left_at=before, left_models=len(models), left_bytes=size)
 
 
 def persist_cache(saved: SavedSettings, *, autoload: bool) -> CacheSetting:
@@ -123,6 +141,8 @@ def _check_belonging(line: CacheLine, chosen: list[str]) -> None:
             remedy = words if len(owners) == 1 else "one of them"
             raise SettingError(f"--{name.replace('_', '-')} only works with {words}. Add {remedy}.")
 
+
+_FLAGS = [flag for one in options.CACHE for flag in one.names if flag.startswith("-")]
 
 VERBS = (
     "location",

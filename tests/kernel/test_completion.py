@@ -32,7 +32,7 @@ def complete(kernel: Kernel, code: str) -> list[str]:
 def prepare(kernel: Kernel) -> Kernel:
     """Have two models cached and some files beside the cache."""
     kernel.ok("%load_ext hub_magic")
-    kernel.ok("%hub_cache models")
+    kernel.ok("%hub_cache ./models")
     for handle in (NNLM, OTHER):
         plant(kernel.home / "work/models", handle)
     (kernel.home / "work/my folder").mkdir()
@@ -81,9 +81,12 @@ def test_kernel_completes_options_handles_and_paths(asked: Kernel, line: str, ex
 @pytest.mark.kernel
 def test_completion_offers_every_option_but_hidden_ones(asked: Kernel) -> None:
     found = complete(asked, "%hub_cache ")
-    assert {"%hub_cache default", "%hub_cache models/", "%hub_cache --prune", "%hub_cache --dry-run"} <= set(
-        found
-    )
+    assert {
+        "%hub_cache default",
+        "%hub_cache models/",
+        "%hub_cache --prune",
+        "%hub_cache --dry-run",
+    } <= set(found)
     assert not [line for line in complete(asked, "%%hub_tpu --") if "--cell" in line]
     # What is none of ours is left to IPython.
     assert "hub_value = 3".partition(" ")[0] in complete(asked, "hub_value = 3\nhub_val")
