@@ -16,7 +16,7 @@ from ..cache.layout import LOCK_SUFFIX, Holder
 from ..cache.locks import LOCK_TIMEOUT, Parts, take_over
 from ..cache.record import find_damage
 from ..errors import DownloadError
-from ..facts import Fact
+from ..facts import Fact, as_text
 from ..handles import Handle
 from ..progress import DownloadBar, is_interactive
 from ..settings import is_offline, read_cache, read_mode
@@ -38,6 +38,9 @@ class FetchedModels(tuple["Fetched", ...]):
     """
 
     __slots__ = ()
+
+    def __str__(self) -> str:
+        return as_text(self)
 
     def to_json(self) -> str:
         """The facts of each as JSON text."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..facts import write_with
+
 Show = Callable[[Any], str]
 
 # The classes that are shown, under the names by which IPython's formatters find them. A class with its own
@@ -39,6 +41,14 @@ def text_of(fact: Any) -> str:
     """Return a fact as text, and anything else as Python writes it."""
     shown = functions_of(fact)
     return shown[0](fact) if shown else str(fact)
+
+
+def _fact_text(fact: Any) -> str:
+    shown = functions_of(fact)
+    return shown[0](fact) if shown else repr(fact)
+
+
+write_with(_fact_text)
 
 
 def functions_of(fact: Any) -> tuple[Show, Show] | None:  # noqa: C901, PLR0911, PLR0912 - one case for each table

@@ -130,3 +130,26 @@ def test_cell_form_prints_help_and_runs_nothing(loaded: Kernel) -> None:
 def test_comments_above_the_cell_form_are_fine(loaded: Kernel, above: str) -> None:
     assert "there is no accelerator" in loaded.ok(f"{above}\n%%hub_tpu;  # here\nran = 1").stdout
     assert loaded.value("ran") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%hub_cache",
+        "%hub_cache --list",
+        "%hub_cache --verify",
+        "%hub_cache --remove nnlm --dry-run",
+        "%hub_cache --fetch https://tfhub.dev/google/nnlm-en-dim50/2",
+        "%hub_mode",
+        "%hub_tpu",
+        "%hub_doctor",
+    ],
+)
+def test_print_and_f_string_write_the_text_that_is_shown(loaded: Kernel, line: str) -> None:
+    loaded.ok("%hub_cache ./models")
+    plant(loaded.home / "work/models", "https://tfhub.dev/google/nnlm-en-dim50/2")
+    shown = loaded.ok(f"found = {line}\nfound").text
+    assert shown
+    assert "(" not in shown.partition("\n")[0].split(" ")[0]  # no class's name
+    assert loaded.ok("print(found)").stdout == f"{shown}\n"
+    assert loaded.ok("print(f'{found}', end='')").stdout == shown

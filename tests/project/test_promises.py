@@ -11,7 +11,10 @@ import pytest
 from fork_server import run_python
 from repository import REPOSITORY
 
+from hub_magic.commands.line import CacheLine, DoctorLine, ModeLine, TpuLine
 from hub_magic.magics.hub import HubMagics, parse
+
+LINES = {"hub_mode": ModeLine, "hub_cache": CacheLine, "hub_tpu": TpuLine, "hub_doctor": DoctorLine}
 
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
@@ -40,7 +43,7 @@ def test_promise_names_existing_tests(row: list[str]) -> None:
     kind = "cell" if magic.startswith("%%") else "line"
     name = magic.lstrip("%")
     assert name in HubMagics.magics[kind]
-    parse(getattr(HubMagics, name), rest)
+    parse(getattr(HubMagics, name), rest, LINES[name])
     tests = re.findall(r"`(tests/\w+/\w+\.py)::(\w+)`", shown_by)
     assert tests
     assert shown_by == ", ".join(f"`{path}::{test}`" for path, test in tests)
