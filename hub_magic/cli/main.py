@@ -17,7 +17,9 @@ from ..render import text_of
 from ..settings import CACHE_VARIABLE, correct_environment
 from .parser import COMMANDS, make_parser
 
-_AS_COMMANDS = {command.verb.names[0]: f"hub-magic {command.name}" for command in COMMANDS}
+_AS_COMMANDS = {command.verb.names[0]: f"hub-magic {command.name}" for command in COMMANDS} | {
+    "--help": "hub-magic --help"
+}
 
 
 def for_shell(text: str) -> str:

@@ -235,6 +235,11 @@ def _right_option(name: str, value: str, magic: str, flags: Sequence[str], posit
     return f"'{name}={value}' is not how arguments are written on a line. Write: {right}"
 
 
+def usage_error(message: str, magic: str = "hub_cache") -> SettingError:
+    """Return the error of a line whose options do not fit together; it says where help is."""
+    return SettingError(f"{message} Help: %{magic} --help")
+
+
 def quoted(text: str) -> str:
     """Return a word as it is typed on a line: in quotes where it has blanks."""
     return f'"{text}"' if re.search(r"[\s#;]", text) or not text else text

@@ -34,11 +34,11 @@ def run_verb(line: CacheLine, saved: SavedSettings) -> Any:
         chosen.remove("location")  # `--export --all DIRECTORY`
     if len(chosen) > 1:
         words = " and ".join(name if name == "location" else f"--{name.replace('_', '-')}" for name in chosen)
-        raise SettingError(f"{words} cannot be combined. Run them separately.")
+        raise slips.usage_error(f"{words} cannot be combined. Run them separately.")
     _check_belonging(line, chosen)
     check_keeping(line)
     if line.persist and not {*chosen} <= {"location", "move_to"}:
-        raise SettingError(
+        raise slips.usage_error(
             "--persist saves a cache location: %hub_cache LOCATION --persist. "
             f"It cannot be combined with --{chosen[0].replace('_', '-')}."
         )
@@ -139,7 +139,7 @@ def _check_belonging(line: CacheLine, chosen: list[str]) -> None:
         if line.says(name) and not {*chosen}.intersection(owners):
             words = " or ".join(f"--{owner.replace('_', '-')}" for owner in owners)
             remedy = words if len(owners) == 1 else "one of them"
-            raise SettingError(f"--{name.replace('_', '-')} only works with {words}. Add {remedy}.")
+            raise slips.usage_error(f"--{name.replace('_', '-')} only works with {words}. Add {remedy}.")
 
 
 _FLAGS = [flag for one in options.CACHE for flag in one.names if flag.startswith("-")]

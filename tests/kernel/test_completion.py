@@ -79,6 +79,34 @@ def test_kernel_completes_options_handles_and_paths(asked: Kernel, line: str, ex
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("%hub_cache --pr", {"%hub_cache --prune"}),
+        ("x = %hub_cache --pr", {"x = %hub_cache --prune"}),
+        ("%hub_mode off", {"%hub_mode offline"}),
+        ("%hub_mode x", set()),
+        ("%hub_doctor --re", {"%hub_doctor --report"}),
+        ("%%hub_tpu --s", {"%%hub_tpu --strategy"}),
+        ("%hub_cache --fetch pr", set()),
+        ("%hub_doctor ", {"%hub_doctor --online", "%hub_doctor --report", "%hub_doctor --help"}),
+    ],
+)
+def test_lines_of_our_magics_complete_to_our_words_alone(
+    asked: Kernel, line: str, expected: set[str]
+) -> None:
+    assert set(complete(asked, line)) == expected
+
+
+@pytest.mark.kernel
+def test_other_lines_complete_as_before(asked: Kernel) -> None:
+    asked.ok("hub_mode_of_mine = 1")
+    assert "prin" in "".join(complete(asked, "prin"))
+    assert complete(asked, "hub_mode_of_") == ["hub_mode_of_mine"]
+    assert "hub_mode = hub_mode_of_mine" in complete(asked, "hub_mode = hub_mode_of_")
+
+
+@pytest.mark.kernel
 def test_completion_offers_every_option_but_hidden_ones(asked: Kernel) -> None:
     found = complete(asked, "%hub_cache ")
     assert {
