@@ -69,7 +69,10 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stderr.write("hub-magic: interrupted\n")
         return 130
     write_out(f"{_as_json(result) if arguments.json else for_shell(text_of(result))}\n")
-    return _status(result)
+    status = _status(result)
+    if status == 2:
+        sys.stderr.write("hub-magic: none of the models could be fetched; the table says why\n")
+    return status
 
 
 def _run(arguments: Namespace) -> Any:
@@ -124,7 +127,9 @@ def _as_json(result: Any) -> str:
 
 
 def _status(result: Any) -> int:
-    """Return 1 if a result has failures, else 0; a plan has none."""
+    """Return 1 if a result has failures, 2 if nothing was fetched, else 0; a plan has none."""
+    if isinstance(result, tuple) and (failed := getattr(result, "failed", ())):
+        return 1 if result and failed else 2
     if not hasattr(result, "to_data") or hasattr(result, "execute"):
         return 0
     if hasattr(result, "findings"):

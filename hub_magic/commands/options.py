@@ -77,7 +77,12 @@ LIST = option(
     group="show",
 )
 FETCH = option(
-    "--fetch", nargs="+", metavar="HANDLE", type=unquoted, help="download these models now", group="get"
+    "--fetch",
+    nargs="+",
+    metavar="HANDLE",
+    type=unquoted,
+    help="download these models now: URLs, or a notebook, script or folder whose code names them",
+    group="get",
 )
 RESOLVE = option(
     "--resolve",

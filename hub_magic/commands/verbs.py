@@ -15,7 +15,7 @@ from ..cache.selection import select
 from ..care.copy import Copied, CopyPlan, plan_copy
 from ..care.prune import plan_prune
 from ..care.remove import Removal, Removed, plan_removal
-from ..errors import HandleError
+from ..errors import HandleError, HubMagicError
 from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import absolute, read_location
@@ -23,6 +23,7 @@ from ..progress import Progress, byte_bar, no_progress, with_bar
 from ..settings import read_cache
 from ..store import Store, open_store, verify
 from .line import CacheLine
+from .sources import handle_of, handles_of
 
 if TYPE_CHECKING:
     from ..cache.other_caches import MachineScan
@@ -69,19 +70,31 @@ def list_models(*, everything: bool = False) -> CacheScan | MachineScan:
     return scan_machine(_scan())
 
 
-def fetch(handles: Sequence[str]) -> FetchedModels:
-    """Fetch models (`--fetch HANDLE...`)."""
-    from ..download import fetch_all
+def fetch(words: Sequence[str]) -> FetchedModels:
+    """Fetch models (`--fetch HANDLE...`). One that fails does not keep the others from being fetched."""
+    from ..download.fetching import NotFetched, fetch_all, try_all
 
+    handles = handles_of(words)
+    if len(handles) == 1:
+        _check_path(handles[0])
+        return fetch_all(handles)
+    good, bad = [], []
     for handle in handles:
-        _check_path(handle)
-    return fetch_all(handles)
+        try:
+            _check_path(handle)
+            good.append(handle)
+        except HubMagicError as error:
+            bad.append(NotFetched(handle, str(error)))
+    models = try_all(good)
+    models.failed += tuple(bad)
+    return models
 
 
 def resolve(handle: str) -> str:
     """Return the path of a model's files (`--resolve HANDLE`)."""
     from ..download import resolve as resolve_handle
 
+    handle = handle_of(handle)
     _check_path(handle)
     return resolve_handle(handle)
 

@@ -97,6 +97,10 @@ def parse(magic: Magic, line: str, kind: type[AnyLine]) -> AnyLine:
     taken = options.MAGICS[parser.prog]
     flags = [flag for one in taken if one.group for flag in one.names if flag.startswith("-")]
     positional = [one.names[0] for one in taken if not one.names[0].startswith("-")]
+    if "(" in line:
+        from ..commands.sources import unpack_calls
+
+        line = unpack_calls(line)
     words = split_line(line, arg_split)
     check_words(words, parser.prog, flags, positional)
     try:

@@ -96,6 +96,26 @@ def test_commands_fetch_list_resolve_and_remove_a_model(shell: Shell, host: Faul
     assert list(shell.cache.iterdir()) == []
 
 
+def test_fetch_command_tries_all_and_its_status_tells_all_part_or_none(
+    shell: Shell, host: FaultyHost, tmp_path: Path
+) -> None:
+    good, other = f"{host.url}/google/model/1", f"{host.url}/google/other/1"
+    bad, worse = "http://127.0.0.1:9/google/model/1", "nonsense"
+    text = shell.run("fetch", good, bad, worse, other, status=1)
+    assert [line.split()[0] for line in text.splitlines()[1:3]] == [good, other]
+    assert "Not fetched" in text
+    assert "refused the connection" in text
+    assert "'nonsense' is not a local path" in text
+    found = shell.json("fetch", bad, good, status=1)
+    assert [(one["handle"], "error" in one) for one in found] == [(good, False), (bad, True)]
+    assert "none of the models could be fetched" in shell.run("fetch", bad, f"{bad}2", status=2)
+    (tmp_path / "train.py").write_text(
+        f'import tensorflow_hub as hub\nhub.load("{good}")\nhub.load("{other}")'
+    )
+    assert shell.run("fetch", str(tmp_path / "train.py")).count("already cached") == 2
+    assert "already cached" in shell.run("fetch", f'hub.load("{good}")')
+
+
 def test_prune_command_prints_plan_and_result_as_json(shell: Shell) -> None:
     for version in (1, 2, 3):
         plant(shell.cache, f"https://tfhub.dev/p/m/{version}", size=1000, used=version)

@@ -153,3 +153,17 @@ def test_print_and_f_string_write_the_text_that_is_shown(loaded: Kernel, line: s
     assert "(" not in shown.partition("\n")[0].split(" ")[0]  # no class's name
     assert loaded.ok("print(found)").stdout == f"{shown}\n"
     assert loaded.ok("print(f'{found}', end='')").stdout == shown
+
+
+def test_fetch_shows_what_failed_and_why_and_takes_pasted_calls(loaded: Kernel) -> None:
+    handle = "https://tfhub.dev/google/nnlm-en-dim50/2"
+    loaded.ok("%hub_cache ./models")
+    plant(loaded.home / "work/models", handle)
+    cell = loaded.ok(f"done = %hub_cache --fetch http://127.0.0.1:9/a/b/1 {handle}\ndone")
+    assert cell.text.index("already cached") < cell.text.index("Not fetched")
+    assert "refused the connection" in cell.html
+    assert loaded.value("[one.handle for one in done.failed]") == ["http://127.0.0.1:9/a/b/1"]
+    for call in (f'hub.load("{handle}")', f'layer = hub.KerasLayer("{handle}", trainable=True)  # slow'):
+        assert "already cached" in loaded.ok(f"%hub_cache --fetch {call}").text
+    (loaded.home / "work/train.py").write_text(f'import tensorflow_hub as hub\nhub.load("{handle}")')
+    assert "already cached" in loaded.ok("%hub_cache --fetch train.py").text
