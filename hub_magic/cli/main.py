@@ -54,21 +54,38 @@ def main(words: Sequence[str] | None = None) -> int:
         from .completion import print_candidates
 
         return print_candidates(words[1:])
-    arguments = make_parser().parse_args(words)
+    parser = make_parser(sys.modules[__name__.partition(".")[0]].__version__)
+    if not words:
+        write_out(parser.format_help())
+        parser.error("give a command")
+    arguments = parser.parse_args(words)
     if arguments.command == "completion":
         from .completion import SCRIPTS
 
         sys.stdout.write(SCRIPTS[arguments.shell])
         return 0
+    return _show(arguments)
+
+
+def _show(arguments: Namespace) -> int:
+    """Run a parsed command, print its result, and return the exit status."""
+    from .terminal import DeclinedError, ids_of
+
     try:
         result = _run(arguments)
+    except DeclinedError:
+        sys.stderr.write("hub-magic: nothing was deleted\n")
+        return 1
     except HubMagicError as error:
         sys.stderr.write(f"hub-magic: {for_shell(str(error))}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("hub-magic: interrupted\n")
         return 130
-    write_out(f"{_as_json(result) if arguments.json else for_shell(text_of(result))}\n")
+    if getattr(arguments, "quiet", False) and not arguments.json:
+        write_out("".join(f"{one}\n" for one in ids_of(result)))
+    else:
+        write_out(f"{_as_json(result) if arguments.json else for_shell(text_of(result))}\n")
     status = _status(result)
     if status == 2:
         sys.stderr.write("hub-magic: none of the models could be fetched; the table says why\n")
@@ -81,18 +98,25 @@ def _run(arguments: Namespace) -> Any:
     if arguments.cache:
         os.environ[CACHE_VARIABLE] = read_location(arguments.cache, os.environ)
 
+    is_sure = getattr(arguments, "yes", False)
+    is_quiet = arguments.json or getattr(arguments, "quiet", False)
+
     def show(fact: Fact) -> None:
-        if not arguments.json:
+        if not is_quiet:
             write_out(f"{for_shell(text_of(fact))}\n\n")
+        if not is_sure:
+            from .terminal import ask
+
+            ask(fact)
 
     return _run_command(arguments, show)
 
 
-def _run_command(arguments: Namespace, show: Callable[[Fact], object]) -> Any:  # noqa: C901, PLR0911 - one case each
+def _run_command(arguments: Namespace, show: Callable[[Fact], object]) -> Any:  # noqa: C901, PLR0911, PLR0912 - one case each
     """Run a command. Imports are made here, which neither completion nor help waits for."""
     from ..commands import transfer, verbs
     from ..commands.line import CacheLine, DoctorLine, ModeLine
-    from .shell import examine, show_mode
+    from .shell import examine, measure, show_mode
 
     line = CacheLine.read(arguments)
     match arguments.command:
@@ -109,17 +133,31 @@ def _run_command(arguments: Namespace, show: Callable[[Fact], object]) -> Any:  
         case "verify":
             return verbs.verify_models(line.verify or (), deep=line.deep)
         case "repair":
-            return verbs.repair(line.repair or (), deep=line.deep, dry_run=line.dry_run)
+            plan = verbs.repair(line.repair or (), deep=line.deep, dry_run=True)
+            return plan if line.dry_run else _carry_out(plan, is_sure=arguments.yes)
         case "add":
             return transfer.add(line.add or (), everything=line.all)
         case "export":
             return transfer.export(line.export or (), everything=line.all)
         case "copy":
             return verbs.copy_to(line.copy_to or "", show, dry_run=line.dry_run)
+        case "where":
+            return verbs.location()
+        case "size":
+            return measure(verbs.location())
         case "mode":
             return show_mode(ModeLine.read(arguments))
         case _:
             return examine(DoctorLine.read(arguments), arguments.cache or "")
+
+
+def _carry_out(plan: Any, *, is_sure: bool) -> Any:
+    """Carry out a repair, unless a person at the terminal declines."""
+    if not is_sure:
+        from .terminal import ask
+
+        ask(plan)
+    return plan.execute()
 
 
 def _as_json(result: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from faulty_host import Fault, FaultyHost
 from repository import REPOSITORY
 from test_care_savedmodel import model
 
+import hub_magic
 from hub_magic import parse_handle
 from hub_magic.cli.parser import COMMANDS, DOCTOR, make_parser
 from hub_magic.commands import options
@@ -234,6 +236,82 @@ def test_wrong_usage_and_help_print_the_usage(shell: Shell) -> None:
     assert "unrecognized arguments: --nonsense" in shell.run("list", "--nonsense", status=2)
     for command in COMMANDS:
         assert f"usage: hub-magic {command.name}" in shell.run(command.name, "--help")
+
+
+def test_bare_command_and_version_option_answer(shell: Shell) -> None:
+    bare = subprocess.run(
+        [sys.executable, "-m", "hub_magic"], env=shell.env, capture_output=True, text=True, check=False
+    )
+    assert all(command.name in bare.stdout for command in COMMANDS)
+    assert shell.run("--version") == f"hub-magic {hub_magic.__version__}"
+
+
+def test_where_size_and_quiet_print_what_a_script_needs(shell: Shell) -> None:
+    assert shell.run("where") == str(shell.cache)
+    assert shell.run("where", "--cache", "other") == str(shell.home / "other")
+    plant(shell.cache, NNLM)
+    assert shell.run("size") == "19 bytes"
+    assert shell.json("size") == {"location": str(shell.cache), "models": 1, "bytes": 19}
+    assert shell.run("list", "-q") == NNLM
+    assert shell.run("verify", "-q") == ""
+    assert shell.run("remove", "nnlm", "--dry-run", "-q") == NNLM
+    assert shell.run("remove", "nnlm", "--quiet") == NNLM
+    assert shell.run("list", "-q") == ""
+
+
+@pytest.mark.parametrize("word", ["/", ".", ":", "-", "//", "?", "*", "", " "])
+def test_punctuation_alone_matches_no_model(shell: Shell, word: str) -> None:
+    plant(shell.cache, NNLM)
+    assert "is not cached" in shell.run("remove", "--dry-run", "--", word, status=2)
+    assert len(shell.json("list")["models"]) == 1
+
+
+def at_terminal(shell: Shell, answer: bytes, *words: str) -> tuple[int, str]:
+    """Run a command at a terminal of its own, type an answer, and return its status and what it shows."""
+    ours, theirs = os.openpty()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "hub_magic", *words],
+        cwd=shell.home,
+        env=shell.env,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    os.write(ours, answer)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal's end on Linux
+        while block := os.read(ours, 10_000):
+            shown += block
+    os.close(ours)
+    return running.wait(60), shown.decode()
+
+
+@pytest.mark.parametrize("words", [("remove", "nnlm"), ("prune", "--max-size", "0")])
+def test_person_at_a_terminal_is_asked_before_models_are_deleted(
+    shell: Shell, words: tuple[str, ...]
+) -> None:
+    plant(shell.cache, NNLM)
+    for answer in (b"\n", b"n\n", b"what\n"):
+        status, shown = at_terminal(shell, answer, *words)
+        assert (status, "Remove 1 model (19 bytes)? [y/N]" in shown) == (1, True)
+        assert "nothing was deleted" in shown
+        assert len(shell.json("list")["models"]) == 1
+    status, shown = at_terminal(shell, b"y\n", *words)
+    assert (status, "1 model removed" in shown) == (0, True)
+    assert shell.json("list")["models"] == []
+    plant(shell.cache, NNLM)
+    status, shown = at_terminal(shell, b"", *words, "--yes")
+    assert (status, "[y/N]" in shown) == (0, False)
+    assert shell.json("list")["models"] == []
+
+
+def test_repair_at_a_terminal_asks_before_it_deletes(shell: Shell) -> None:
+    entry = plant(shell.cache, "http://127.0.0.1:9/a/b/1")
+    (entry / "saved_model.pb").unlink()
+    status, shown = at_terminal(shell, b"n\n", "repair")
+    assert (status, "Delete 1 damaged model and download again? [y/N]" in shown) == (1, True)
+    assert entry.exists()
 
 
 def test_commands_use_the_options_of_the_magics() -> None:
