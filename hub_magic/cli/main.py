@@ -121,7 +121,7 @@ def _run_command(arguments: Namespace, show: Callable[[Fact], object]) -> Any:  
     line = CacheLine.read(arguments)
     match arguments.command:
         case "list":
-            return verbs.list_models(everything=line.all)
+            return verbs.list_models(sources=line.list or (), everything=line.all)
         case "fetch":
             return verbs.fetch(line.fetch or ())
         case "resolve":

@@ -72,8 +72,11 @@ LOCATION = option(
 )
 LIST = option(
     "--list",
-    action="store_true",
-    help="list the cached models as a table; .models, .problems, .to_json()",
+    nargs="*",
+    metavar="FILE",
+    type=unquoted,
+    help="list the cached models as a table; .models, .problems, .to_json(). With a notebook, script or "
+    "folder: list the models that its code names, and which of them are cached",
     group="show",
 )
 FETCH = option(

@@ -28,6 +28,7 @@ from .sources import handle_of, handles_of
 if TYPE_CHECKING:
     from ..cache.other_caches import MachineScan
     from ..cache.verify import Verification
+    from ..cache.wanted import WantedModels
     from ..care.repair import Repair, Repaired
     from ..download.fetching import FetchedModels
 
@@ -61,8 +62,14 @@ def _with_bar(store: Store, look: Callable[[Progress], CacheScan]) -> CacheScan:
 Show = Callable[[Fact], object]
 
 
-def list_models(*, everything: bool = False) -> CacheScan | MachineScan:
-    """List the cache (`--list`), or all caches (`--list --all`)."""
+def list_models(
+    *, sources: Sequence[str] = (), everything: bool = False
+) -> CacheScan | MachineScan | WantedModels:
+    """List the cache (`--list`), all caches (`--list --all`), or what code names (`--list FILE`)."""
+    if sources:
+        from ..cache.wanted import find_wanted
+
+        return find_wanted(_scan(), sources, handles_of(sources))
     if not everything:
         return _scan()
     from ..cache.other_caches import scan_machine

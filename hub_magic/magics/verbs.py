@@ -54,8 +54,8 @@ def run_verb(line: CacheLine, saved: SavedSettings) -> Any:
 def _run(line: CacheLine, saved: SavedSettings) -> Any:  # noqa: C901, PLR0911 - one case for each verb
     """Run the one verb of a line. Plans are displayed before they are carried out."""
     extra = (line.location,) if line.all and line.location else ()
-    if line.list:
-        return verbs.list_models(everything=line.all)
+    if line.list is not None:
+        return verbs.list_models(sources=line.list, everything=line.all)
     if line.fetch is not None:
         return verbs.fetch(line.fetch)
     if line.resolve is not None:

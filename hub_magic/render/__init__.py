@@ -27,6 +27,7 @@ SHOWN = (
     "hub_magic.cache.other_caches.MachineScan",
     "hub_magic.cache.scan.CacheScan",
     "hub_magic.cache.verify.Verification",
+    "hub_magic.cache.wanted.WantedModels",
     "hub_magic.doctor.diagnosis.Diagnosis",
     "hub_magic.doctor.diagnosis.Report",
     "hub_magic.download.fetching.FetchedModels",
@@ -84,6 +85,10 @@ def functions_of(fact: Any) -> tuple[Show, Show] | None:  # noqa: C901, PLR0911,
             from .cache import machine_html, machine_text
 
             return machine_text, machine_html
+        case "WantedModels":
+            from .cache import wanted_html, wanted_text
+
+            return wanted_text, wanted_html
         case "Removal":
             from .care import removal_html, removal_text
 
