@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from .errors import SettingError
@@ -147,7 +148,9 @@ def parse_mode(text: str) -> str:
     """
     mode = text.strip().lower()
     if mode not in MODE_FORMATS:
-        raise SettingError(f"There is no mode {text!r}. The modes are {', '.join(MODES)}.")
+        near = get_close_matches(mode, MODES, 1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise SettingError(f"There is no mode {text!r}. {meant}The modes are {', '.join(MODES)}.")
     return mode
 
 

@@ -45,6 +45,7 @@ _SYNONYMS = {
     "cp": "--copy-to",
     "where": "--list",
     "reset": "default",
+    "help": "--help",
 }
 _MODEL_HOSTS = ("tfhub.dev/", "kaggle.com/", "www.kaggle.com/")
 
@@ -82,7 +83,7 @@ def clean_line(text: str) -> CleanLine:
             continue
         if letter in _INVISIBLE:
             continue
-        if letter == "#" and (begins or kept[-1] in _SEMICOLONS):
+        if letter in "#\uff03" and (begins or kept[-1] in _SEMICOLONS):
             break
         if begins and letter in "\"'":
             quote = letter
@@ -255,12 +256,13 @@ def nearest(word: str, words: Sequence[str]) -> str:
     return f"Did you mean {' or '.join(names[one] for one in found)}? " if found else ""
 
 
-def check_location(text: str, flags: Sequence[str]) -> None:
+def check_location(text: str, flags: Sequence[str], *, may_be_bare: bool = False) -> None:
     """Check that a word is meant as a location, and is not a slip.
 
     Args:
         text: the word; `Quoted` if it stood in quotes.
         flags: the options of `%hub_cache`, one of which may have been meant.
+        may_be_bare: whether the word follows an option that takes a location, so that `models` is one.
 
     Raises:
         SettingError: the word does not look like a location, or has a sign that paths seldom have.
@@ -274,8 +276,10 @@ def check_location(text: str, flags: Sequence[str]) -> None:
     has_letters = bool(re.search(r"\w", text))
     if has_letters and not is_quoted(text):
         _check_signs(text)
-    if not has_letters or not (_looks_like_location(text) or (is_quoted(text) and " " in text)):
-        meant = nearest(text, [*flags, "default"]) or "Did you mean --list? "
+    if may_be_bare and has_letters:
+        return
+    if not has_letters or not (looks_like_location(text) or (is_quoted(text) and " " in text)):
+        meant = nearest(text, [*flags, "--help", "default"]) or "Did you mean --list? "
         folder = f"./{text}" if has_letters else "./NAME"
         raise SettingError(
             f"{text!r} is not an option, and does not look like a location. {meant}"
@@ -283,7 +287,8 @@ def check_location(text: str, flags: Sequence[str]) -> None:
         )
 
 
-def _looks_like_location(text: str) -> bool:
+def looks_like_location(text: str) -> bool:
+    """Return whether a word has what locations have: a slash, `~`, `$`, a dot, a scheme or a drive."""
     return (
         text.startswith("~") or any(sign in text for sign in "/$.") or bool(re.match(r"[A-Za-z]:|gs:", text))
     )
@@ -300,11 +305,11 @@ def _check_signs(text: str) -> None:
             f"{text!r} has backslashes, which are not separators on this computer. "
             f"Write: %hub_cache {quoted(text.replace(chr(92), '/'))}"
         )
-    bare = text.strip(_SHELL_SIGNS).rstrip(_STRAY_ENDS + _SHELL_SIGNS)
+    bare = text.strip(_SHELL_SIGNS).lstrip("([{<").rstrip(_STRAY_ENDS + _SHELL_SIGNS)
     is_dots = re.fullmatch(r"(.*/)?\.{1,2}", text)
     if (text[-1] in _STRAY_ENDS and not is_dots) or any(sign in text for sign in _SHELL_SIGNS):
         meant = f"Did you mean {bare}? " if re.search(r"\w", bare) and bare != text else ""
-        folder = text if _looks_like_location(text) else f"./{text}"
+        folder = text if looks_like_location(text) else f"./{text}"
         raise SettingError(
             f"{text!r} has a sign that paths seldom have. {meant}"
             f'If the folder has this name, quote it: %hub_cache "{folder}"'

@@ -62,6 +62,8 @@ def handles_of(words: Iterable[str]) -> list[str]:
 def handle_of(word: str) -> str:
     """Return the handle in a word: that of a call, or of a model's page."""
     word = unpack_calls(word)
+    if "://" in word:  # pasted from a list or from prose
+        word = word.strip("<>`,;\"'")
     if not re.match(r"https?://", word):
         return word
     try:

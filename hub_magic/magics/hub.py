@@ -25,7 +25,15 @@ from traitlets import Unicode
 from ..commands import options
 from ..commands.line import CacheLine, DoctorLine, Line, ModeLine, TpuLine
 from ..commands.options import GROUPS, HELP
-from ..commands.slips import asks_help, check_location, check_words, clean_line, nearest, split_line
+from ..commands.slips import (
+    asks_help,
+    check_location,
+    check_words,
+    clean_line,
+    looks_like_location,
+    nearest,
+    split_line,
+)
 from ..errors import HubMagicError
 from ..settings import (
     KERAS_VARIABLE,
@@ -116,8 +124,10 @@ def _unrecognized(magic: str, surplus: list[str], flags: list[str], location: st
     """Return the message about words that have no place on the line, and what may have been meant."""
     hints = dict.fromkeys(nearest(word, flags) for word in surplus if word.startswith("-"))
     if location and not surplus[0].startswith("-"):
-        check_location(location, flags)  # `%hub_cache fetch URL`
+        if nearest(location, flags):
+            check_location(location, flags)  # `%hub_cache fetch URL`
         path = " ".join([location, *(word for word in surplus if not word.startswith("-"))])
+        path = path if looks_like_location(path) else f"./{path}"
         hints[f'Quote a path that contains spaces: %{magic} "{path}". '] = None
     return f"unrecognized arguments: {' '.join(surplus)}. {''.join(hints)}Help: %{magic} --help"
 

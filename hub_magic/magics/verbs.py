@@ -75,6 +75,7 @@ def _run(line: CacheLine, saved: SavedSettings) -> Any:  # noqa: C901, PLR0911 -
     if line.move_to is not None:
         return move_models(line.move_to, line, saved)
     if line.copy_to is not None:
+        slips.check_location(line.copy_to, _FLAGS, may_be_bare=True)
         return verbs.copy_to(line.copy_to, display, dry_run=line.dry_run)
     return set_location(line.location or "", line, saved)
 
@@ -125,6 +126,7 @@ def persist_cache(saved: SavedSettings, *, autoload: bool) -> CacheSetting:
 
 def move_models(text: str, line: CacheLine, saved: SavedSettings) -> Any:
     """Move the cache, and a saved setting with it (`--move-to LOCATION`)."""
+    slips.check_location(text, _FLAGS, may_be_bare=True)
     before = read_cache().value
     done = transfer.move_to(text, display, dry_run=line.dry_run)
     now = read_cache().value

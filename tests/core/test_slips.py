@@ -36,6 +36,7 @@ FLAGS = [flag for one in MAGICS["hub_cache"] for flag in one.names if flag.start
         ("--list;# what is here", "--list", True),
         ("# only a comment;", "", False),
         ("#browse", "", False),
+        ("\uff03browse", "", False),
         ("--fetch https://host/a#b;", "--fetch https://host/a#b", True),
         ("--fetch https://host/a;v=1/b", "--fetch https://host/a;v=1/b", False),
         ('"~/my models;"', '"~/my models;"', False),
@@ -158,6 +159,8 @@ def test_name_of_an_existing_file_is_never_a_slip(tmp_path: Path, monkeypatch: p
         ("ls", "Did you mean --list?"),
         ("rm", "Did you mean --remove?"),
         ("Default", "Did you mean default?"),
+        ("help", "Did you mean --help?"),
+        ("[/a/x]", "Did you mean /a/x?"),
         ("zzz", "Did you mean --list?"),
         ("zzz", "%hub_cache ./zzz"),
         (",", "Did you mean --list?"),
@@ -208,6 +211,14 @@ def test_word_that_looks_like_a_location_passes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     check_location(text, FLAGS)
+
+
+def test_location_of_an_option_may_be_a_bare_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_location("elsewhere", FLAGS, may_be_bare=True)
+    for text in ("elsewhere,", "/a/b;c", ",", "{place}", "https://host/m"):
+        with pytest.raises(SettingError):
+            check_location(text, FLAGS, may_be_bare=True)
 
 
 def test_windows_path_is_no_location_elsewhere() -> None:

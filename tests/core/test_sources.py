@@ -37,6 +37,8 @@ def test_pasted_call_becomes_its_handle(text: str) -> None:
     [
         (f"{NNLM}?tf-hub-format=compressed", NNLM),
         (f"{NNLM}#usage", NNLM),
+        (f"{NNLM},", NNLM),
+        (f"<{NNLM}>", NNLM),
         (f"{OWN}?key=1&tf-hub-format=compressed", f"{OWN}?key=1"),
         (
             "https://www.kaggle.com/models/google/yamnet/frameworks/TensorFlow2/variations/yamnet/versions/1",
