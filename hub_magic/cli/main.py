@@ -59,6 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
         write_out(parser.format_help())
         parser.error("give a command")
     arguments = parser.parse_args(words)
+    arguments.words = words
     if arguments.command == "completion":
         from .completion import SCRIPTS
 
@@ -86,6 +87,9 @@ def _show(arguments: Namespace) -> int:
         write_out("".join(f"{one}\n" for one in ids_of(result)))
     else:
         write_out(f"{_as_json(result) if arguments.json else for_shell(text_of(result))}\n")
+    if arguments.command == "mode" and hasattr(result, "lines") and sys.stdout.isatty():
+        words = " ".join(arguments.words)
+        sys.stderr.write(f'hub-magic: the shell runs these lines with: eval "$(hub-magic {words})"\n')
     status = _status(result)
     if status == 2:
         sys.stderr.write("hub-magic: none of the models could be fetched; the table says why\n")

@@ -306,6 +306,12 @@ def test_person_at_a_terminal_is_asked_before_models_are_deleted(
     assert shell.json("list")["models"] == []
 
 
+def test_mode_at_a_terminal_explains_that_it_needs_eval(shell: Shell) -> None:
+    status, shown = at_terminal(shell, b"", "mode", "offline")
+    assert (status, 'eval "$(hub-magic mode offline)"' in shown) == (0, True)
+    assert "eval" not in at_terminal(shell, b"", "mode")[1]
+
+
 def test_repair_at_a_terminal_asks_before_it_deletes(shell: Shell) -> None:
     entry = plant(shell.cache, "http://127.0.0.1:9/a/b/1")
     (entry / "saved_model.pb").unlink()
