@@ -120,6 +120,8 @@ def __getattr__(name: str) -> Any:
     home = _home(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import render  # noqa: F401 - from now on `print` writes a result as text
+
     value = getattr(home, name)
     globals()[name] = value
     return value

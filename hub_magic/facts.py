@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
+
+
+class _Writer:
+    """The function that writes a fact as text; `render`, which stands above, sets it."""
+
+    write: Callable[[Any], str] = staticmethod(repr)
+
+
+def write_with(function: Callable[[Any], str]) -> None:
+    """Let `str(fact)`, `print` and f-strings give what this function writes."""
+    _Writer.write = staticmethod(function)
+
+
+def as_text(fact: Any) -> str:
+    """Return a fact as text: what a terminal shows of it."""
+    return _Writer.write(fact)
 
 
 class Fact:
@@ -17,6 +34,9 @@ class Fact:
 
     __slots__ = ()
     derived: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return as_text(self)
 
     def to_data(self) -> dict[str, Any]:
         """Return fields and derived properties: bytes as integers, times in ISO 8601, paths as text."""

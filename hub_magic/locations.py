@@ -27,12 +27,14 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
     """Return the location that a user means: `~` and `$VAR` expanded, a relative path made absolute.
 
     Raises:
-        SettingError: the text is empty, names an unset variable, an unknown scheme or an impossible bucket.
+        SettingError: the text is empty, names an unset variable, an unknown scheme or an impossible bucket,
+            or is a path of Windows on another system.
     """
     if not text.strip() or "\0" in text:
         raise SettingError(
             f"The cache location {text!r} is empty or contains a NUL character. Give a directory or gs://bucket/path."
         )
+    refuse_windows_path(text)
     expanded = re.sub(
         r"\$(?:\{(\w+)\}|(\w+))", lambda found: _variable(found[1] or found[2], text, env), text
     )
@@ -69,6 +71,19 @@ def plain_path(location: str) -> str:
     if not location.startswith("file://"):
         return location
     return location[location.find("/", len("file://")) :] if "/" in location[len("file://") :] else location
+
+
+def refuse_windows_path(text: str) -> None:
+    r"""Refuse a path of Windows on another system, where a folder named `C:\models` would be made of it.
+
+    Raises:
+        SettingError: it is such a path.
+    """
+    if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\", text) and not os.path.lexists(text):
+        raise SettingError(
+            f"{text} is a Windows path, and this kernel does not run on Windows. "
+            "Give a path of the computer that the kernel runs on, for example ~/models."
+        )
 
 
 def absolute(location: str) -> str:

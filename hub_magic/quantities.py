@@ -29,7 +29,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun[:-1]}ies" if noun.endswith("ry") else f"{count} {noun}s"
 
 
-_DECIMAL_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_DECIMAL_UNITS = {"b": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _DAYS = {"h": 1 / 24, "d": 1, "w": 7, "y": 365.25}
 
@@ -37,14 +37,21 @@ _DAYS = {"h": 1 / 24, "d": 1, "w": 7, "y": 365.25}
 def parse_size(text: str) -> int:
     """Return a number of bytes: `500MB`, `5GB` and `1.5T` are decimal units, `5GiB` is binary.
 
+    Every size but 0 needs its unit: 10 could be meant as GB, and would empty a cache as bytes.
+
     Raises:
-        SettingError: the text is not a size.
+        SettingError: the text is not a size, or has no unit.
     """
-    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?:([kmgt]?)b?|([kmgt])ib)", text.strip().lower())
+    given = text.strip().lower()
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?:([kmgt])b?|(b)(?:ytes?)?|([kmgt])ib)?", given)
     if found is None:
         raise SettingError(f"{text!r} is not a size. Write it as 500MB, 5GB or 5GiB.")
-    unit = _BINARY_UNITS[found[3]] if found[3] else _DECIMAL_UNITS[found[2]]
-    return int(float(found[1]) * unit)
+    decimal = found[2] or found[3]
+    if not decimal and not found[4]:
+        if float(found[1]) == 0:
+            return 0
+        raise SettingError(f"{text!r} is not a size: it has no unit. Write it as 500MB, 5GB or 5GiB.")
+    return int(float(found[1]) * (_DECIMAL_UNITS[decimal] if decimal else _BINARY_UNITS[found[4]]))
 
 
 def parse_period(text: str) -> timedelta:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from .cell_values import CellValue, Shared
@@ -75,13 +76,25 @@ class ModeSetting(Setting):
     is_known: bool = True
 
 
+@dataclass(frozen=True)
 class CacheSetting(Setting):
     """The cache location in force.
+
+    Attributes:
+        is_new: whether the directory was made when the setting was.
+        left_at: the location that was in force before, where models stay; "" if none do.
+        left_models: how many models stay there.
+        left_bytes: how many bytes they take.
 
     Example:
         >>> read_cache().source
         'variable'
     """
+
+    is_new: bool = False
+    left_at: str = ""
+    left_models: int = 0
+    left_bytes: int = 0
 
 
 def read_mode(*, env: Mapping[str, str] | None = None, saved: str = "") -> ModeSetting:
@@ -152,7 +165,9 @@ def parse_mode(text: str) -> str:
     """
     mode = text.strip().lower()
     if mode not in MODE_FORMATS:
-        raise SettingError(f"There is no mode {text!r}. The modes are {', '.join(MODES)}.")
+        near = get_close_matches(mode, MODES, 1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise SettingError(f"There is no mode {text!r}. {meant}The modes are {', '.join(MODES)}.")
     return mode
 
 

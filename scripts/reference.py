@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import hub_magic
-from hub_magic.cli.parser import COMMANDS, make_parser
+from hub_magic.cli.parser import COMMANDS, FOR_SHELL, make_parser
 from hub_magic.commands.options import MAGICS, Option
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def _commands() -> list[str]:
     ]
     for command in COMMANDS:
         parts += [f"## hub-magic {command.name}", _block(inner[command.name])]
-    parts += ["## hub-magic completion", _block(inner["completion"])]
+    for name in (*FOR_SHELL, "completion"):
+        parts += [f"## hub-magic {name}", _block(inner[name])]
     # `hub-magic serve` passes its arguments to this command.
     return [*parts, "## hub-magic serve", _block(host_parser())]
 

@@ -131,7 +131,8 @@ def _matching(models: Sequence[CachedModel], word: str) -> list[CachedModel]:
         lambda model: lowered in model.handle.lower() or any(lowered in name for name in _names(model)),
         lambda model: len(word) >= 4 and model.folder.startswith(lowered),
     )
-    for reading in readings if word else ():
+    # A slash or a punctuation mark is a part of every handle, and names none.
+    for reading in readings if any(letter.isalnum() for letter in word) else ():
         if found := [model for model in models if reading(model)]:
             return found
     return []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..commands.completion import candidates
 from ..commands.options import option
-from .parser import CACHE, COMMANDS, JSON
+from .parser import CACHE, COMMANDS, FOR_SHELL, JSON, arguments_of
 
 # bash ends a word at a colon, so the script removes the text before the last colon from the answers.
 _BASH = """\
@@ -45,9 +45,18 @@ def print_candidates(words: Sequence[str]) -> int:
 def line_candidates(before: Sequence[str], word: str) -> list[str]:
     """Return the candidates for a word after `hub-magic` and the words before it."""
     if not before:
-        names = [*(command.name for command in COMMANDS), "serve", "completion", "--help"]
+        names = [
+            *(command.name for command in COMMANDS),
+            *FOR_SHELL,
+            "serve",
+            "completion",
+            "--help",
+            "--version",
+        ]
         return [name for name in names if name.startswith(word)]
     command = next((command for command in COMMANDS if command.name == before[0]), None)
+    if before[0] in FOR_SHELL:
+        return candidates((CACHE, JSON, _HELP), before[1:], word)[0]
     if command is None:
         return [shell for shell in SCRIPTS if before == ["completion"] and shell.startswith(word)]
-    return candidates((*command.arguments, CACHE, JSON, _HELP), before[1:], word)[0]
+    return candidates((*arguments_of(command), _HELP), before[1:], word)[0]

@@ -41,6 +41,15 @@ class Command:
 
 JSON = option("--json", action="store_true", help="print the result as JSON")
 CACHE = option("--cache", metavar="LOCATION", help="use this cache instead of the configured one")
+QUIET = option("-q", "--quiet", action="store_true", help="print only the handles of the models, for pipes")
+YES = option("-y", "--yes", action="store_true", help="do not ask before models are deleted")
+# A person at a terminal is asked before these delete models.
+ASKING = frozenset({"remove", "prune", "repair"})
+# Commands without a magic.
+FOR_SHELL = {
+    "where": "print where models are cached",
+    "size": "print how many bytes the cached models take",
+}
 # The options of `hub_magic.host` are described there.
 SERVE = option(
     "serve", nargs="...", metavar="DIRECTORY ...", help="serve a folder of models; see serve --help"
@@ -78,19 +87,32 @@ COMMANDS = (
 )
 
 
-def make_parser() -> ArgumentParser:
-    """Return the parser of the command line; the parsed `command` is the command's name."""
+def arguments_of(command: Command) -> tuple[Option, ...]:
+    """Return all arguments of a command, those that a shell alone has last."""
+    return (*command.arguments, CACHE, JSON, QUIET, *((YES,) if command.name in ASKING else ()))
+
+
+def make_parser(version: str = "") -> ArgumentParser:
+    """Return the parser of the command line; the parsed `command` is the command's name.
+
+    Args:
+        version: what `--version` prints.
+    """
     parser = ArgumentParser(
         prog="hub-magic",
         description="Take care of the models that TensorFlow Hub has cached.",
         epilog="Exit status: 0 success; 1 partial success, or problems found (see the output); "
         "2 failure, explained in one line.",
     )
+    parser.add_argument("--version", action="version", version=f"hub-magic {version}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         words = command.verb.settings["help"]
         inner = commands.add_parser(command.name, help=words, description=f"{words[0].upper()}{words[1:]}.")
-        _take(inner, (*command.arguments, CACHE, JSON))
+        _take(inner, arguments_of(command))
+    for name, words in FOR_SHELL.items():
+        inner = commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        _take(inner, (CACHE, JSON))
     serve = commands.add_parser("serve", help=SERVE.settings["help"], add_help=False)
     _take(serve, (SERVE,))
     completion = commands.add_parser("completion", help="print the completion script for this shell")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from ..cache.scan import free_space
 from ..commands.line import DoctorLine, ModeLine
-from ..commands.verbs import location
+from ..commands.verbs import location, scan_with_bar
 from ..doctor import Diagnosis, Report, diagnose
 from ..doctor.context import Fixes
 from ..facts import Fact
 from ..loading import choose_mode
+from ..quantities import size
 from ..runtime import detect_runtime
 from ..settings import (
     KERAS_VARIABLE,
@@ -42,6 +43,30 @@ class ShellLines(Fact):
     def __str__(self) -> str:
         comment = (f"# {self.mode}: {self.reason}",) if self.reason else ()
         return "\n".join((*comment, *self.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSize(Fact):
+    """How much a cache takes.
+
+    Attributes:
+        location: the cache.
+        models: how many models are cached.
+        bytes: how many bytes they take.
+    """
+
+    location: str
+    models: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return size(self.bytes)
+
+
+def measure(location: str) -> CacheSize:
+    """Return how much a cache takes (`size`)."""
+    scan = scan_with_bar(location)
+    return CacheSize(location, len(scan.models), scan.size)
 
 
 def show_mode(line: ModeLine) -> ModeSetting | ShellLines:

@@ -44,7 +44,7 @@ def candidates(options: Sequence[Option], before: Sequence[str], word: str) -> t
 
 def _flags(options: Sequence[Option]) -> set[str]:
     shown = (one for one in options if one.settings.get("help") != SUPPRESS)
-    return {flag for one in shown for flag in one.names if flag.startswith("-")}
+    return {flag for one in shown for flag in one.names if flag.startswith("--")}
 
 
 def _kinds(options: Sequence[Option], before: Sequence[str]) -> set[str]:

@@ -65,7 +65,7 @@ class CacheLine(Line):
     """
 
     location: str | None = None
-    list: bool = False
+    list: Sequence[str] | None = None
     fetch: Sequence[str] | None = None
     force: bool = False
     timeout: str | None = None

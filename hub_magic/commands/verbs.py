@@ -15,7 +15,7 @@ from ..cache.selection import select
 from ..care.copy import Copied, CopyPlan, plan_copy
 from ..care.prune import plan_prune
 from ..care.remove import Removal, Removed, plan_removal
-from ..errors import HandleError
+from ..errors import HandleError, HubMagicError
 from ..facts import Fact
 from ..handles import parse_handle
 from ..locations import absolute, read_location
@@ -24,10 +24,12 @@ from ..quantities import parse_seconds
 from ..settings import read_cache
 from ..store import Store, open_store, verify
 from .line import CacheLine
+from .sources import handle_of, handles_of
 
 if TYPE_CHECKING:
     from ..cache.other_caches import MachineScan
     from ..cache.verify import Verification
+    from ..cache.wanted import WantedModels
     from ..care.repair import Repair, Repaired
     from ..download.fetching import FetchedModels
 
@@ -61,8 +63,14 @@ def _with_bar(store: Store, look: Callable[[Progress], CacheScan]) -> CacheScan:
 Show = Callable[[Fact], object]
 
 
-def list_models(*, everything: bool = False) -> CacheScan | MachineScan:
-    """List the cache (`--list`), or all caches (`--list --all`)."""
+def list_models(
+    *, sources: Sequence[str] = (), everything: bool = False
+) -> CacheScan | MachineScan | WantedModels:
+    """List the cache (`--list`), all caches (`--list --all`), or what code names (`--list FILE`)."""
+    if sources:
+        from ..cache.wanted import find_wanted
+
+        return find_wanted(_scan(), sources, handles_of(sources))
     if not everything:
         return _scan()
     from ..cache.other_caches import scan_machine
@@ -70,21 +78,32 @@ def list_models(*, everything: bool = False) -> CacheScan | MachineScan:
     return scan_machine(_scan())
 
 
-def fetch(handles: Sequence[str], *, force: bool = False, timeout: str | None = None) -> FetchedModels:
-    """Fetch models (`--fetch HANDLE...`, with `--force` and `--timeout`)."""
-    from ..download import fetch_all
+def fetch(words: Sequence[str], *, force: bool = False, timeout: str | None = None) -> FetchedModels:
+    """Fetch models (`--fetch HANDLE...`). One that fails does not keep the others from being fetched."""
+    from ..download.fetching import NotFetched, fetch_all, try_all
 
     seconds = None if timeout is None else parse_seconds(timeout, "--timeout")
-
+    handles = handles_of(words)
+    if len(handles) == 1:
+        _check_path(handles[0])
+        return fetch_all(handles, force=force, timeout=seconds)
+    good, bad = [], []
     for handle in handles:
-        _check_path(handle)
-    return fetch_all(handles, force=force, timeout=seconds)
+        try:
+            _check_path(handle)
+            good.append(handle)
+        except HubMagicError as error:
+            bad.append(NotFetched(handle, str(error)))
+    models = try_all(good, force=force, timeout=seconds)
+    models.failed += tuple(bad)
+    return models
 
 
 def resolve(handle: str) -> str:
     """Return the path of a model's files (`--resolve HANDLE`)."""
     from ..download import resolve as resolve_handle
 
+    handle = handle_of(handle)
     _check_path(handle)
     return resolve_handle(handle)
 

@@ -18,7 +18,7 @@ from ..cache.layout import LOCK_SUFFIX, Holder
 from ..cache.locks import LOCK_TIMEOUT, Parts, take_over
 from ..cache.record import judge
 from ..errors import HubMagicError, SettingError
-from ..facts import Fact
+from ..facts import Fact, as_text
 from ..handles import Handle
 from ..progress import DownloadBar, is_interactive
 from ..settings import is_offline, read_cache, read_mode
@@ -40,19 +40,25 @@ from .ownership import (
 from .web import RetryPolicy, retry_policy
 
 
-class FetchedModels(tuple["Fetched", ...]):
+class FetchedModels(tuple["Fetched", ...]):  # noqa: SLOT001 - a tuple has no slots for `failed`
     """Models that are there now, in the order in which they were asked for.
+
+    Attributes:
+        failed: the models that could not be had, each with the reason.
 
     Example:
         >>> fetch_all(["https://host.example/team/model/1"])[0].was_cached
         True
     """
 
-    __slots__ = ()
+    failed: tuple[NotFetched, ...] = ()
+
+    def __str__(self) -> str:
+        return as_text(self)
 
     def to_json(self) -> str:
-        """The facts of each as JSON text."""
-        return json.dumps([model.to_data() for model in self], indent=2)
+        """The facts of each as JSON text; a model that could not be had has an `error`."""
+        return json.dumps([model.to_data() for model in (*self, *self.failed)], indent=2)
 
 
 # Source: `tensorflow_hub/compressed_module_resolver.py`, `_HUB_TF_GOOGLE_CN`.
@@ -84,6 +90,19 @@ class Fetched(Fact):
     was_cached: bool
 
 
+@dataclass(frozen=True, slots=True)
+class NotFetched(Fact):
+    """A model that could not be had.
+
+    Attributes:
+        handle: the handle asked for.
+        error: why not, in one line.
+    """
+
+    handle: str
+    error: str
+
+
 def print_notice(line: str) -> None:
     """Tell the user, beside whatever the cell prints."""
     print(line, file=sys.stderr)  # noqa: T201 - a line for the user, from a resolver that returns a path
@@ -105,6 +124,19 @@ def fetch_all(handles: Sequence[str], *, force: bool = False, timeout: float | N
         1
     """
     return FetchedModels(fetch(handle, force=force, timeout=timeout) for handle in handles)
+
+
+def try_all(handles: Sequence[str], *, force: bool = False, timeout: float | None = None) -> FetchedModels:
+    """Fetch one model after the other, also after one that fails; the result names those in `failed`."""
+    done, failed = [], []
+    for handle in handles:
+        try:
+            done.append(fetch(handle, force=force, timeout=timeout))
+        except HubMagicError as error:
+            failed.append(NotFetched(handle, str(error)))
+    models = FetchedModels(done)
+    models.failed = tuple(failed)
+    return models
 
 
 def resolve(handle: str) -> str:

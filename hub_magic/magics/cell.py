@@ -8,14 +8,18 @@ leaves the contexts that the line entered.
 
 from __future__ import annotations
 
+import ast
 import re
 import threading
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from IPython.core.inputtransformer2 import cell_magic
+
+from ..commands.slips import asks_help, clean_line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -34,15 +38,24 @@ class CellForm:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._first_line = re.compile(rf"%%{re.escape(name)}(?P<arguments>[ \t].*)?\n?\Z", re.DOTALL)
+        self._first_line = re.compile(rf"%%{re.escape(name)}(?P<arguments>[ \t;#].*)?\n?\Z", re.DOTALL)
 
     def __call__(self, lines: list[str]) -> list[str]:
-        """Return the cell's lines with the first line rewritten. `%%NAME?` is left for IPython's help."""
-        found = self._first_line.match(lines[0]) if lines else None
+        """Return the cell's lines with the first line rewritten. `%%NAME?` is left for IPython's help.
+
+        Comments above it, such as a form's `#@title` or Quarto's `#|`, stay comments.
+        """
+        above = next((number for number, line in enumerate(lines) if not _is_comment(line)), 0)
+        found = self._first_line.match(lines[above]) if lines else None
         if found is None:
             return lines
-        arguments = (found["arguments"] or "").rstrip()
-        return [f"%{self._name} --cell{arguments}\n", *self._body(lines[1:])]
+        return [*lines[:above], *self._rewritten(found, lines[above:])]
+
+    def _rewritten(self, found: re.Match[str], lines: list[str]) -> list[str]:
+        arguments = clean_line(found["arguments"] or "").text
+        if asks_help(arguments):  # help runs nothing
+            return [f"%{self._name} {arguments}\n"]
+        return [f"%{self._name} --cell {arguments}".rstrip() + "\n", *self._body(lines[1:])]
 
     def _body(self, lines: list[str]) -> list[str]:
         """Return the lines below; a cell magic at their start works as in a cell of its own."""
@@ -65,6 +78,45 @@ class _Thread:
     cells: list[ExecutionInfo] = field(default_factory=list)
     entered: list[tuple[int, ExitStack]] = field(default_factory=list)
     ended: int | None = None
+
+
+def _is_comment(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("#")
+
+
+class LineEnds:
+    """The transformer that moves a semicolon behind the call which IPython makes of one of our lines.
+
+    IPython leaves the semicolon in the magic's arguments, or in its name (`%hub_cache;`). Behind the call it
+    suppresses the result as in any cell, and an assignment keeps its value.
+
+    Args:
+        names: the magics' names.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._call = re.compile(
+            r"(?P<before>.*get_ipython\(\)\.run_line_magic\()"
+            rf"(?P<quote>['\"])(?P<name>{'|'.join(names)})(?P<stray>\W[^'\"]*)?(?P=quote), "
+            r"(?P<line>'.*'|\".*\")\)\n?\Z"
+        )
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        """Return the lines of Python with the semicolons moved."""
+        return [self._moved(line) for line in lines]
+
+    def _moved(self, line: str) -> str:
+        found = self._call.match(line)
+        if found is None:
+            return line
+        try:
+            name = ast.literal_eval(f"{found['quote']}{found['name']}{found['stray'] or ''}{found['quote']}")
+            stray = name[len(found["name"]) :]
+            cleaned = clean_line(f"{stray} {ast.literal_eval(found['line'])}")
+        except (SyntaxError, ValueError):  # not the one call that IPython makes of a line
+            return line
+        end = ";" if cleaned.is_silent else ""
+        return f"{found['before']}{found['name']!r}, {cleaned.text!r}){end}\n"
 
 
 class CellContexts:

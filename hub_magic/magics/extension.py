@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.completer import Completion
 from IPython.core.error import TryNext
 
 from .. import download
-from ..commands.options import MAGICS
+from ..commands.options import HELP, MAGICS
 from ..facts import Fact
 from ..import_hooks import ImportHook, pkg_resources_stand_in
 from ..render import SHOWN, functions_of
-from .cell import CellForm
+from .cell import CellForm, LineEnds
 from .hub import HubMagics
 
 if TYPE_CHECKING:
@@ -29,15 +30,32 @@ _LINE = r"(?:[^=%]*=\s*)?%{0,2}(?P<name>NAMES)[ \t]+(?P<rest>.*)"
 
 
 def install_completion(shell: InteractiveShell) -> Callable[[], None]:
-    """Complete the lines of our magics, and return the function that undoes it."""
+    """Complete the lines of our magics, with our words alone, and return the function that undoes it."""
     pattern = re.compile(_LINE.replace("NAMES", "|".join(MAGICS)))
 
     def complete(_shell: InteractiveShell, event: Any) -> list[str]:
         return _complete(pattern, event)
 
     shell.set_hook("complete_command", complete, re_key=pattern.pattern)
+    completer = shell.Completer
+    all_completions = completer.completions
+
+    def completions(text: str, offset: int) -> Iterator[Completion]:
+        line = text[:offset].rpartition("\n")[2]
+        found = _words_for(pattern, line)
+        if found is None or not (found[1] or "%" in line):
+            yield from all_completions(text, offset)
+            return
+        start = offset - len(found[0])
+        for one in found[1]:
+            yield Completion(start=start, end=offset, text=one, type="magic")
+
+    # The hook alone does not do: IPython adds what Jedi takes the words of the line for (`--pr`: `--print`).
+    completer.completions = completions
 
     def undo() -> None:
+        if completer.__dict__.get("completions") is completions:
+            del completer.completions
         # IPython has no method that removes a hook.
         shell.strdispatchers["complete_command"].regexs.pop(pattern, None)
 
@@ -46,19 +64,26 @@ def install_completion(shell: InteractiveShell) -> Callable[[], None]:
 
 def _complete(pattern: re.Pattern[str], event: Any) -> list[str]:
     """Return completions for the event's symbol, which IPython cuts at colons and similar characters."""
-    from ..commands.completion import candidates
-
-    line = pattern.match(event.text_until_cursor)
+    line = _words_for(pattern, event.text_until_cursor)
     if line is None:
         raise TryNext
-    *before, word = re.split(r"[ \t]+", line["rest"])
-    found, takes_paths = candidates(MAGICS[line["name"]], before, word)
-    if takes_paths:
-        found += _paths(word)
+    word, found = line
     cut = len(word) - len(event.symbol)
     if not found or cut < 0 or not word.endswith(event.symbol):
         raise TryNext
     return [one[cut:] for one in found]
+
+
+def _words_for(pattern: re.Pattern[str], text: str) -> tuple[str, list[str]] | None:
+    """Return the word at the end of a line and what it may become; None where the line is not ours."""
+    from ..commands.completion import candidates
+
+    line = pattern.match(text)
+    if line is None:
+        return None
+    *before, word = re.split(r"[ \t]+", line["rest"])
+    found, takes_paths = candidates((*MAGICS[line["name"]], HELP), before, word)
+    return word, [*found, *(_paths(word) if takes_paths else ())]
 
 
 def _paths(word: str) -> list[str]:
@@ -124,6 +149,9 @@ def load(shell: InteractiveShell) -> None:
         form = CellForm("hub_tpu")
         undo.callback(shell.input_transformers_cleanup.remove, form)
         shell.input_transformers_cleanup.append(form)
+        ends = LineEnds(MAGICS)
+        undo.callback(shell.input_transformers_post.remove, ends)
+        shell.input_transformers_post.append(ends)
         undo.callback(_explain_loads())
         undo.callback(magics.cells.uninstall)
         magics.cells.install()

@@ -5,20 +5,37 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from argparse import Namespace
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import (
+    MagicArgumentParser,
+    argument,
+    argument_group,
+    kwds,
+    magic_arguments,
+)
+from IPython.utils.process import arg_split
 from traitlets import Unicode
 
 from ..commands import options
 from ..commands.line import CacheLine, DoctorLine, Line, ModeLine, TpuLine
-from ..commands.options import Option
-from ..errors import HubMagicError, SettingError
+from ..commands.options import GROUPS, HELP
+from ..commands.slips import (
+    asks_help,
+    check_location,
+    check_words,
+    clean_line,
+    looks_like_location,
+    nearest,
+    split_line,
+)
+from ..errors import HubMagicError
 from ..settings import (
     KERAS_VARIABLE,
     EnvironmentRecord,
@@ -46,14 +63,34 @@ Magic = Callable[..., Any]
 AnyLine = TypeVar("AnyLine", bound=Line)
 
 
-def takes(*options: Option) -> Callable[[Magic], Magic]:
-    """Return a decorator for a magic with these arguments, in this order; its help is made from them."""
+def takes(name: str) -> Callable[[Magic], Magic]:
+    """Return a decorator for the magic of this name: its arguments, its help, and what every line has.
+
+    Every line may end in a semicolon, which suppresses the result, or in a comment; `--help` prints the help.
+    """
+    given = (*options.MAGICS[name], HELP)
 
     def decorate(magic: Magic) -> Magic:
-        for option in reversed(options):
-            magic = argument(*option.names, **option.settings)(magic)
-        decorated: Magic = magic_arguments()(magic)
-        return decorated
+        # IPython reads the decorators from the last applied to the first.
+        for group in ("", *GROUPS)[::-1]:
+            members = [one for one in given if one.group == group]
+            for one in reversed(members):
+                magic = argument(*one.names, **one.settings)(magic)
+            if group and members:
+                magic = argument_group(group)(magic)
+        examples = "\n".join(f"  {line}" for line in options.EXAMPLES[name])
+        parsed: Magic = magic_arguments()(kwds(epilog=f"\nexamples:\n{examples}")(magic))
+
+        @wraps(parsed)
+        def run(magics: HubMagics, line: str, *cell: str | None) -> Any:
+            cleaned = clean_line(line)
+            if asks_help(cleaned.text):
+                print(parsed.__doc__)  # noqa: T201 - the help is the cell's output
+                return None
+            result = parsed(magics, cleaned.text, *cell)
+            return None if cleaned.is_silent else result
+
+        return run
 
     return decorate
 
@@ -63,15 +100,37 @@ def parse(magic: Magic, line: str, kind: type[AnyLine]) -> AnyLine:
 
     Raises:
         UsageError: argparse does not understand them.
-        SettingError: a quotation mark is left open.
+        SettingError: a quotation mark is left open, or a word is a slip.
     """
+    parser: MagicArgumentParser = magic.parser  # type: ignore[attr-defined]  # set by `magic_arguments`
+    taken = options.MAGICS[parser.prog]
+    flags = [flag for one in taken if one.group for flag in one.names if flag.startswith("-")]
+    positional = [one.names[0] for one in taken if not one.names[0].startswith("-")]
+    if "(" in line:
+        from ..commands.sources import unpack_calls
+
+        line = unpack_calls(line)
+    words = split_line(line, arg_split)
+    check_words(words, parser.prog, flags, positional)
     try:
-        arguments: Namespace = parse_argstring(magic, line)
-    except ValueError as error:  # raised by shlex; argparse raises its own errors
-        raise SettingError(
-            f"{line!r} cannot be split into arguments: {error}. Close the quotation mark."
-        ) from error
+        arguments, surplus = parser.parse_known_args(words)
+    except UsageError as error:
+        raise UsageError(f"{error}. Help: %{parser.prog} --help") from None
+    if surplus:
+        raise UsageError(_unrecognized(parser.prog, surplus, flags, getattr(arguments, "location", None)))
     return kind.read(arguments)
+
+
+def _unrecognized(magic: str, surplus: list[str], flags: list[str], location: str | None) -> str:
+    """Return the message about words that have no place on the line, and what may have been meant."""
+    hints = dict.fromkeys(nearest(word, flags) for word in surplus if word.startswith("-"))
+    if location and not surplus[0].startswith("-"):
+        if nearest(location, flags):
+            check_location(location, flags)  # `%hub_cache fetch URL`
+        path = " ".join([location, *(word for word in surplus if not word.startswith("-"))])
+        path = path if looks_like_location(path) else f"./{path}"
+        hints[f'Quote a path that contains spaces: %{magic} "{path}". '] = None
+    return f"unrecognized arguments: {' '.join(surplus)}. {''.join(hints)}Help: %{magic} --help"
 
 
 @magics_class
@@ -135,7 +194,7 @@ class HubMagics(Magics):
             return self._tpu_strategy
 
     @line_magic
-    @takes(*options.MAGICS["hub_mode"])
+    @takes("hub_mode")
     def hub_mode(self, line: str) -> ModeSetting | KerasSetting | None:
         """Show how models are fetched, or set a mode for every load from now on."""
         arguments = parse(self.hub_mode, line, ModeLine)
@@ -154,7 +213,7 @@ class HubMagics(Magics):
         return replace(setting, source="saved")
 
     @line_magic
-    @takes(*options.MAGICS["hub_cache"])
+    @takes("hub_cache")
     def hub_cache(self, line: str) -> Any:
         """Show, fetch, remove, repair and move cached models, and choose where they are cached."""
         from .verbs import run_verb
@@ -163,7 +222,7 @@ class HubMagics(Magics):
             return run_verb(parse(self.hub_cache, line, CacheLine), self.saved)
 
     @line_cell_magic
-    @takes(*options.MAGICS["hub_tpu"])
+    @takes("hub_tpu")
     def hub_tpu(self, line: str, cell: str | None = None) -> LoadPlan | None:
         """Run this cell with models loaded so that the worker can read them.
 
@@ -188,7 +247,7 @@ class HubMagics(Magics):
         return None
 
     @line_magic
-    @takes(*options.MAGICS["hub_doctor"])
+    @takes("hub_doctor")
     def hub_doctor(self, line: str) -> Diagnosis | Report:
         """Check for common problems, and give a fix for each; .problems, .to_json(), .report()."""
         from .tpu import examine

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets.config.manager import BaseJSONConfigManager
 
 from ..commands.line import CacheLine, ModeLine
+from ..commands.slips import usage_error
 from ..errors import SettingError
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ def check_keeping(line: CacheLine | ModeLine) -> None:
     Raises:
         SettingError: both --persist and --forget are given, or --autoload without --persist.
     """
+    magic = "hub_cache" if isinstance(line, CacheLine) else "hub_mode"
     if line.forget and line.persist:
-        raise SettingError("--persist and --forget cannot be combined. Run them one after the other.")
+        raise usage_error("--persist and --forget cannot be combined. Run them one after the other.", magic)
     if line.autoload and not line.persist:
-        raise SettingError("--autoload only works with --persist. Add --persist.")
+        raise usage_error("--autoload only works with --persist. Add --persist.", magic)
 
 
 class SavedSettings:

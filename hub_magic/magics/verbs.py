@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from ..care.move import Moved
-from ..commands import transfer, verbs
+from ..commands import options, slips, transfer, verbs
 from ..commands.line import CacheLine
-from ..errors import SettingError
+from ..errors import HubMagicError, SettingError
 from ..locations import read_bucket, read_location
 from ..settings import CacheSetting, read_cache, set_cache
 from ..store import open_store
@@ -34,11 +34,11 @@ def run_verb(line: CacheLine, saved: SavedSettings) -> Any:
         chosen.remove("location")  # `--export --all DIRECTORY`
     if len(chosen) > 1:
         words = " and ".join(name if name == "location" else f"--{name.replace('_', '-')}" for name in chosen)
-        raise SettingError(f"{words} cannot be combined. Run them separately.")
+        raise slips.usage_error(f"{words} cannot be combined. Run them separately.")
     _check_belonging(line, chosen)
     check_keeping(line)
     if line.persist and not {*chosen} <= {"location", "move_to"}:
-        raise SettingError(
+        raise slips.usage_error(
             "--persist saves a cache location: %hub_cache LOCATION --persist. "
             f"It cannot be combined with --{chosen[0].replace('_', '-')}."
         )
@@ -54,8 +54,8 @@ def run_verb(line: CacheLine, saved: SavedSettings) -> Any:
 def _run(line: CacheLine, saved: SavedSettings) -> Any:  # noqa: C901, PLR0911 - one case for each verb
     """Run the one verb of a line. Plans are displayed before they are carried out."""
     extra = (line.location,) if line.all and line.location else ()
-    if line.list:
-        return verbs.list_models(everything=line.all)
+    if line.list is not None:
+        return verbs.list_models(sources=line.list, everything=line.all)
     if line.fetch is not None:
         return verbs.fetch(line.fetch, force=line.force, timeout=line.timeout)
     if line.resolve is not None:
@@ -75,6 +75,7 @@ def _run(line: CacheLine, saved: SavedSettings) -> Any:  # noqa: C901, PLR0911 -
     if line.move_to is not None:
         return move_models(line.move_to, line, saved)
     if line.copy_to is not None:
+        slips.check_location(line.copy_to, _FLAGS, may_be_bare=True)
         return verbs.copy_to(line.copy_to, display, dry_run=line.dry_run)
     return set_location(line.location or "", line, saved)
 
@@ -88,14 +89,32 @@ def browse() -> CacheBrowser:
 
 def set_location(text: str, line: CacheLine, saved: SavedSettings) -> CacheSetting:
     """Set the cache's location and save or forget it (`LOCATION`, with or without `--persist`)."""
+    slips.check_location(text, _FLAGS)
     check_location(text)
-    setting = set_cache(text)
+    before, is_new = verbs.location(), not slips.exists(text)
+    setting = replace(set_cache(text), is_new=is_new and text != "default")
+    if verbs.location() != before:
+        setting = _with_left_behind(setting, before)
     if not line.persist:
         return setting
     if setting.source == "default":  # the default is never saved
         saved.forget("cache")
         return setting
-    return persist_cache(saved, autoload=line.autoload)
+    persist_cache(saved, autoload=line.autoload)
+    return replace(setting, source="saved")
+
+
+def _with_left_behind(setting: CacheSetting, before: str) -> CacheSetting:
+    """Return the setting with what stays at the location before it; nothing where a look costs or fails."""
+    store = open_store(before)
+    try:
+        models = () if store.is_remote or not os.path.isdir(before) else store.scan().models
+    except (HubMagicError, OSError):
+        return setting
+    if not models:
+        return setting
+    size = sum(max(model.size, 0) for model in models)
+    return replace(setting, left_at=before, left_models=len(models), left_bytes=size)
 
 
 def persist_cache(saved: SavedSettings, *, autoload: bool) -> CacheSetting:
@@ -107,6 +126,7 @@ def persist_cache(saved: SavedSettings, *, autoload: bool) -> CacheSetting:
 
 def move_models(text: str, line: CacheLine, saved: SavedSettings) -> Any:
     """Move the cache, and a saved setting with it (`--move-to LOCATION`)."""
+    slips.check_location(text, _FLAGS, may_be_bare=True)
     before = read_cache().value
     done = transfer.move_to(text, display, dry_run=line.dry_run)
     now = read_cache().value
@@ -121,8 +141,10 @@ def _check_belonging(line: CacheLine, chosen: list[str]) -> None:
         if line.says(name) and not {*chosen}.intersection(owners):
             words = " or ".join(f"--{owner.replace('_', '-')}" for owner in owners)
             remedy = words if len(owners) == 1 else "one of them"
-            raise SettingError(f"--{name.replace('_', '-')} only works with {words}. Add {remedy}.")
+            raise slips.usage_error(f"--{name.replace('_', '-')} only works with {words}. Add {remedy}.")
 
+
+_FLAGS = [flag for one in options.CACHE for flag in one.names if flag.startswith("-")]
 
 VERBS = (
     "location",

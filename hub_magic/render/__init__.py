@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..facts import write_with
+
 Show = Callable[[Any], str]
 
 # The classes that are shown, under the names by which IPython's formatters find them. A class with its own
@@ -25,6 +27,7 @@ SHOWN = (
     "hub_magic.cache.other_caches.MachineScan",
     "hub_magic.cache.scan.CacheScan",
     "hub_magic.cache.verify.Verification",
+    "hub_magic.cache.wanted.WantedModels",
     "hub_magic.doctor.diagnosis.Diagnosis",
     "hub_magic.doctor.diagnosis.Report",
     "hub_magic.download.fetching.FetchedModels",
@@ -39,6 +42,14 @@ def text_of(fact: Any) -> str:
     """Return a fact as text, and anything else as Python writes it."""
     shown = functions_of(fact)
     return shown[0](fact) if shown else str(fact)
+
+
+def _fact_text(fact: Any) -> str:
+    shown = functions_of(fact)
+    return shown[0](fact) if shown else repr(fact)
+
+
+write_with(_fact_text)
 
 
 def functions_of(fact: Any) -> tuple[Show, Show] | None:  # noqa: C901, PLR0911, PLR0912 - one case for each table
@@ -74,6 +85,10 @@ def functions_of(fact: Any) -> tuple[Show, Show] | None:  # noqa: C901, PLR0911,
             from .cache import machine_html, machine_text
 
             return machine_text, machine_html
+        case "WantedModels":
+            from .cache import wanted_html, wanted_text
+
+            return wanted_text, wanted_html
         case "Removal":
             from .care import removal_html, removal_text
 

@@ -7,6 +7,7 @@ import json
 from ..cache import CachedModel, CacheScan, Problem
 from ..cache.locks import holder_state
 from ..cache.other_caches import MachineScan, OtherModel
+from ..cache.wanted import WantedModels
 from ..quantities import age, plural, size
 from .tables import Column, Table, blocks_html, blocks_text, html_lines, html_table, plain, text_table
 
@@ -43,6 +44,35 @@ def scan_html(scan: CacheScan) -> str:
     if scan.problems:
         blocks.append(html_table(_PROBLEMS, [_problem_row(problem) for problem in scan.problems]))
     return "".join(blocks)
+
+
+_WANTED = (Column("Model"), Column("Size", is_number=True), Column("State"))
+
+
+def wanted_text(wanted: WantedModels) -> str:
+    """Return the models that code names as aligned text."""
+    return blocks_text(_wanted_lines(wanted), [("", _WANTED, _wanted_rows(wanted))]).replace("\n\n\n", "\n\n")
+
+
+def wanted_html(wanted: WantedModels) -> str:
+    """Return the models that code names as an HTML table."""
+    return blocks_html(_wanted_lines(wanted), [("", _WANTED, _wanted_rows(wanted))])
+
+
+def _wanted_lines(wanted: WantedModels) -> tuple[str, ...]:
+    count = len(wanted.models) - len(wanted.missing)
+    told = f"{count} of {plural(len(wanted.models), 'model')} cached at {wanted.location}"
+    if not wanted.missing:
+        return (told,)
+    words = " ".join(f'"{one}"' if " " in one else one for one in wanted.sources)
+    return (told, f"Fetch the others with: %hub_cache --fetch {words}")
+
+
+def _wanted_rows(wanted: WantedModels) -> list[tuple[str, ...]]:
+    return [
+        (model.handle, size(model.size), (model.damage or "cached") if model.path else "not cached")
+        for model in wanted.models
+    ]
 
 
 def model_state(model: CachedModel) -> str:

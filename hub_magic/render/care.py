@@ -140,14 +140,25 @@ _COLUMNS = (
 )
 
 
+_FAILED = (Column("Model"), Column("Why"))
+
+
 def fetched_text(models: FetchedModels) -> str:
-    """Return the models as aligned text."""
-    return text_table(_COLUMNS, _rows(models))
+    """Return the models as aligned text, those that failed in a table below."""
+    blocks = [text_table(_COLUMNS, _rows(models))] if models or not models.failed else []
+    if models.failed:
+        blocks.append(f"Not fetched\n{text_table(_FAILED, _failures(models))}")
+    return "\n\n".join(blocks)
 
 
 def fetched_html(models: FetchedModels) -> str:
-    """Return the models as an HTML table."""
-    return html_table(_COLUMNS, _rows(models))
+    """Return the models as an HTML table, those that failed in a table below."""
+    shown = html_table(_COLUMNS, _rows(models)) if models or not models.failed else ""
+    return shown + (html_table(_FAILED, _failures(models), caption="Not fetched") if models.failed else "")
+
+
+def _failures(models: FetchedModels) -> list[tuple[str, str]]:
+    return [(model.handle, model.error) for model in models.failed]
 
 
 def _rows(models: FetchedModels) -> list[tuple[str, ...]]:

@@ -6,6 +6,7 @@ import shlex
 from typing import TypeAlias
 
 from ..keras import KerasSetting
+from ..quantities import plural, size
 from ..settings import (
     MODE_FORMATS,
     MODE_VARIABLE,
@@ -46,8 +47,24 @@ def cache_lines(setting: CacheSetting) -> tuple[str, ...]:
     elif setting.source == "default":
         meaning = "Temporary files may be deleted; %hub_cache ~/.cache/tfhub_modules keeps them."
     else:
-        meaning = "Models are cached in this directory."
-    return (setting.value, f"{_origin(setting)} {meaning}")
+        meaning = f"Models are cached in this {'new ' if setting.is_new else ''}directory."
+    lines = (setting.value, f"{_origin(setting)} {meaning}")
+    return (*lines, *_left_lines(setting)) if setting.left_at else lines
+
+
+def _left_lines(setting: CacheSetting) -> tuple[str, ...]:
+    verb, pronoun = ("stays", "it") if setting.left_models == 1 else ("stay", "them")
+    models = f"{plural(setting.left_models, 'model')}, {size(setting.left_bytes)}"
+    return (
+        f"{models} {verb} in {setting.left_at}; --move-to takes {pronoun} along:",
+        f"%hub_cache {_word(setting.left_at)}",
+        f"%hub_cache --move-to {_word(setting.value)}",
+    )
+
+
+def _word(location: str) -> str:
+    """Return a location as a word of a magic's line."""
+    return f'"{location}"' if any(letter in " #;" for letter in location) else location
 
 
 def keras_lines(setting: KerasSetting) -> tuple[str, ...]:

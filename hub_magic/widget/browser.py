@@ -70,6 +70,9 @@ class CacheBrowser:
     def __repr__(self) -> str:
         return f"<CacheBrowser of {self.location}>"
 
+    def __str__(self) -> str:
+        return static_text(self.scan)
+
     def _repr_mimebundle_(self, **_which: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         if not in_kernel():
             return {"text/plain": static_text(self.scan)}, {}

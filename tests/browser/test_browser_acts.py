@@ -73,7 +73,7 @@ def test_verify_button_marks_damaged_models(page: NotebookPage, cache: Path):
     entry = next(path for path in cache.glob("*.descriptor.txt") if "elmo" in path.read_text())
     (cache / entry.name[:40] / "saved_model.pb").write_bytes(GRAPH[:-9])
     page.button("Verify all").click()
-    page.said("Checked 8 models: 2 damaged.")
+    page.said("Checked 8 models; 2 are damaged: ")
     assert "Damaged" in page.row("elmo").inner_text()
     page.row("nnlm-en-dim128").click()
     page.button("Verify").click()

@@ -431,7 +431,7 @@ def test_handmade_plan_cannot_remove_outside_the_cache(cache: Path, tmp_path: Pa
 
 
 def test_sizes_and_periods_are_parsed_or_refused() -> None:
-    assert [parse_size(text) for text in ("0", "500", "1kB", "500MB", "1.5G", "5GiB", " 2 tb ")] == [
+    assert [parse_size(text) for text in ("0", "500B", "1kB", "500MB", "1.5G", "5GiB", " 2 tb ")] == [
         0,
         500,
         1000,
@@ -447,6 +447,10 @@ def test_sizes_and_periods_are_parsed_or_refused() -> None:
         365.25,
         1.5,
     ]
+    assert [parse_size(text) for text in ("0.0", " 0 ", "0GB", "500 bytes")] == [0, 0, 0, 500]
+    for text in ("10", "500", "1.5", " 7 ", "0.1"):
+        with pytest.raises(SettingError, match=r"has no unit\. Write it as 500MB"):
+            parse_size(text)
     for text in ("", "five", "5 apples", "-1", "1e9", "5GBB", "GB", "9" * 400):
         with pytest.raises(SettingError, match=r"Write it as 500MB"):
             parse_size(text)

@@ -111,7 +111,7 @@ def test_failed_repair_of_one_model_does_not_stop_the_others(host: FaultyHost, c
 @pytest.mark.kernel
 def test_verify_and_repair_magics_report_and_fix_damage(kernel: Kernel, host: FaultyHost) -> None:
     kernel.ok("%load_ext hub_magic")
-    kernel.ok("%hub_cache models")
+    kernel.ok("%hub_cache ./models")
     cache = kernel.home / "work" / "models"
     url = f"{host.url}/google/model/1"
     kernel.ok(f"%hub_cache --fetch {url}")
@@ -152,7 +152,7 @@ def test_verify_and_repair_magics_report_and_fix_damage(kernel: Kernel, host: Fa
 def test_deep_repair_reads_tensors_and_keeps_loaded_models(tensorflow_kernel: Kernel) -> None:
     tensorflow_kernel.ok("%load_ext hub_magic")
     tensorflow_kernel.ok("import tensorflow_hub as hub")
-    tensorflow_kernel.ok("%hub_cache models")
+    tensorflow_kernel.ok("%hub_cache ./models")
     with FaultyHost(model_archive(model_files("tf2_vocabulary"))) as host:
         url = f"{host.url}/google/vocabulary/1"
         tensorflow_kernel.ok(f"model = hub.load({url!r})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from faulty_host import Fault, FaultyHost
 from repository import REPOSITORY
 from test_care_savedmodel import model
 
+import hub_magic
 from hub_magic import parse_handle
 from hub_magic.cli.parser import COMMANDS, DOCTOR, make_parser
 from hub_magic.commands import options
@@ -96,6 +98,26 @@ def test_commands_fetch_list_resolve_and_remove_a_model(shell: Shell, host: Faul
     assert text.splitlines()[0].startswith(f"{shell.cache}: 1 model to remove, which frees ")
     assert text.splitlines()[-1].startswith(f"{shell.cache}: 1 model removed; ")
     assert list(shell.cache.iterdir()) == []
+
+
+def test_fetch_command_tries_all_and_its_status_tells_all_part_or_none(
+    shell: Shell, host: FaultyHost, tmp_path: Path
+) -> None:
+    good, other = f"{host.url}/google/model/1", f"{host.url}/google/other/1"
+    bad, worse = "http://127.0.0.1:9/google/model/1", "nonsense"
+    text = shell.run("fetch", good, bad, worse, other, status=1)
+    assert [line.split()[0] for line in text.splitlines()[1:3]] == [good, other]
+    assert "Not fetched" in text
+    assert "refused the connection" in text
+    assert "'nonsense' is not a local path" in text
+    found = shell.json("fetch", bad, good, status=1)
+    assert [(one["handle"], "error" in one) for one in found] == [(good, False), (bad, True)]
+    assert "none of the models could be fetched" in shell.run("fetch", bad, f"{bad}2", status=2)
+    (tmp_path / "train.py").write_text(
+        f'import tensorflow_hub as hub\nhub.load("{good}")\nhub.load("{other}")'
+    )
+    assert shell.run("fetch", str(tmp_path / "train.py")).count("already cached") == 2
+    assert "already cached" in shell.run("fetch", f'hub.load("{good}")')
 
 
 def test_prune_command_prints_plan_and_result_as_json(shell: Shell) -> None:
@@ -220,6 +242,88 @@ def test_wrong_usage_and_help_print_the_usage(shell: Shell) -> None:
     assert "unrecognized arguments: --nonsense" in shell.run("list", "--nonsense", status=2)
     for command in COMMANDS:
         assert f"usage: hub-magic {command.name}" in shell.run(command.name, "--help")
+
+
+def test_bare_command_and_version_option_answer(shell: Shell) -> None:
+    bare = subprocess.run(
+        [sys.executable, "-m", "hub_magic"], env=shell.env, capture_output=True, text=True, check=False
+    )
+    assert all(command.name in bare.stdout for command in COMMANDS)
+    assert shell.run("--version") == f"hub-magic {hub_magic.__version__}"
+
+
+def test_where_size_and_quiet_print_what_a_script_needs(shell: Shell) -> None:
+    assert shell.run("where") == str(shell.cache)
+    assert shell.run("where", "--cache", "other") == str(shell.home / "other")
+    plant(shell.cache, NNLM)
+    assert shell.run("size") == "19 bytes"
+    assert shell.json("size") == {"location": str(shell.cache), "models": 1, "bytes": 19}
+    assert shell.run("list", "-q") == NNLM
+    assert shell.run("verify", "-q") == ""
+    assert shell.run("remove", "nnlm", "--dry-run", "-q") == NNLM
+    assert shell.run("remove", "nnlm", "--quiet") == NNLM
+    assert shell.run("list", "-q") == ""
+
+
+@pytest.mark.parametrize("word", ["/", ".", ":", "-", "//", "?", "*", "", " "])
+def test_punctuation_alone_matches_no_model(shell: Shell, word: str) -> None:
+    plant(shell.cache, NNLM)
+    assert "is not cached" in shell.run("remove", "--dry-run", "--", word, status=2)
+    assert len(shell.json("list")["models"]) == 1
+
+
+def at_terminal(shell: Shell, answer: bytes, *words: str) -> tuple[int, str]:
+    """Run a command at a terminal of its own, type an answer, and return its status and what it shows."""
+    ours, theirs = os.openpty()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "hub_magic", *words],
+        cwd=shell.home,
+        env=shell.env,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    os.write(ours, answer)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal's end on Linux
+        while block := os.read(ours, 10_000):
+            shown += block
+    os.close(ours)
+    return running.wait(60), shown.decode()
+
+
+@pytest.mark.parametrize("words", [("remove", "nnlm"), ("prune", "--max-size", "0")])
+def test_person_at_a_terminal_is_asked_before_models_are_deleted(
+    shell: Shell, words: tuple[str, ...]
+) -> None:
+    plant(shell.cache, NNLM)
+    for answer in (b"\n", b"n\n", b"what\n"):
+        status, shown = at_terminal(shell, answer, *words)
+        assert (status, "Remove 1 model (19 bytes)? [y/N]" in shown) == (1, True)
+        assert "nothing was deleted" in shown
+        assert len(shell.json("list")["models"]) == 1
+    status, shown = at_terminal(shell, b"y\n", *words)
+    assert (status, "1 model removed" in shown) == (0, True)
+    assert shell.json("list")["models"] == []
+    plant(shell.cache, NNLM)
+    status, shown = at_terminal(shell, b"", *words, "--yes")
+    assert (status, "[y/N]" in shown) == (0, False)
+    assert shell.json("list")["models"] == []
+
+
+def test_mode_at_a_terminal_explains_that_it_needs_eval(shell: Shell) -> None:
+    status, shown = at_terminal(shell, b"", "mode", "offline")
+    assert (status, 'eval "$(hub-magic mode offline)"' in shown) == (0, True)
+    assert "eval" not in at_terminal(shell, b"", "mode")[1]
+
+
+def test_repair_at_a_terminal_asks_before_it_deletes(shell: Shell) -> None:
+    entry = plant(shell.cache, "http://127.0.0.1:9/a/b/1")
+    (entry / "saved_model.pb").unlink()
+    status, shown = at_terminal(shell, b"n\n", "repair")
+    assert (status, "Delete 1 damaged model and download again? [y/N]" in shown) == (1, True)
+    assert entry.exists()
 
 
 def test_commands_use_the_options_of_the_magics() -> None:

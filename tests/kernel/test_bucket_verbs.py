@@ -35,7 +35,7 @@ def test_every_verb_works_on_a_bucket(bucket_kernel: Kernel, storage: GcsStandIn
     make_cache(here, range(3))
     with ModelHost(tmp_path / "served") as host:
         handle = f"{host.url}/team/served/1"
-        bucket_kernel.ok("%hub_cache here")
+        bucket_kernel.ok("%hub_cache ./here")
         assert "3 models to copy" in bucket_kernel.ok("%hub_cache --copy-to gs://models/team --dry-run").text
         assert storage.names("models") == []
         cell = bucket_kernel.ok("done = %hub_cache --copy-to gs://models/team\ndone")
@@ -55,7 +55,7 @@ def test_every_verb_works_on_a_bucket(bucket_kernel: Kernel, storage: GcsStandIn
         bucket_kernel.ok("left = %hub_cache --list")
         assert bucket_kernel.value("[model.handle for model in left.models]") == [handle, handle_of(2)]
         assert "2 models copied" in bucket_kernel.ok("%hub_cache --copy-to back").text
-    bucket_kernel.ok("%hub_cache back\n%hub_mode offline")
+    bucket_kernel.ok("%hub_cache ./back\n%hub_mode offline")
     folder = parse_handle(handle).folder
     assert bucket_kernel.ok(f"%hub_cache --resolve {handle}").text.strip("'").endswith(f"back/{folder}")
     model2 = parse_handle(handle_of(2)).folder
@@ -67,7 +67,7 @@ def test_every_verb_works_on_a_bucket(bucket_kernel: Kernel, storage: GcsStandIn
 
 def test_refusals_are_one_line(bucket_kernel: Kernel, storage: GcsStandIn, tmp_path: Path) -> None:
     make_cache(tmp_path / "kernel" / "work" / "here", range(2))
-    bucket_kernel.ok("%hub_cache here\n%hub_cache --copy-to gs://models/team")
+    bucket_kernel.ok("%hub_cache ./here\n%hub_cache --copy-to gs://models/team")
     bucket_kernel.ok("%hub_cache gs://models/team")
     for kind, line, said in (
         ("list", "%hub_cache --list", "listed by"),
@@ -131,7 +131,7 @@ def test_slow_bucket_verb_shows_a_bar(bucket_kernel: Kernel, storage: GcsStandIn
     make_cache(tmp_path / "kernel" / "work" / "here", range(2))
     storage.stall("permissions")
     run_until_shown(bucket_kernel, storage, "%hub_cache gs://models/team", "Checking gs://models/team")
-    bucket_kernel.ok("%hub_cache here")
+    bucket_kernel.ok("%hub_cache ./here")
     for kind, code, words in (
         ("list", "%hub_cache --copy-to gs://models/team --dry-run", "Listing gs://models/team"),
         ("create", "%hub_cache --copy-to gs://models/team", "Copying"),

@@ -18,7 +18,7 @@ NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 def cache(kernel: Kernel) -> Path:
     """The cache of a kernel that has the extension loaded."""
     kernel.ok("%load_ext hub_magic")
-    kernel.ok("%hub_cache models")
+    kernel.ok("%hub_cache ./models")
     return kernel.home / "work" / "models"
 
 

@@ -25,7 +25,7 @@ def test_saved_setting_is_shown_and_forgotten_at_once(kernel: Kernel) -> None:
     assert "Current: 'uncompressed'" in kernel.ok("%config HubMagics").stdout
     assert "Set for this session (TFHUB_MODEL_LOAD_FORMAT)" in kernel.ok("%hub_mode --forget").text
     assert "Current: 'uncompressed'" not in kernel.ok("%config HubMagics").stdout
-    kernel.ok("%hub_cache models --persist")
+    kernel.ok("%hub_cache ./models --persist")
     assert kernel.ok("%hub_cache --forget").text.startswith(str(kernel.home / "work/models"))
 
 
@@ -49,7 +49,7 @@ def test_autoload_leaves_the_users_own_extensions_alone(tmp_path: Path) -> None:
     (tmp_path / "their_own.py").write_text("def load_ipython_extension(shell): pass\n")
     paths = os.pathsep.join([str(REPOSITORY), str(tmp_path)])
     with Kernel(home, PYTHONPATH=paths) as kernel:
-        kernel.ok("%load_ext hub_magic\n%hub_cache models --persist --autoload")
+        kernel.ok("%load_ext hub_magic\n%hub_cache ./models --persist --autoload")
     with Kernel(home, PYTHONPATH=paths) as kernel:
         loaded = kernel.value("sorted(get_ipython().extension_manager.loaded)")
         assert {"their_own", "hub_magic"} <= set(loaded)
@@ -75,7 +75,7 @@ def test_a_startup_file_that_the_user_has_changed_is_left(tmp_path: Path) -> Non
 
 def test_persisting_the_default_saves_nothing(kernel: Kernel) -> None:
     kernel.ok("%load_ext hub_magic")
-    kernel.ok("%hub_cache models --persist")
+    kernel.ok("%hub_cache ./models --persist")
     text = kernel.ok("%hub_cache default --persist").text
     assert "This is the library's default" in text
     assert json.loads((profile_of(kernel.home) / "ipython_config.json").read_text()) == {}
@@ -85,7 +85,7 @@ def test_persisting_the_default_saves_nothing(kernel: Kernel) -> None:
     ("line", "message"),
     [
         ("%hub_mode offline --autoload", "--autoload only works with --persist. Add --persist."),
-        ("%hub_cache here --autoload", "--autoload only works with --persist. Add --persist."),
+        ("%hub_cache ./here --autoload", "--autoload only works with --persist. Add --persist."),
         ("%hub_cache --persist --forget", "--persist and --forget cannot be combined."),
         ("%hub_mode --persist --forget", "--persist and --forget cannot be combined."),
         (

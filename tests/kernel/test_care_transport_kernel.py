@@ -24,7 +24,7 @@ NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 @pytest.fixture
 def loaded(kernel: Kernel) -> Kernel:
     kernel.ok("%load_ext hub_magic")
-    kernel.ok("%hub_cache models")
+    kernel.ok("%hub_cache ./models")
     return kernel
 
 
@@ -51,7 +51,7 @@ def test_add_export_and_move_magics_carry_a_model(loaded: Kernel) -> None:
     for line in ("--export --all stick", "--export stick --all"):
         assert "stick" in loaded.ok(f"%hub_cache {line}").text
     assert (work / "stick/tfhub.dev/google/nnlm-en-dim50/2.tar.gz").is_file()
-    loaded.ok("%hub_cache other")
+    loaded.ok("%hub_cache ./other")
     assert "stick: 1 model added (19 bytes)." in loaded.ok("%hub_cache --add --all stick").text
     cell = loaded.ok("%hub_cache --move-to elsewhere --dry-run")
     assert cell.text.startswith("1 model (19 bytes) to move from ")
@@ -129,7 +129,7 @@ def test_a_users_mistake_is_one_line_and_changes_nothing(mistaken: Kernel, line:
 @pytest.mark.tensorflow
 def test_plain_tensorflow_hub_loads_an_exported_model(tensorflow_kernel: Kernel, tmp_path: Path) -> None:
     """A model out of a cache, onto a host, into a kernel that knows nothing of hub_magic."""
-    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models")
+    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache ./models")
     tensorflow_kernel.ok(f"%hub_cache --add {NNLM} {saved_model('tf2_vocabulary')}")
     stick = tmp_path / "stick"
     tensorflow_kernel.ok(f"%hub_cache --export --all {stick}")

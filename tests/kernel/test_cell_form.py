@@ -122,7 +122,7 @@ def test_a_cell_inside_the_cell_does_not_end_it(loaded: Kernel) -> None:
 
 
 def test_nested_hub_cell_restores_the_outer_plan(loaded: Kernel) -> None:
-    loaded.ok("%hub_cache outside")
+    loaded.ok("%hub_cache ./outside")
     inside = loaded.ok(
         "%%hub_tpu --bucket gs://outer\n"
         f"get_ipython().run_cell('%%hub_tpu --bucket gs://inner\\ninner = {IN_FORCE}')\n"

@@ -32,7 +32,7 @@ def complete(kernel: Kernel, code: str) -> list[str]:
 def prepare(kernel: Kernel) -> Kernel:
     """Have two models cached and some files beside the cache."""
     kernel.ok("%load_ext hub_magic")
-    kernel.ok("%hub_cache models")
+    kernel.ok("%hub_cache ./models")
     for handle in (NNLM, OTHER):
         plant(kernel.home / "work/models", handle)
     (kernel.home / "work/my folder").mkdir()
@@ -79,11 +79,42 @@ def test_kernel_completes_options_handles_and_paths(asked: Kernel, line: str, ex
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("%hub_cache --pr", {"%hub_cache --prune"}),
+        ("x = %hub_cache --pr", {"x = %hub_cache --prune"}),
+        ("%hub_mode off", {"%hub_mode offline"}),
+        ("%hub_mode x", set()),
+        ("%hub_doctor --re", {"%hub_doctor --report"}),
+        ("%%hub_tpu --s", {"%%hub_tpu --strategy"}),
+        ("%hub_cache --fetch pr", set()),
+        ("%hub_doctor ", {"%hub_doctor --online", "%hub_doctor --report", "%hub_doctor --help"}),
+    ],
+)
+def test_lines_of_our_magics_complete_to_our_words_alone(
+    asked: Kernel, line: str, expected: set[str]
+) -> None:
+    assert set(complete(asked, line)) == expected
+
+
+@pytest.mark.kernel
+def test_other_lines_complete_as_before(asked: Kernel) -> None:
+    asked.ok("hub_mode_of_mine = 1")
+    assert "prin" in "".join(complete(asked, "prin"))
+    assert complete(asked, "hub_mode_of_") == ["hub_mode_of_mine"]
+    assert "hub_mode = hub_mode_of_mine" in complete(asked, "hub_mode = hub_mode_of_")
+
+
+@pytest.mark.kernel
 def test_completion_offers_every_option_but_hidden_ones(asked: Kernel) -> None:
     found = complete(asked, "%hub_cache ")
-    assert {"%hub_cache default", "%hub_cache models/", "%hub_cache --prune", "%hub_cache --dry-run"} <= set(
-        found
-    )
+    assert {
+        "%hub_cache default",
+        "%hub_cache models/",
+        "%hub_cache --prune",
+        "%hub_cache --dry-run",
+    } <= set(found)
     assert not [line for line in complete(asked, "%%hub_tpu --") if "--cell" in line]
     # What is none of ours is left to IPython.
     assert "hub_value = 3".partition(" ")[0] in complete(asked, "hub_value = 3\nhub_val")
@@ -112,7 +143,9 @@ def test_command_line_completes_commands_options_and_handles(
     assert line_candidates(["prune"], "--keep") == ["--keep", "--keep-newest"]
     assert line_candidates(["prune", "--keep"], "https:") == [NNLM]
     assert line_candidates(["prune", "--max-size"], "") == []
-    assert line_candidates(["remove"], "") == [NNLM, "--cache", "--dry-run", "--help", "--json"]
+    flags = ["--cache", "--dry-run", "--help", "--json", "--quiet", "--yes"]
+    assert line_candidates(["remove"], "") == [NNLM, *flags]
+    assert line_candidates(["size"], "--") == ["--cache", "--help", "--json"]
     assert line_candidates(["remove", NNLM], "") == [NNLM]
     assert line_candidates(["mode"], "c") == ["compressed"]
     assert line_candidates(["completion"], "") == ["bash", "zsh"]

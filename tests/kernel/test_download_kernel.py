@@ -52,7 +52,7 @@ def test_notebook_download_shows_a_bar(loaded: Kernel) -> None:
 @pytest.mark.tensorflow
 def test_loading_cell_shows_one_line_per_notice_or_error(tensorflow_kernel: Kernel) -> None:
     """`hub.load` as it always was: the error in one line, the notice of a damaged copy in one line."""
-    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models")
+    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache ./models")
     with FaultyHost(ARCHIVE) as host:
         tensorflow_kernel.ok("import tensorflow_hub as hub")
         path = tensorflow_kernel.value(f"hub.resolve('{host.url}/google/model/1')")

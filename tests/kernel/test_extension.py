@@ -40,12 +40,12 @@ def test_load_unload_load_leaves_no_trace(kernel: Kernel) -> None:
     kernel.ok(STATE)
     kernel.run("%load_ext storemagic")  # IPython registers the magic %load_ext itself when it is first used
     before = kernel.value("state()")
-    kernel.ok("%load_ext hub_magic\n%hub_mode offline\n%hub_cache here")
+    kernel.ok("%load_ext hub_magic\n%hub_mode offline\n%hub_cache ./here")
     loaded = kernel.value("state()")
     assert loaded != before
     kernel.ok("%unload_ext hub_magic")
     assert kernel.value("state()") == before
-    kernel.ok("%load_ext hub_magic\n%hub_mode offline\n%hub_cache here")
+    kernel.ok("%load_ext hub_magic\n%hub_mode offline\n%hub_cache ./here")
     assert kernel.value("state()") == loaded
     kernel.ok("%reload_ext hub_magic")
     kernel.ok("%unload_ext hub_magic")
@@ -79,10 +79,10 @@ def test_tensorflow_hub_imports_without_pkg_resources(tensorflow_kernel: Kernel)
 
 
 def test_unload_keeps_variables_set_by_the_user(kernel: Kernel) -> None:
-    kernel.ok("import os\nos.environ['TFHUB_CACHE_DIR'] = '/first'\n%load_ext hub_magic\n%hub_cache here")
+    kernel.ok("import os\nos.environ['TFHUB_CACHE_DIR'] = '/first'\n%load_ext hub_magic\n%hub_cache ./here")
     kernel.ok("os.environ['TFHUB_CACHE_DIR'] = '/mine'\n%unload_ext hub_magic")
     assert kernel.value("os.environ['TFHUB_CACHE_DIR']") == "/mine"
-    kernel.ok("%load_ext hub_magic\n%hub_cache here\n%unload_ext hub_magic")
+    kernel.ok("%load_ext hub_magic\n%hub_cache ./here\n%unload_ext hub_magic")
     assert kernel.value("os.environ['TFHUB_CACHE_DIR']") == "/mine"
 
 
@@ -103,7 +103,7 @@ def test_saved_settings_apply_until_forgotten(tmp_path: Path) -> None:
     with Kernel(home) as kernel:
         kernel.ok("%load_ext hub_magic")
         assert "Saved in this IPython profile" in kernel.ok("%hub_mode offline --persist").text
-        assert "Saved in this IPython profile" in kernel.ok("%hub_cache kept --persist --autoload").text
+        assert "Saved in this IPython profile" in kernel.ok("%hub_cache ./kept --persist --autoload").text
         assert "export TFHUB_CACHE_DIR=" in kernel.ok("%hub_cache --persist").text
     kept = str(home / "work" / "kept")
     saved = json.loads(profile.read_text())

@@ -73,14 +73,14 @@ def test_cache_magic_sets_the_location(tmp_path, given: str, expected: str) -> N
 
 
 def test_cache_default_restores_the_library_location(loaded: Kernel) -> None:
-    loaded.ok("%hub_cache here")
+    loaded.ok("%hub_cache ./here")
     first = loaded.ok("%hub_cache default").text.splitlines()[0]
     assert first == str(loaded.home / "tmp" / "tfhub_modules")
     assert loaded.value("__import__('os').environ.get('TFHUB_CACHE_DIR')") is None
 
 
 def test_list_magic_returns_object_text_table_and_json(loaded: Kernel) -> None:
-    loaded.ok("%hub_cache here")
+    loaded.ok("%hub_cache ./here")
     folder = "0f" * 20
     entry = loaded.home / "work" / "here" / folder
     entry.mkdir()
@@ -128,7 +128,7 @@ def test_list_magic_returns_object_text_table_and_json(loaded: Kernel) -> None:
         ("%hub_mode compressed really", "unrecognized arguments: really"),
         ("%hub_cache --nonsense", "unrecognized arguments: --nonsense"),
         ("%hub_cache 'open", "Close the quotation mark."),
-        ("%hub_cache here --list", "location and --list cannot be combined."),
+        ("%hub_cache ./here --list", "location and --list cannot be combined."),
         ("%hub_cache $NOWHERE/models", "uses $NOWHERE, which is not set"),
         ("%hub_cache s3://bucket/path", "A cache cannot be at s3://."),
         ("%hub_cache gs://UPPER/path", "is not a bucket's address"),
@@ -166,7 +166,7 @@ HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 )
 @pytest.mark.parametrize("verb", ["--fetch", "--resolve"])
 def test_failed_fetch_magic_is_one_line(loaded: Kernel, fault: Fault, message: str, verb: str) -> None:
-    loaded.ok("%hub_cache here")
+    loaded.ok("%hub_cache ./here")
     with FaultyHost(b"", then=fault) as host:
         cell = loaded.run(f"%hub_cache {verb} {host.url}/google/model/1")
     assert cell.status == "error"
@@ -185,7 +185,7 @@ def test_failed_fetch_magic_is_one_line(loaded: Kernel, fault: Fault, message: s
     ],
 )
 def test_handle_of_a_missing_path_is_one_line(loaded: Kernel, handle: str, message: str) -> None:
-    loaded.ok("%hub_cache here")
+    loaded.ok("%hub_cache ./here")
     cell = loaded.run(f"%hub_cache --resolve {handle}")
     assert cell.status == "error"
     assert message in cell.error

@@ -61,7 +61,7 @@ CASES: list[Case] = [
 
 @pytest.fixture
 def notebook(tensorflow_kernel: Kernel) -> Kernel:
-    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models")
+    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache ./models")
     tensorflow_kernel.ok("import tensorflow as tf, tensorflow_hub as hub")
     return tensorflow_kernel
 
@@ -140,7 +140,7 @@ def test_damage_in_another_cache_names_that_cache(notebook: Kernel, host: Faulty
     handle = f"{host.url}/google/model/1"
     path = resolved(notebook, handle)
     flip(Path(path, DATA))
-    notebook.ok("%hub_cache elsewhere")
+    notebook.ok("%hub_cache ./elsewhere")
     line = failed(notebook, f"tf.saved_model.load({path!r}, tags=tags)").error
     assert f" in {Path(path).parent}, which `%hub_cache {Path(path).parent}` sets; this cached" in line
     for command in re.findall(r"`(%.+?)`", line):
@@ -149,7 +149,7 @@ def test_damage_in_another_cache_names_that_cache(notebook: Kernel, host: Faulty
 
 
 def test_model_loaded_without_tensorflow_hub_is_kept(tensorflow_kernel: Kernel, host: FaultyHost) -> None:
-    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache models\nimport tensorflow as tf")
+    tensorflow_kernel.ok("%load_ext hub_magic\n%hub_cache ./models\nimport tensorflow as tf")
     tensorflow_kernel.ok(f"path = %hub_cache --resolve {host.url}/google/model/1")
     tags = "tags=[] if tf.io.gfile.exists(path + '/tfhub_module.pb') else None"
     tensorflow_kernel.ok(f"model = tf.saved_model.load(path, {tags})")

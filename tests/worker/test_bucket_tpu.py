@@ -153,7 +153,7 @@ def test_team_cache_is_filled_read_pruned_and_copied_home(
         assert len(host.requests) == archives, "it was in the bucket"
     assert "1 model removed" in notebook.ok(f"%hub_cache --prune --older-than 0d --keep {kind}").text
     assert "1 model copied" in notebook.ok("%hub_cache --copy-to home").text
-    notebook.ok("%hub_cache home\n%hub_mode offline")
+    notebook.ok("%hub_cache ./home\n%hub_mode offline")
     gcs.reset_counts()
     notebook.ok(f"with tf.device('/job:localhost/device:CPU:0'):\n    value = {how}.numpy().tolist()")
     assert notebook.value("value") == wanted
