@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 import stat
 import uuid
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..cache.entry import CachedModel, is_intact
+from ..cache.folders import delete_folder
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 from ..cache.locks import EntryLock, take_lock, take_over
 from ..gcs import BucketFolder, download
@@ -56,7 +56,7 @@ def from_bucket(
             except InterruptedError:
                 raise
             except OSError:  # the disk, which may be full
-                shutil.rmtree(lock.scratch, ignore_errors=True)
+                delete_folder(lock.scratch)
                 raise
     except InterruptedError:
         raise
@@ -115,7 +115,7 @@ def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: 
     if os.path.lexists(lock.entry):
         Path(lock.entry).rename(damaged)
     scratch.rename(lock.entry)
-    shutil.rmtree(damaged, ignore_errors=True)
+    delete_folder(str(damaged))
 
 
 def _write(path: str, text: str, uid: str) -> None:

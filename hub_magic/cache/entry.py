@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 from ..errors import HandleError
 from ..facts import Fact
 from ..handles import Handle, parse_handle
+from ..small_files import time_from
+from .folders import open_at_any_depth
 from .layout import Holder
 
 Kind = Literal["SavedModel", "TF1 Hub", "other"]
@@ -184,7 +186,7 @@ def measure(model: CachedModel) -> CachedModel:
     pending = [""]
     for prefix in pending:  # grows while it is read
         folder = f"{model.path}/{prefix}"
-        number = os.open(folder, _FOLDER) if _BY_NUMBER else -1
+        number = open_at_any_depth(folder, _FOLDER) if _BY_NUMBER else -1
         try:
             with os.scandir(number if _BY_NUMBER else folder) as found:
                 for item in found:
@@ -212,7 +214,7 @@ def measure(model: CachedModel) -> CachedModel:
         len(files),
         model.downloaded,
         model.host,
-        datetime.fromtimestamp(used) if used else None,  # noqa: DTZ006 - local time, as descriptors keep
+        time_from(used),
         damage_in(files, folders),
         model.holder,
         tuple(folders),

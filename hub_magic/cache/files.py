@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from .folders import look_into, open_at_any_depth
+
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 _UNNOTICED = getattr(os, "O_NOATIME", 0)
 
@@ -25,9 +27,9 @@ def open_plain(path: str, flags: int) -> int:
         OSError: it is something else, or cannot be opened.
     """
     try:
-        number = os.open(path, flags | _AT_ONCE | _UNNOTICED)
+        number = open_at_any_depth(path, flags | _AT_ONCE | _UNNOTICED)
     except PermissionError:  # only a file's owner may leave its time of access as it is
-        number = os.open(path, flags | _AT_ONCE)
+        number = open_at_any_depth(path, flags | _AT_ONCE)
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
         raise OSError(errno.EINVAL, "it is not a regular file (socket, device or pipe)", path)
@@ -44,12 +46,13 @@ def regular_files(entry: str) -> dict[str, os.stat_result]:
         OSError: a folder of it cannot be read, or it is gone.
     """
     files: dict[str, os.stat_result] = {}
-    for folder, _, names in os.walk(entry, onerror=_raise):
-        prefix = os.path.relpath(folder, entry).replace(os.sep, "/") + "/"
-        for name in names:
-            facts = os.lstat(f"{folder}{os.sep}{name}")
-            if stat.S_ISREG(facts.st_mode):
-                files[prefix.removeprefix("./") + name] = facts
+    pending = [""]
+    for prefix in pending:  # grows while it is read
+        for name, facts in look_into(f"{entry}/{prefix}"):
+            if stat.S_ISDIR(facts.st_mode):
+                pending.append(f"{prefix}{name}/")
+            elif stat.S_ISREG(facts.st_mode):
+                files[prefix + name] = facts
     return files
 
 
@@ -107,7 +110,3 @@ def times_kept(entry: str) -> Iterator[None]:
             with suppress(OSError):
                 if Path(path).lstat().st_atime_ns != facts.st_atime_ns:
                     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
-
-
-def _raise(error: OSError) -> None:
-    raise error

@@ -8,6 +8,7 @@ recorded at its download, and every tensor of the checkpoint is read by TensorFl
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +20,11 @@ from ..import_hooks import is_installed
 from ..progress import Progress, Tally, run_all
 from .entry import CachedModel, damage_in
 from .files import digest, regular_files, times_kept
-from .record import EntryRecord, read_record
+from .folders import look_into
+from .layout import RECORD_SUFFIX
+from .record import EntryRecord, read_record, why_skipped
 from .savedmodel import NotReadableError, read_graphs, read_outline
-from .scan import CacheScan, Problem
+from .scan import CacheScan, Problem, skipped_file
 
 GRAPH = "saved_model.pb"
 VARIABLES = "variables/variables.index"
@@ -103,7 +106,12 @@ def verification(
 ) -> Verification:
     """Return what the check of entries found, with the scan's problems about them; about all when None."""
     checked = tuple(result for result in results if isinstance(result, Checked))
-    unreadable = (result for result in results if isinstance(result, Problem))
+    unreadable = [result for result in results if isinstance(result, Problem)]
+    known = {problem.name for problem in scan.problems}
+    for one in checked:
+        name = one.model.folder + RECORD_SUFFIX
+        if name not in known and (why := why_skipped(one.model.path)):
+            unreadable.append(skipped_file(name, why, one.model.handle))
     others = (
         problem
         for problem in scan.problems
@@ -170,16 +178,15 @@ def _sizes(entry: str) -> tuple[dict[str, int], list[str], set[str]]:
     special: set[str] = set()
     pending = [""]
     for prefix in pending:  # grows while it is read
-        with os.scandir(f"{entry}/{prefix}") as found:
-            for item in found:
-                name = prefix + item.name
-                if item.is_dir(follow_symlinks=False):
-                    folders.append(name)
-                    pending.append(f"{name}/")
-                    continue
-                files[name] = item.stat(follow_symlinks=False).st_size
-                if not item.is_file(follow_symlinks=False):
-                    special.add(name)
+        for item, facts in look_into(f"{entry}/{prefix}"):
+            name = prefix + item
+            if stat.S_ISDIR(facts.st_mode):
+                folders.append(name)
+                pending.append(f"{name}/")
+                continue
+            files[name] = facts.st_size
+            if not stat.S_ISREG(facts.st_mode):
+                special.add(name)
     return files, folders, special
 
 

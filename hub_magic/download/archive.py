@@ -22,6 +22,7 @@ _BLOCK = 1 << 20
 _LONGEST_HEADER = 1 << 17  # an extended header is a few hundred bytes; tarfile would read any length at once
 _LONGEST_TAIL = 16 << 20  # tar pads its end to a record, at most 1 MB with the largest blocking factor
 _MOST_MEMBERS = 100_000
+_DEEPEST = 100  # folders in one another; models have about three
 _RESERVE = 16 << 20  # bytes of the disk that are left to others
 _CHECK_EVERY = 64 << 20
 
@@ -101,6 +102,8 @@ def _checked_name(member: tarfile.TarInfo) -> str:
         raise ArchiveRefusedError(f"{name!r} is outside its folder")
     if "\0" in name or (os.sep != "/" and (os.sep in name or ":" in name)):
         raise ArchiveRefusedError(f"{name!r} is not a valid file name")
+    if len(parts) - (not member.isdir()) > _DEEPEST:
+        raise ArchiveRefusedError(f"{name[:60]!r}... is nested more than {_DEEPEST} folders deep")
     if not parts and not member.isdir():
         raise ArchiveRefusedError(f"{name!r} is a file without a name")
     if member.size < 0:

@@ -13,12 +13,13 @@ from functools import partial
 from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
 from ..cache.layout import LOCK_SUFFIX, Holder
-from ..cache.locks import LOCK_TIMEOUT, Parts, take_over
+from ..cache.locks import LOCK_TIMEOUT, Parts, take_over, why_unreadable
 from ..cache.record import find_damage
 from ..errors import DownloadError
 from ..facts import Fact
 from ..handles import Handle
 from ..progress import DownloadBar, is_interactive
+from ..quantities import plural
 from ..settings import is_offline, read_cache, read_mode
 from ..store import open_store
 from .archive import NoSpaceError
@@ -212,9 +213,14 @@ def _damage(entry: str) -> str | None:
 def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout: float) -> int:
     """Download a model into its place in the cache; the bytes received, 0 when another process did it."""
     os.makedirs(os.path.dirname(entry), exist_ok=True)
+    told = False
     with options.bar("", None) as waiting:
 
         def show(holder: Holder | None, size: int) -> None:
+            nonlocal told
+            if holder is None and not told:
+                told = True
+                options.notice(_waiting_for(entry, lock_timeout))
             who = f"process {holder.pid} on {holder.host}" if holder else "another process"
             waiting.show(size, title=f"{who} is downloading {title_of(handle)}")
 
@@ -225,6 +231,16 @@ def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout
         if _damage(entry) == "":
             return 0
         return make_entry(handle, archive_url(handle.text), Parts(entry, lock.holder.uid), options)
+
+
+def _waiting_for(entry: str, timeout: float) -> str:
+    """Return the line about a lock that does not name its owner, so that no bar can."""
+    why = why_unreadable(entry + LOCK_SUFFIX)
+    which = f"cannot be read ({why})" if why else "names no owner"
+    return (
+        f"Waiting for the lock {entry}{LOCK_SUFFIX}, which {which}. "
+        f"It is taken over after {plural(max(1, round(timeout / 60)), 'minute')} without a change."
+    )
 
 
 def archive_url(handle: str) -> str:

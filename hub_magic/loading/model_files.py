@@ -8,9 +8,11 @@ such option: the worker reads variables and assets (`load_v1_in_v2.py`, TensorFl
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..cache.folders import look_into
 from ..cache.savedmodel import read_saved_model
 from ..errors import DamagedEntryError, RouteError
 from ..facts import Fact
@@ -73,7 +75,7 @@ def find_model_files(directory: str | os.PathLike[str]) -> ModelFiles:
     """
     root = Path(directory).absolute()
     try:
-        files = tuple(_file(path, root) for path in sorted(root.rglob("*")) if path.is_file())
+        files = tuple(_files(root))
         is_tf2 = _is_tf2(root)
     except OSError as error:
         raise RouteError(f"The model in {root} cannot be read: {error}. Check its permissions.") from error
@@ -82,9 +84,23 @@ def find_model_files(directory: str | os.PathLike[str]) -> ModelFiles:
     return ModelFiles(str(root), is_tf2, files)
 
 
-def _file(path: Path, root: Path) -> ModelFile:
-    found = path.stat()
-    return ModelFile(path.relative_to(root).as_posix(), found.st_size, found.st_mtime_ns)
+def _files(root: Path) -> list[ModelFile]:
+    """Return the files below a folder, sorted by name; a link counts as the file that it leads to."""
+    found = []
+    pending = [""]
+    for prefix in pending:  # grows while it is read
+        for item, facts in look_into(f"{root}/{prefix}"):
+            name = prefix + item
+            if stat.S_ISLNK(facts.st_mode):
+                try:
+                    facts = (root / name).stat()  # noqa: PLW2901 - the facts of what the link leads to
+                except OSError:
+                    continue
+            elif stat.S_ISDIR(facts.st_mode):
+                pending.append(f"{name}/")
+            if stat.S_ISREG(facts.st_mode):
+                found.append(ModelFile(name, facts.st_size, facts.st_mtime_ns))
+    return sorted(found, key=lambda file: file.name.split("/"))
 
 
 def _is_tf2(root: Path) -> bool:

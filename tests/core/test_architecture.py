@@ -20,6 +20,7 @@ PAGE = REPOSITORY / "docs" / "architecture.md"
 # Each imports only what stands before it.
 ORDER = (
     "errors",
+    "small_files",
     "facts",
     "quantities",
     "progress",
