@@ -127,32 +127,25 @@ class _Deletion:
     def _delete(self, name: str) -> None:
         """Delete a folder that stands in the root, after its own folders have been moved beside it."""
         with suppress(OSError):
-            os.rmdir(name, dir_fd=self._root)
-            return
-        try:
             number = os.open(name, _FOLDER, dir_fd=self._root)
-        except OSError:
-            self._stuck.add(name)
-            return
-        try:
-            for inner in self._clear_files(number):
-                self._lift(inner, number)
-        except OSError:
-            self._stuck.add(name)
-        finally:
-            os.close(number)
+            try:
+                for inner in self._clear_files(number):
+                    self._lift(inner, number)
+            finally:
+                os.close(number)
         try:
             os.rmdir(name, dir_fd=self._root)
         except OSError:
             self._stuck.add(name)
 
     def _lift(self, name: str, number: int) -> None:
-        with suppress(OSError):
-            os.rmdir(name, dir_fd=number)
-            return
-        with suppress(OSError):
-            self._count += 1
+        # Not rmdir first: Linux looks through all that it knows below a folder before it says "not empty".
+        self._count += 1
+        try:
             os.rename(name, f".{os.getpid()}.{self._count}", src_dir_fd=number, dst_dir_fd=self._root)
+        except OSError:  # a folder that may not be written cannot be moved, but it can be empty
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=number)
 
 
 def _is_long(path: str) -> bool:

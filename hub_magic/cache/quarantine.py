@@ -144,6 +144,9 @@ def replacing(location: str, model: CachedModel) -> Iterator[None]:
     """
     # A download replaces an entry that looks damaged, and takes any other one for intact.
     aside = "" if find_damage(model.path) else quarantine(location, model, beside=())
+    if aside:
+        with suppress(OSError):
+            os.utime(aside)  # or the download takes the old folder for a stale one, and removes the last copy
     try:
         yield
     except BaseException:

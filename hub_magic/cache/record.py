@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -110,6 +111,8 @@ def why_skipped(entry: str) -> str:
 
 def _look(entry: str) -> tuple[EntryRecord | None, str]:
     try:
+        if not stat.S_ISREG(os.lstat(entry + RECORD_SUFFIX).st_mode):
+            return None, ""  # a scan names what has the wrong type for its name
         marks = (_mark(entry + RECORD_SUFFIX), _mark(entry + DESCRIPTOR_SUFFIX))
     except FileNotFoundError:
         return None, ""

@@ -21,7 +21,7 @@ from ..progress import Progress, Tally, run_all
 from .entry import CachedModel, damage_in
 from .files import digest, regular_files, times_kept
 from .folders import look_into
-from .layout import RECORD_SUFFIX
+from .layout import RECORD_SUFFIX, Role, read_name
 from .record import EntryRecord, read_record, why_skipped
 from .savedmodel import NotReadableError, read_graphs, read_outline
 from .scan import CacheScan, Problem, skipped_file
@@ -115,9 +115,17 @@ def verification(
     others = (
         problem
         for problem in scan.problems
-        if problem.kind not in {"damaged", "unreadable"} and (models is None or _is_about(problem, models))
+        if not _is_judged_anew(problem) and (models is None or _is_about(problem, models))
     )
     return Verification(scan.location, deep, checked, (*others, *unreadable))
+
+
+def _is_judged_anew(problem: Problem) -> bool:
+    """Whether a problem is about an entry's files, which this check has looked at."""
+    part = read_name(problem.name)
+    return problem.kind == "damaged" or (
+        problem.kind == "unreadable" and part is not None and part.role is Role.ENTRY
+    )
 
 
 def _is_about(problem: Problem, models: Iterable[CachedModel]) -> bool:

@@ -9,10 +9,13 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..errors import DownloadError
 from ..quantities import size
+from ..small_files import OddFileError, parse_number
 from .decode import read_digests
 from .messages import explain_answer, explain_silence, is_about_certificate
 
@@ -136,11 +139,9 @@ class Web:
     """Connections to hosts, kept open between requests."""
 
     def __init__(self, retries: RetryPolicy, *, connections: int) -> None:
-        import requests
-
         self._timeout = (retries.connect, retries.read)
         self._verify = checks_certificates()
-        self._session = requests.Session()
+        self._session = _strict_session()
         self._session.headers.update(_HEADERS)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _system_trust(verify=self._verify, connections=connections))
@@ -166,6 +167,24 @@ class Web:
     def close(self) -> None:
         """End every connection that is not in use."""
         self._session.close()
+
+
+def _strict_session() -> requests.Session:
+    """Return a session that ends the connection before it reports a redirect to something that is no URL."""
+    import requests
+    from requests.exceptions import InvalidURL
+
+    class StrictSession(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> str | None:
+            try:
+                target = super().get_redirect_target(resp)
+                _ = urlsplit(target or "").port
+            except ValueError as error:
+                resp.close()
+                raise InvalidURL(str(error), response=resp) from error
+            return target
+
+    return StrictSession()
 
 
 def _system_trust(*, verify: bool, connections: int) -> HTTPAdapter:
@@ -201,13 +220,13 @@ def is_passing(status: int) -> bool:
 def requested_pause(answer: requests.Response) -> float:
     """Seconds that the host asks to wait; 0 when it does not say."""
     text = answer.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
     try:
+        if text.isdecimal():
+            return float(parse_number(text))
         moment = parsedate_to_datetime(text)
         now = parsedate_to_datetime(answer.headers.get("Date", ""))
         return max(0.0, (moment - now).total_seconds())
-    except (ValueError, TypeError):  # neither a number nor two dates
+    except (OddFileError, ValueError, TypeError, OverflowError, IndexError):  # neither a number nor two dates
         return 0.0
 
 
@@ -286,10 +305,12 @@ class Source:
     def _ask(self, url: str, headers: dict[str, str]) -> requests.Response:
         from requests.exceptions import ConnectionError as NoConnectionError
         from requests.exceptions import Timeout
+        from urllib3.exceptions import HTTPError
 
         try:
             return self._web.get(url, **headers)
-        except OSError as error:  # all errors of requests are OSErrors, too
+        # Most errors of requests are OSErrors, too; a Location that is no URL gives others.
+        except (OSError, ValueError, HTTPError, HTTPException) as error:
             if isinstance(error, (NoConnectionError, Timeout)) and not is_about_certificate(error):
                 raise passing_error(self._handle, error) from error
             raise DownloadError(explain_silence(self._handle, error, 1)) from error
@@ -331,7 +352,9 @@ class Source:
             body = Body(self._handle, answer, 0)
             body.skip(start)
             return body
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
+        found = re.fullmatch(
+            r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", answer.headers.get("Content-Range", "")
+        )
         if found is None or int(found[1]) != start or found[2] not in {"*", str(facts.size or found[2])}:
             answer.close()
             raise RestartError(f"the host sent a different part than requested (from byte {start:,})")
@@ -341,13 +364,20 @@ class Source:
 _CHANGED = "it changed at the host in the meantime"
 
 
+_LONGEST_TAG = 1024  # characters; an ETag is stored with the model, and sent back
+
+
 def _read_facts(answer: requests.Response) -> Facts:
     headers = answer.headers
-    length = headers.get("Content-Length", "")
+    try:
+        length = parse_number(headers.get("Content-Length", "").strip())
+    except OddFileError:
+        length = None
+    etag = headers.get("ETag", "")
     return Facts(
         url=answer.url,
-        size=int(length) if length.isdecimal() and answer.status_code == 200 else None,
-        etag=headers.get("ETag", ""),
+        size=length if answer.status_code == 200 else None,
+        etag=etag if len(etag) <= _LONGEST_TAG and etag.isprintable() else "",
         modified=headers.get("Last-Modified", ""),
         has_ranges=headers.get("Accept-Ranges", "").lower() == "bytes",
         digests=read_digests(headers),

@@ -6,6 +6,7 @@ whose body names a folder that starts with `gs://`. https://www.tensorflow.org/h
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
@@ -42,6 +43,7 @@ def named_folder(handle: Handle, retries: RetryPolicy | None = None) -> str:
         DownloadError: the host does not answer or names no folder.
     """
     import requests
+    from urllib3.exceptions import HTTPError
 
     from .http import RetryPolicy, Web
     from .messages import explain_answer, explain_silence
@@ -53,7 +55,7 @@ def named_folder(handle: Handle, retries: RetryPolicy | None = None) -> str:
         answer = web.get_unredirected(urlunparse(url._replace(query=query)))
         with answer:
             body = answer.raw.read(_LONGEST, decode_content=True)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError, HTTPError, HTTPException) as error:
         raise DownloadError(explain_silence(handle.text, error, 1)) from error
     finally:
         web.close()
