@@ -7,6 +7,8 @@ import json
 from datetime import datetime
 from typing import Any, ClassVar
 
+from .masking import mask_secrets
+
 
 class Fact:
     """A frozen dataclass that scripts can use as data.
@@ -29,6 +31,8 @@ class Fact:
 
 
 def _data(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask_secrets(value)
     if isinstance(value, Fact):
         return value.to_data()
     if isinstance(value, datetime):

@@ -24,7 +24,7 @@ _FIRST_READ = 1024
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 )
-_MOST_DIGITS = 18
+_MOST_DIGITS = 19
 _MOST_ITEMS = 500_000
 _DEEPEST = 64
 _LONGEST_NAME = 4096
@@ -98,7 +98,7 @@ def _kind(mode: int) -> str:
 
 
 def parse_number(text: str) -> int:
-    """Return a whole number of at most 18 ASCII digits.
+    """Return a whole number of at most 19 ASCII digits.
 
     Raises:
         OddFileError: the text is something else.

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cache.entry import CachedModel, is_intact
 from ..cache.folders import delete_folder
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
-from ..cache.locks import EntryLock, take_lock, take_over
+from ..cache.locks import EntryLock, remove, take_lock, take_over, write_new
 from ..gcs import BucketFolder, download
 from ..progress import Progress
 from .scan import BucketEntry
@@ -120,6 +120,7 @@ def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: 
 
 def _write(path: str, text: str, uid: str) -> None:
     """Write a small file in one step; what a crash leaves has the name of a leftover."""
-    written = Path(f"{path}.tmp{uid}")
-    written.write_text(text, encoding="utf-8", errors="surrogateescape")
-    written.replace(path)
+    written = f"{path}.tmp{uid}"
+    remove(written)  # what an earlier attempt with the same id left
+    write_new(written, text)
+    os.replace(written, path)

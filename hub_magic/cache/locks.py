@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+from ..masking import has_secrets
 from ..small_files import OddFileError
 from .folders import delete_folder, look_into
 from .layout import (
@@ -391,8 +392,12 @@ def why_unreadable(path: str) -> str:
 
 
 def write_new(path: str, text: str) -> None:
-    """Write a file that must not be there yet."""
-    with open(path, "x", encoding="utf-8") as file:
+    """Write a file that must not be there yet. Others cannot read one that contains a login or token."""
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600 if has_secrets(text) else 0o666)
+
+    with open(path, "x", encoding="utf-8", errors="surrogateescape", opener=opened) as file:
         file.write(text)
 
 

@@ -9,11 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..progress import Progress
+from ..small_files import LARGE
 from .entry import CachedModel, is_intact, measure
 from .files import open_quietly, regular_files
 from .folders import delete_folder, make_folder, open_at_any_depth
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
-from .locks import EntryLock, take_lock, take_over
+from .locks import EntryLock, take_lock, take_over, write_new
 from .quarantine import StaysError, check_unchanged, remove_file
 from .record import read_record
 
@@ -142,9 +143,9 @@ def _copy_beside(model: CachedModel, place: str, lock: EntryLock) -> None:
     """Copy what stands beside an entry: before the entry itself, as tensorflow_hub does."""
     for suffix in _BESIDE:
         with suppress(FileNotFoundError), open_quietly(model.path + suffix) as content:
-            written = Path(f"{place}{suffix}.tmp{lock.holder.uid}")
-            written.write_bytes(content.read())
-            written.replace(place + suffix)
+            written = f"{place}{suffix}.tmp{lock.holder.uid}"
+            write_new(written, content.read(LARGE).decode(errors="surrogateescape"))
+            os.replace(written, place + suffix)
 
 
 def _remove_beside(entry: str) -> None:

@@ -324,6 +324,8 @@ def read_list(root: Path) -> dict[str, Listed]:
 
 def _parsed_list(text: str) -> list[Listed]:
     found = parse_json(text)
+    if found == {}:
+        return []
     if not isinstance(found, list):
         raise OddFileError("it is not a list")
     return [Listed(*(text_at(one, key) for key in ("handle", "file", "sha256"))) for one in found]

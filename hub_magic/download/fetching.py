@@ -18,6 +18,7 @@ from ..cache.record import find_damage
 from ..errors import DownloadError
 from ..facts import Fact
 from ..handles import Handle
+from ..masking import has_secrets, mask_secrets
 from ..progress import DownloadBar, is_interactive
 from ..quantities import plural
 from ..settings import is_offline, read_cache, read_mode
@@ -76,7 +77,7 @@ class Fetched(Fact):
 
 def print_notice(line: str) -> None:
     """Tell the user, beside whatever the cell prints."""
-    print(line, file=sys.stderr)  # noqa: T201 - a line for the user, from a resolver that returns a path
+    print(mask_secrets(line), file=sys.stderr)  # noqa: T201 - a line for the user, from a resolver that returns a path
 
 
 def fetch_all(handles: Sequence[str]) -> FetchedModels:
@@ -213,6 +214,11 @@ def _damage(entry: str) -> str | None:
 def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout: float) -> int:
     """Download a model into its place in the cache; the bytes received, 0 when another process did it."""
     os.makedirs(os.path.dirname(entry), exist_ok=True)
+    if has_secrets(handle.text):
+        options.notice(
+            f"{mask_secrets(handle.text)}: its password or token is stored in the cache, in files that "
+            "only you can read. Write the login of a host into ~/.netrc instead, and the handle without it."
+        )
     told = False
     with options.bar("", None) as waiting:
 

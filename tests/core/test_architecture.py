@@ -19,6 +19,7 @@ PAGE = REPOSITORY / "docs" / "architecture.md"
 
 # Each imports only what stands before it.
 ORDER = (
+    "masking",
     "errors",
     "small_files",
     "facts",

@@ -10,7 +10,7 @@ import socket
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -235,6 +235,13 @@ for word, content in {
         (entry / "saved_model.pb").write_bytes(content)
 
     PLANTS[f"graph: {word}"] = _graph
+
+
+@pytest.fixture(autouse=True)
+def _no_deep_folders_are_left(tmp_path: Path) -> Iterator[None]:
+    """pytest's own removal calls itself for each level, and fails at what is left here."""
+    yield
+    delete_folder(str(tmp_path))
 
 
 def deep(folder: Path, depth: int) -> None:
