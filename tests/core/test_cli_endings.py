@@ -26,9 +26,8 @@ def environment(cache: Path, **more: str) -> dict[str, str]:
 
 def run(line: str, cache: Path, **more: str) -> subprocess.CompletedProcess[bytes]:
     command = " ".join([*COMMAND, line])
-    return subprocess.run(
-        command, shell=True, env=environment(cache, **more), capture_output=True, timeout=100
-    )
+    env = environment(cache, **more)
+    return subprocess.run(command, check=False, shell=True, env=env, capture_output=True, timeout=100)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "ascii:strict", "utf-8:strict", "cp1252", "utf-16"])
