@@ -86,8 +86,8 @@ def find_model_files(directory: str | os.PathLike[str]) -> ModelFiles:
 
 def _files(root: Path) -> list[ModelFile]:
     """Return the files below a folder, sorted by name; a link counts as the file that it leads to."""
-    found = []
-    pending = [""]
+    found: list[ModelFile] = []
+    pending = [""] if root.is_dir() else []
     for prefix in pending:  # grows while it is read
         for item, facts in look_into(f"{root}/{prefix}"):
             name = prefix + item
