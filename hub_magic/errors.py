@@ -14,6 +14,8 @@ from `HubMagicError` is a bug of ours and keeps its traceback.
 
 from __future__ import annotations
 
+from .masking import mask_secrets
+
 
 class HubMagicError(Exception):
     """A failure that the user can fix; IPython shows it as one line.
@@ -25,6 +27,9 @@ class HubMagicError(Exception):
         ...     print(type(error).__name__)
         NotCachedError
     """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(mask_secrets(one) if isinstance(one, str) else one for one in args))
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks the exception itself for its traceback (`InteractiveShell.showtraceback`, 7.34 to

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
+from .masking import mask_secrets
+
 
 class _Writer:
     """The function that writes a fact as text; `render`, which stands above, sets it."""
@@ -49,6 +51,8 @@ class Fact:
 
 
 def _data(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask_secrets(value)
     if isinstance(value, Fact):
         return value.to_data()
     if isinstance(value, datetime):

@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import HandleError
+from .masking import has_secrets, mask_secrets
 
 Kind = Literal["http", "gs", "path", "other"]
 
@@ -64,7 +65,7 @@ class Handle:
         if _is_kaggle(url):
             publisher, *rest = _kaggle_parts(url)
             return "https://kaggle.com/models/" + "/".join([publisher, *(part.lower() for part in rest)])
-        host = url.netloc.lower().removeprefix("www.")
+        host = _host(url).lower().removeprefix("www.")
         query = f"?{url.query}" if url.query else ""
         return f"https://{host}{url.path.rstrip('/')}{query}"
 
@@ -96,10 +97,15 @@ def parse_handle(text: str) -> Handle:
     if _is_kaggle(url):
         publisher, model, _framework, variation, *version = [*_kaggle_parts(url), "", "", ""][:5]
         name = "/".join(part for part in (model, variation) if part)
-        return Handle(text, "http", publisher or url.netloc, name, "".join(version))
+        return Handle(text, "http", publisher or _host(url), name, "".join(version))
     if len(parts) > 1:
         return _from_parts(text, "http", parts[0], parts[1:])
-    return _from_parts(text, "http", url.netloc, parts)
+    return _from_parts(text, "http", _host(url), parts)
+
+
+def _host(url: SplitResult) -> str:
+    """Return host and port of a URL, without a login."""
+    return url.netloc.rpartition("@")[2]
 
 
 def _parse_url(text: str, scheme: str) -> SplitResult:
@@ -114,7 +120,8 @@ def _parse_url(text: str, scheme: str) -> SplitResult:
         url = urlsplit(text)
         _ = url.port
     except ValueError as error:
-        raise HandleError(f"The handle {text!r} is not a URL: {error}. Check its spelling.") from error
+        why = "" if has_secrets(text) else f": {error}"  # the error quotes parts of the login
+        raise HandleError(f"The handle {text!r} is not a URL{why}. Check its spelling.") from error
     if not url.hostname:
         raise HandleError(
             f"The handle {text!r} contains no host. Write https://HOST/PUBLISHER/MODEL/VERSION."
@@ -128,7 +135,7 @@ def _from_parts(text: str, kind: Kind, publisher: str, parts: list[str]) -> Hand
     if len(parts) > 1 and parts[-1].isdecimal():
         *parts, version = parts
     shown = parts if kind == "http" else parts[-1:]
-    return Handle(text, kind, publisher, _ARCHIVE.sub("", "/".join(shown)) or text, version)
+    return Handle(text, kind, publisher, _ARCHIVE.sub("", "/".join(shown)) or mask_secrets(text), version)
 
 
 def _is_kaggle(url: SplitResult) -> bool:
@@ -145,4 +152,4 @@ def _kaggle_parts(url: SplitResult) -> list[str]:
     parts = [part for part in url.path.split("/") if part][1:]
     if len(parts) > 2 and parts[2].lower() == "frameworks":
         parts = parts[:2] + parts[3::2]
-    return parts or [url.netloc]
+    return parts or [_host(url)]

@@ -17,6 +17,8 @@ from .errors import SettingError
 _LABEL = r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
 _BUCKET = rf"gs://(?=[^/]{{3,222}}(/|$)){_LABEL}(\.{_LABEL})*(/(?!\.{{0,2}}/|\.{{1,2}}$)[^/\r\n]*)*"
 
+_LONGEST = 4096  # bytes; no system takes a longer path
+
 
 def is_bucket(location: str) -> bool:
     """Return whether the location is in Google Cloud Storage."""
@@ -34,6 +36,12 @@ def read_location(text: str, env: Mapping[str, str]) -> str:
         raise SettingError(
             f"The cache location {text!r} is empty or contains a NUL character. Give a directory or gs://bucket/path."
         )
+    try:
+        length = len(os.fsencode(text))
+    except UnicodeError as error:
+        raise SettingError(f"The cache location {text!r} cannot be the name of a folder.") from error
+    if length > _LONGEST:
+        raise SettingError(f"The cache location has {length:,} bytes, more than {_LONGEST:,}.")
     refuse_windows_path(text)
     expanded = re.sub(
         r"\$(?:\{(\w+)\}|(\w+))", lambda found: _variable(found[1] or found[2], text, env), text

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 import stat
 import uuid
 from collections.abc import Mapping
@@ -17,8 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..cache.entry import CachedModel, is_intact
+from ..cache.folders import delete_folder
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
-from ..cache.locks import EntryLock, take_lock, take_over
+from ..cache.locks import EntryLock, remove, take_lock, take_over, write_new
 from ..cache.quarantine import move_aside
 from ..gcs import BucketFolder, download
 from ..progress import Progress
@@ -57,7 +57,7 @@ def from_bucket(
             except InterruptedError:
                 raise
             except OSError:  # the disk, which may be full
-                shutil.rmtree(lock.scratch, ignore_errors=True)
+                delete_folder(lock.scratch)
                 raise
     except InterruptedError:
         raise
@@ -116,11 +116,12 @@ def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: 
     if os.path.lexists(lock.entry):
         move_aside(lock.entry, str(damaged), keep=False)
     scratch.rename(lock.entry)
-    shutil.rmtree(damaged, ignore_errors=True)
+    delete_folder(str(damaged))
 
 
 def _write(path: str, text: str, uid: str) -> None:
     """Write a small file in one step; what a crash leaves has the name of a leftover."""
-    written = Path(f"{path}.tmp{uid}")
-    written.write_text(text, encoding="utf-8", errors="surrogateescape")
-    written.replace(path)
+    written = f"{path}.tmp{uid}"
+    remove(written)  # what an earlier attempt with the same id left
+    write_new(written, text)
+    os.replace(written, path)

@@ -28,6 +28,7 @@ from ..cache.locks import holder_state
 from ..cache.scan import CacheScan, Problem, in_order
 from ..gcs import BucketFile, BucketFolder, open_folder
 from ..progress import Progress, no_progress
+from ..small_files import SMALL, OddFileError, parse_number, parse_time
 
 _FORM = "hub_magic"  # tells our metadata from anybody else's
 
@@ -110,14 +111,14 @@ class BucketEntry:
         found = self._metadata(self.descriptor)
         if "handle" not in found:
             return None
-        time = None
+        time = parse_time(found.get("downloaded", ""))
+        if time is None and self.descriptor:
+            time = _local(self.descriptor.created)
         try:
-            time = datetime.fromisoformat(found.get("downloaded", ""))
-        except ValueError:
-            if self.descriptor and self.descriptor.created:
-                time = self.descriptor.created.astimezone().replace(tzinfo=None)
-        pid = found.get("pid", "")
-        return Descriptor(found["handle"], time, found.get("host", ""), int(pid) if pid.isdecimal() else 0)
+            pid = parse_number(found.get("pid", ""))
+        except OddFileError:
+            pid = 0
+        return Descriptor(found["handle"], time, found.get("host", ""), pid)
 
     @property
     def holder(self) -> Holder | None:
@@ -275,6 +276,8 @@ def describe_unknown(folder: BucketFolder, entries: Iterable[BucketEntry]) -> No
 
     def describe(entry: BucketEntry) -> None:
         name = entry.folder + DESCRIPTOR_SUFFIX
+        if entry.descriptor and entry.descriptor.size > SMALL:
+            return
         found = read_descriptor((folder.read(name) or b"").decode(errors="replace"))
         if found and entry.descriptor and entry.is_whole:
             metadata = descriptor_metadata(found, len(entry.files), entry.size)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..cache.entry import CachedModel
-from ..cache.files import LinkedFolders, is_part, open_plain
+from ..cache.files import LinkedFolders, is_part
 from ..cache.layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX, read_descriptor
 from ..errors import DownloadError
 from ..gcs import (
@@ -37,6 +37,7 @@ from ..gcs import (
     upload,
 )
 from ..progress import Progress
+from ..small_files import LARGE, OddFileError, read_small_file
 from .lock import BucketLock, LockTimes, look_at, wait_for_entry
 from .scan import GRAPHS, BucketEntry, descriptor_metadata
 
@@ -324,7 +325,8 @@ def text_of(folder: BucketFolder, file: BucketFile | None) -> str:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", opener=open_plain) as file:
-            return file.read()
+        return read_small_file(path, LARGE).decode(errors="surrogateescape")
     except FileNotFoundError:
         return ""
+    except OddFileError as why:
+        raise OSError(0, f"{os.path.basename(path)} cannot be read: {why}") from why

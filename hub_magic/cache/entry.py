@@ -13,7 +13,9 @@ from typing import ClassVar, Literal
 from ..errors import HandleError
 from ..facts import Fact
 from ..handles import Handle, parse_handle
+from ..small_files import time_from
 from .files import LinkedFolders
+from .folders import open_at_any_depth
 from .layout import Holder
 
 Kind = Literal["SavedModel", "TF1 Hub", "other"]
@@ -231,7 +233,7 @@ def look_into(path: str) -> EntryFiles:
     pending = [""]
     for prefix in pending:  # grows while it is read
         folder = f"{path}/{prefix}"
-        number = os.open(folder, _FOLDER) if _BY_NUMBER else -1
+        number = open_at_any_depth(folder, _FOLDER) if _BY_NUMBER else -1
         try:
             with os.scandir(number if _BY_NUMBER else folder) as found:
                 for item in found:
@@ -285,7 +287,7 @@ def measure(model: CachedModel) -> CachedModel:
         len(look.sizes),
         model.downloaded,
         model.host,
-        datetime.fromtimestamp(look.used) if look.used else None,  # noqa: DTZ006 - local time, as descriptors keep
+        time_from(look.used),
         damage,
         model.holder,
         tuple(look.folders),

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from .folders import open_at_any_depth
+
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 _UNNOTICED = getattr(os, "O_NOATIME", 0)
 
@@ -25,9 +27,9 @@ def open_plain(path: str, flags: int) -> int:
         OSError: it is something else, or cannot be opened.
     """
     try:
-        number = os.open(path, flags | _AT_ONCE | _UNNOTICED)
+        number = open_at_any_depth(path, flags | _AT_ONCE | _UNNOTICED)
     except PermissionError:  # only a file's owner may leave its time of access as it is
-        number = os.open(path, flags | _AT_ONCE)
+        number = open_at_any_depth(path, flags | _AT_ONCE)
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
         raise OSError(errno.EINVAL, "it is not a regular file (socket, device or pipe)", path)

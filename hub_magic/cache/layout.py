@@ -17,6 +17,7 @@ from enum import Enum
 
 from ..errors import SettingError
 from ..locations import is_foreign
+from ..small_files import OddFileError, parse_number, parse_time, read_small_file
 
 DESCRIPTOR_SUFFIX = ".descriptor.txt"
 RECORD_SUFFIX = ".files.json"
@@ -30,10 +31,10 @@ _NAME = re.compile(
 )
 _DESCRIPTOR = re.compile(
     r"Module: (?P<handle>.*)\nDownload Time: (?P<time>[^\n]*)\n"
-    r"Downloader Hostname: (?P<host>.*) \(PID:(?P<pid>\d+)\)\s*",
+    r"Downloader Hostname: (?P<host>.*) \(PID:(?P<pid>[0-9]+)\)\s*",
     re.DOTALL,
 )
-_LOCK = re.compile(r"(?P<host>.*)\.(?P<pid>\d+)\.(?P<uid>[0-9a-f]+)\s*", re.DOTALL)
+_LOCK = re.compile(r"(?P<host>.*)\.(?P<pid>[0-9]+)\.(?P<uid>[0-9a-f]{1,64})\s*", re.DOTALL)
 
 
 class Role(Enum):
@@ -101,15 +102,41 @@ def read_name(name: str) -> Part | None:
 
 def read_descriptor(text: str) -> Descriptor | None:
     """What a descriptor's text says; None when it is not one."""
+    try:
+        return parse_descriptor(text)
+    except OddFileError:
+        return None
+
+
+def parse_descriptor(text: str) -> Descriptor:
+    """Return what a descriptor's text says.
+
+    Raises:
+        OddFileError: it is not a descriptor.
+    """
     found = _DESCRIPTOR.fullmatch(text)
     if found is None:
-        return None
+        raise OddFileError("it is not a descriptor")
     handle, time, host, pid = found.groups()
+    return Descriptor(handle, parse_time(time), host, parse_number(pid))
+
+
+def descriptor_at(path: str) -> Descriptor | None:
+    """Return what the descriptor at this path says; None when there is none, or another file is there."""
     try:
-        downloaded = datetime.fromisoformat(time)
-    except ValueError:
-        downloaded = None
-    return Descriptor(handle, downloaded, host, int(pid))
+        return parse_descriptor(read_text(path))
+    except (FileNotFoundError, OddFileError):
+        return None
+
+
+def read_text(path: str) -> str:
+    """Return the text of a descriptor or lock, with invalid UTF-8 replaced.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        OddFileError: it is too large, is not a regular file, or cannot be read.
+    """
+    return read_small_file(path).decode(errors="replace")
 
 
 def descriptor_text(descriptor: Descriptor) -> str:
@@ -124,7 +151,12 @@ def descriptor_text(descriptor: Descriptor) -> str:
 def read_lock(text: str) -> Holder | None:
     """Who holds the lock with this text; None when it is none. A host name may itself hold dots."""
     found = _LOCK.fullmatch(text)
-    return None if found is None else Holder(found["host"], int(found["pid"]), found["uid"])
+    if found is None:
+        return None
+    try:
+        return Holder(found["host"], parse_number(found["pid"]), found["uid"])
+    except OddFileError:
+        return None
 
 
 def lock_text(holder: Holder) -> str:
@@ -132,11 +164,6 @@ def lock_text(holder: Holder) -> str:
     return f"{holder.host}.{holder.pid}.{holder.uid}"
 
 
-# Longer than any descriptor or lock that tensorflow_hub writes; most fit the first read.
-_SMALL_FILE = 64 * 1024
-_FIRST_READ = 1024
-# No link is followed, and no pipe waited for.
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _DIGITS = "0123456789abcdef"
 
 
@@ -153,6 +180,8 @@ class Names:
         linked: entries that are links to a model's folder elsewhere.
         links: names of our form that are other links, which are not followed.
         impostors: names whose nature is another than they say.
+        skipped: small files that are not what their names say, and why. Filled while they are read.
+        unreadable_locks: locks that cannot be read, and why; each is a lock all the same.
     """
 
     location: str
@@ -165,10 +194,34 @@ class Names:
     linked: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     impostors: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    unreadable_locks: dict[str, str] = field(default_factory=dict)
 
-    def read(self, name: str) -> str:
-        """The beginning of a small file, broken UTF-8 replaced; empty when it cannot be read."""
-        return read_small(f"{self.location}/{name}").decode(errors="replace")
+    def descriptor(self, folder: str) -> Descriptor | None:
+        """Return what an entry's descriptor says; None without one. A file that is none is in `skipped`."""
+        name = self.descriptors.get(folder)
+        if name is None:
+            return None
+        try:
+            return parse_descriptor(read_text(f"{self.location}/{name}"))
+        except FileNotFoundError:  # removed since the cache was listed
+            return None
+        except OddFileError as why:
+            self.skipped[name] = str(why)
+            return None
+
+    def holders(self) -> dict[str, Holder | None]:
+        """Return the owner of each lock, by entry; None where the lock names none."""
+        return {folder: self._holder(name) for folder, name in self.locks.items()}
+
+    def _holder(self, name: str) -> Holder | None:
+        try:
+            return read_lock(read_text(f"{self.location}/{name}"))
+        except FileNotFoundError:
+            return None
+        except OddFileError as why:
+            self.unreadable_locks[name] = str(why)
+            return None
 
 
 def read_names(location: str) -> Names:
@@ -226,7 +279,9 @@ def _place(names: Names, item: os.DirEntry[str]) -> None:
     part = read_name(item.name)
     if part is None:
         return
-    if item.is_symlink():
+    if part.role is Role.LOCK:  # whatever it is: it keeps every other process from making one
+        names.locks[part.folder] = item.name
+    elif item.is_symlink():
         names.links.append(item.name)
     elif part.role in {Role.ENTRY, Role.DESCRIPTOR} or not (
         item.is_dir if part.role is Role.DOWNLOAD else item.is_file
@@ -238,19 +293,4 @@ def _place(names: Names, item: os.DirEntry[str]) -> None:
         with suppress(FileNotFoundError):  # its owner has just renamed it
             names.leftovers[item.name] = item.stat(follow_symlinks=False).st_size
     else:
-        (names.locks if part.role is Role.LOCK else names.records)[part.folder] = item.name
-
-
-def read_small(path: str) -> bytes:
-    """The beginning of a small file; empty when it cannot be read, or is a link."""
-    try:
-        number = os.open(path, _READ)
-    except OSError:
-        return b""
-    try:
-        text = os.read(number, _FIRST_READ)
-        return text if len(text) < _FIRST_READ else text + os.read(number, _SMALL_FILE - _FIRST_READ)
-    except OSError:
-        return b""
-    finally:
-        os.close(number)
+        names.records[part.folder] = item.name

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
+import stat
 import sys
 import time
 import uuid
@@ -19,7 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from .files import open_plain
+from ..masking import has_secrets
+from ..small_files import OddFileError
+from .folders import delete_folder, look_into
 from .layout import (
     DESCRIPTOR_SUFFIX,
     LOCK_SUFFIX,
@@ -27,6 +29,7 @@ from .layout import (
     Holder,
     lock_text,
     read_lock,
+    read_text,
 )
 
 if TYPE_CHECKING:
@@ -237,7 +240,7 @@ class Parts:
     def remove(self) -> None:
         """Remove all of it that is there."""
         for folder in (self.folder, self.old):
-            shutil.rmtree(folder, ignore_errors=True)
+            delete_folder(folder)
         for file in (self.lock, self.descriptor, self.record, self.old):
             remove(file)
 
@@ -357,38 +360,56 @@ def growth(file: str, folder: str) -> tuple[float, float, int]:
     size = 0
     pending = [folder] if folder else []
     for directory in pending:  # grows while it is read
-        with contextlib.suppress(OSError), os.scandir(directory) as found:
-            for item in found:
-                facts = item.stat(follow_symlinks=False)
+        with contextlib.suppress(OSError):
+            for name, facts in look_into(directory):
                 newest = max(newest, facts.st_mtime)
-                if item.is_dir(follow_symlinks=False):
-                    pending.append(item.path)
+                if stat.S_ISDIR(facts.st_mode):
+                    pending.append(f"{directory}{os.sep}{name}")
                 else:
                     size += facts.st_size
     return written, newest, size
 
 
 def read(path: str) -> str | None:
-    """A small file's text; None when it is gone."""
+    """The text of a lock; None when there is none, "" when it cannot be read: it is a lock all the same."""
     try:
-        with open(path, encoding="utf-8", errors="replace", opener=open_plain) as file:
-            return file.read(1 << 16)
+        return read_text(path)
     except FileNotFoundError:
         return None
-    except OSError:  # not ours to read, or no file
+    except OddFileError:
         return ""
 
 
+def why_unreadable(path: str) -> str:
+    """Return why a lock cannot be read, or ""."""
+    try:
+        read_text(path)
+    except FileNotFoundError:
+        return ""
+    except OddFileError as why:
+        return str(why)
+    return ""
+
+
 def write_new(path: str, text: str) -> None:
-    """Write a file that must not be there yet."""
-    with open(path, "x", encoding="utf-8") as file:
+    """Write a file that must not be there yet. Others cannot read one that contains a login or token."""
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600 if has_secrets(text) else 0o666)
+
+    with open(path, "x", encoding="utf-8", errors="surrogateescape", opener=opened) as file:
         file.write(text)
 
 
 def remove(path: str) -> None:
-    """Remove a file if it is there and can be removed."""
-    with contextlib.suppress(OSError):
+    """Remove a file or an empty folder if it is there and can be removed."""
+    try:
         os.unlink(path)
+    except (IsADirectoryError, PermissionError):  # a folder: Linux says the first, macOS the second
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+    except OSError:
+        pass
 
 
 def _written(path: str) -> float:

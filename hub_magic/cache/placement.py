@@ -5,19 +5,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from ..progress import Progress
+from ..small_files import LARGE
 from .entry import CachedModel, is_intact, measure
 from .files import open_quietly, regular_files
+from .folders import delete_folder, make_folder, open_at_any_depth
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
-from .locks import EntryLock, take_lock, take_over
+from .locks import EntryLock, take_lock, take_over, write_new
 from .quarantine import StaysError, check_unchanged, move_aside, remove_file
 from .record import read_record
 
 _BLOCK = 1 << 20
+_UTIME_BY_NUMBER = os.utime in os.supports_fd  # not on Windows
 _BESIDE = (DESCRIPTOR_SUFFIX, RECORD_SUFFIX)
 
 
@@ -82,7 +84,7 @@ def rename(model: CachedModel, place: str, lock: EntryLock) -> bool:
                 raise
             return False
         finally:
-            shutil.rmtree(_old(place, lock), ignore_errors=True)
+            delete_folder(_old(place, lock))
         _remove_beside(model.path)
     return True
 
@@ -106,33 +108,34 @@ def copy(model: CachedModel, place: str, lock: EntryLock, progress: Progress) ->
     if len(files) != model.files:
         raise StaysError("it contains something that is neither a file nor a folder")
     try:
+        for folder in ("", *model.folders):  # an outer folder stands before those in it
+            make_folder(f"{lock.scratch}{os.sep}{folder}".rstrip(os.sep))
         for name, facts in files.items():
-            copied = Path(lock.scratch, name)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            digest = _copy_file(f"{model.path}/{name}", copied, progress)
+            digest = _copy_file(f"{model.path}/{name}", f"{lock.scratch}/{name}", facts, progress)
             if digest != digests.get(name, digest):
                 raise StaysError(f"it is damaged: {name} does not match its checksum")
-            os.utime(copied, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-        for folder in model.folders:
-            Path(lock.scratch, folder).mkdir(parents=True, exist_ok=True)
         _take_aside(place, lock)
         _copy_beside(model, place, lock)
         Path(lock.scratch).rename(place)
     finally:
-        shutil.rmtree(lock.scratch, ignore_errors=True)
-        shutil.rmtree(_old(place, lock), ignore_errors=True)
+        delete_folder(lock.scratch)
+        delete_folder(_old(place, lock))
 
 
-def _copy_file(source: str, target: Path, progress: Progress) -> str:
-    """Copy a file to the disk itself, for the old one is removed after; gives the SHA-256 of its bytes."""
+def _copy_file(source: str, target: str, facts: os.stat_result, progress: Progress) -> str:
+    """Copy a file and its times to the disk itself, for the old one is removed after; return its SHA-256."""
     digest = hashlib.sha256()
-    with open_quietly(source) as content, target.open("xb") as copy:
+    with open_quietly(source) as content, open(target, "xb", opener=open_at_any_depth) as copy:
         while block := content.read(_BLOCK):
             copy.write(block)
             digest.update(block)
             progress(len(block))
         copy.flush()
         os.fsync(copy.fileno())
+        if _UTIME_BY_NUMBER:
+            os.utime(copy.fileno(), ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    if not _UTIME_BY_NUMBER:
+        os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     return digest.hexdigest()
 
 
@@ -140,9 +143,9 @@ def _copy_beside(model: CachedModel, place: str, lock: EntryLock) -> None:
     """Copy what stands beside an entry: before the entry itself, as tensorflow_hub does."""
     for suffix in _BESIDE:
         with suppress(FileNotFoundError), open_quietly(model.path + suffix, is_linked=False) as content:
-            written = Path(f"{place}{suffix}.tmp{lock.holder.uid}")
-            written.write_bytes(content.read())
-            written.replace(place + suffix)
+            written = f"{place}{suffix}.tmp{lock.holder.uid}"
+            write_new(written, content.read(LARGE).decode(errors="surrogateescape"))
+            os.replace(written, place + suffix)
 
 
 def _remove_beside(entry: str) -> None:

@@ -11,16 +11,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .entry import CachedModel, measure
+from .folders import delete_folder, is_writable_folder, look_into
 from .layout import (
     DESCRIPTOR_SUFFIX,
     LOCK_SUFFIX,
     RECORD_SUFFIX,
-    read_descriptor,
+    descriptor_at,
     read_lock,
     read_name,
-    read_small,
 )
-from .locks import take_lock
+from .locks import read, take_lock
 from .record import find_damage
 
 
@@ -55,7 +55,9 @@ def move_aside(entry: str, aside: str, *, keep: bool) -> None:
     for graph in ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb"):
         with suppress(FileNotFoundError):
             Path(entry, graph).unlink()
-    shutil.rmtree(entry)
+    delete_folder(entry)
+    if os.path.lexists(entry):
+        raise OSError(errno.ENOTEMPTY, "it cannot be deleted")
 
 
 def quarantine(
@@ -106,8 +108,7 @@ def delete_quarantined(path: str) -> int:
             Path(path).unlink()
         return 0
     before = _size_on_disk(path)
-    with suppress(OSError):
-        shutil.rmtree(path)
+    delete_folder(path)
     return before - _size_on_disk(path)
 
 
@@ -138,7 +139,7 @@ def check_unchanged(planned: CachedModel, *, by_use: bool = False) -> None:
         OSError: it cannot be read, or is gone.
     """
     now = measure(CachedModel(planned.folder, planned.path))
-    descriptor = read_descriptor(_text(planned.path + DESCRIPTOR_SUFFIX))
+    descriptor = descriptor_at(planned.path + DESCRIPTOR_SUFFIX)
     handle = descriptor.handle if descriptor else ""
     downloaded = descriptor.downloaded if descriptor else None
     same_files = not planned.is_measured or (now.size, now.files) == (planned.size, planned.files)
@@ -148,34 +149,31 @@ def check_unchanged(planned: CachedModel, *, by_use: bool = False) -> None:
         raise StaysError("it has been used since the plan was made")
     # Of a link only the link goes.
     for folder in () if planned.link else ("", *now.folders):
-        path = Path(planned.path) / folder
-        if not os.access(path, os.W_OK | os.X_OK):
+        path = f"{planned.path}{os.sep}{folder}".rstrip(os.sep)
+        if not is_writable_folder(path):
             raise StaysError(f"it cannot be removed: you have no write permission for {path}")
 
 
 def _locked(entry: str) -> str:
-    holder = read_lock(_text(entry + LOCK_SUFFIX))
+    holder = read_lock(read(entry + LOCK_SUFFIX) or "")
     return f"locked by process {holder.pid} on {holder.host}" if holder else "locked"
-
-
-def _text(path: str) -> str:
-    return read_small(path).decode(errors="replace")
 
 
 def _size_on_disk(path: str) -> int:
     """Bytes that are freed when this folder goes: of the files whose every name is in it."""
     size = 0
     names: dict[tuple[int, int], int] = {}
-    for folder, _, files in os.walk(path):
-        for name in files:
-            try:
-                facts = os.lstat(f"{folder}{os.sep}{name}")
-            except FileNotFoundError:
-                continue
-            inode = (facts.st_dev, facts.st_ino)
-            names[inode] = names.get(inode, 0) + 1
-            if names[inode] >= facts.st_nlink:
-                size += facts.st_size
+    pending = [path]
+    for folder in pending:  # grows while it is read
+        with suppress(OSError):
+            for name, facts in look_into(folder):
+                if stat.S_ISDIR(facts.st_mode):
+                    pending.append(f"{folder}{os.sep}{name}")
+                    continue
+                inode = (facts.st_dev, facts.st_ino)
+                names[inode] = names.get(inode, 0) + 1
+                if names[inode] >= facts.st_nlink:
+                    size += facts.st_size
     return size
 
 
@@ -188,6 +186,9 @@ def replacing(location: str, model: CachedModel) -> Iterator[None]:
     """
     # A download replaces an entry that looks damaged, and takes any other one for intact.
     aside = "" if find_damage(model.path) else quarantine(location, model, beside=(), keep=True)
+    if aside:
+        with suppress(OSError):
+            os.utime(aside)  # or the download takes the old folder for a stale one, and removes the last copy
     try:
         yield
     except BaseException:

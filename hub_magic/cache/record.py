@@ -11,15 +11,21 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import stat
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
+from ..small_files import LARGE, OddFileError, parse_json, read_small_file, relative_path, text_at
 from .essentials import INTACT, Difference, Judgement, is_closed, judge_recorded, judge_unrecorded
-from .files import open_plain
 from .layout import DESCRIPTOR_SUFFIX, RECORD_SUFFIX
 
 # A file that is gone, is below what is no folder any more, or is behind links in a circle.
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LARGEST = 1 << 63  # bytes; no file system has a larger file
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +70,33 @@ def record_text(record: EntryRecord) -> str:
 def parse_record(text: str) -> EntryRecord | None:
     """What a record's text says; None when it is not one."""
     try:
-        data = json.loads(text)
-        files = tuple(
-            FileRecord(str(file["path"]), int(file["size"]), str(file["sha256"])) for file in data["files"]
-        )
-        return EntryRecord(str(data["handle"]), str(data["etag"]), str(data["descriptor"]), files)
-    except (ValueError, TypeError, KeyError):
+        return _parsed(text)
+    except OddFileError:
         return None
+
+
+def _parsed(text: str) -> EntryRecord:
+    """Return what a record's text says.
+
+    Raises:
+        OddFileError: it is not a record.
+    """
+    data = parse_json(text)
+    handle, etag, descriptor = (text_at(data, key) for key in ("handle", "etag", "descriptor"))
+    if not isinstance(data.get("files"), list):
+        raise OddFileError("it has no list 'files'")
+    return EntryRecord(handle, etag, descriptor, tuple(map(_parsed_file, data["files"])))
+
+
+def _parsed_file(data: Any) -> FileRecord:
+    path = relative_path(text_at(data, "path"))
+    sha256 = text_at(data, "sha256")
+    size = data.get("size")
+    if type(size) is not int or not 0 <= size < _LARGEST:
+        raise OddFileError(f"it has no size for the file {path[:60]!a}")
+    if not _SHA256.fullmatch(sha256):
+        raise OddFileError(f"it has no SHA-256 for the file {path[:60]!a}")
+    return FileRecord(path, size, sha256)
 
 
 def read_record(entry: str) -> EntryRecord | None:
@@ -79,17 +105,39 @@ def read_record(entry: str) -> EntryRecord | None:
     Args:
         entry: the entry's path, CACHE/FOLDER.
     """
+    return _look(entry)[0]
+
+
+def why_skipped(entry: str) -> str:
+    """Return why the file in the place of an entry's record is no record, or ""."""
+    return _look(entry)[1]
+
+
+def _look(entry: str) -> tuple[EntryRecord | None, str]:
     try:
+        if not stat.S_ISREG(os.lstat(entry + RECORD_SUFFIX).st_mode):
+            return None, ""  # a scan names what has the wrong type for its name
         marks = (_mark(entry + RECORD_SUFFIX), _mark(entry + DESCRIPTOR_SUFFIX))
-    except OSError:
-        return None
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, error.strerror or str(error)
     return _read_record(entry, marks)
 
 
 @lru_cache(maxsize=128)  # a notebook loads the same model many times
-def _read_record(entry: str, _marks: tuple[tuple[int, ...], ...]) -> EntryRecord | None:
-    record = parse_record(_read(entry + RECORD_SUFFIX))
-    return record if record and record.descriptor == _read(entry + DESCRIPTOR_SUFFIX) else None
+def _read_record(entry: str, _marks: tuple[tuple[int, ...], ...]) -> tuple[EntryRecord | None, str]:
+    try:
+        record = _parsed(_text(entry + RECORD_SUFFIX, LARGE))
+    except FileNotFoundError:
+        return None, ""
+    except OddFileError as why:
+        return None, str(why)
+    try:
+        descriptor = _text(entry + DESCRIPTOR_SUFFIX)
+    except (FileNotFoundError, OddFileError):
+        return None, ""
+    return (record if record.descriptor == descriptor else None), ""
 
 
 def find_damage(entry: str) -> str:
@@ -148,13 +196,9 @@ def _written(entry: str) -> int:
 
 def _mark(path: str) -> tuple[int, ...]:
     """What tells a file from another one that takes its place."""
-    facts = os.stat(path)  # on every load
-    return facts.st_mtime_ns, facts.st_ino, facts.st_size
+    facts = os.lstat(path)  # on every load
+    return facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_size
 
 
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape", opener=open_plain) as file:
-            return file.read()
-    except OSError:
-        return ""
+def _text(path: str, *most: int) -> str:
+    return read_small_file(path, *most).decode(errors="surrogateescape")

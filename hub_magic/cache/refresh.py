@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from ..small_files import time_from
 from .entry import CachedModel
-from .layout import read_lock, read_names
+from .layout import read_names
 from .scan import (
     CacheScan,
     Problem,
@@ -48,19 +49,23 @@ def rescan_directory(scan: CacheScan) -> CacheScan:
     if len(same) == len(scan.models) and _is_settled(scan) and not _has_changed(scan.location, (), since):
         return replace(scan, taken=taken, free=free_space(scan.location))
     names = read_names(scan.location)
-    holders = {folder: read_lock(names.read(name)) for folder, name in names.locks.items()}
+    holders = names.holders()
+    skipped: dict[str, list[Problem]] = {}
+    for problem in scan.problems:
+        if problem.kind == "skipped" and problem.name == names.records.get(problem.name[:40]):
+            skipped.setdefault(problem.name[:40], []).append(problem)
     models: list[CachedModel] = []
     problems: list[Problem] = []
     for folder in names.entries:
         model = same.get(folder)
         if model is None or bool(model.handle) != (folder in names.descriptors):
-            model, problem = inspect(read_model(names, folder, holders))
+            model, wrong = inspect(read_model(names, folder, holders))
+            problems += wrong
         else:
             model = replace(model, holder=holders.get(folder)) if folder in holders or model.holder else model
-            problem = damage_problem(model)
+            problems += filter(None, [damage_problem(model)])
+            problems += skipped.get(folder, ())
         models.append(model)
-        if problem:
-            problems.append(problem)
     return listed(names, models, holders, taken, problems)
 
 
@@ -74,12 +79,13 @@ def with_last_use(model: CachedModel) -> CachedModel:
         return model
     if used <= model.last_used.timestamp():
         return model
-    return replace(model, last_used=datetime.fromtimestamp(used))  # noqa: DTZ006
+    return replace(model, last_used=time_from(used) or model.last_used)
 
 
 def _is_settled(scan: CacheScan) -> bool:
     """Whether nothing in the cache can change without its folder changing, as a download does."""
-    return not any(problem.kind in {"lock", "partial download", "no descriptor"} for problem in scan.problems)
+    unsettled = {"lock", "partial download", "no descriptor", "skipped"}
+    return not any(problem.kind in unsettled for problem in scan.problems)
 
 
 def _has_changed(path: str, folders: tuple[str, ...], since: float) -> bool:
@@ -128,11 +134,10 @@ class Survey:
         looked: list[CachedModel] = []
         with self._lock:
             while self._left:
-                model, problem = inspect(self._left.pop())
+                model, wrong = inspect(self._left.pop())
                 self._models[model.folder] = model
                 looked.append(model)
-                if problem:
-                    self._problems.append(problem)
+                self._problems += wrong
                 if time.monotonic() > end:
                     break
         return tuple(looked)

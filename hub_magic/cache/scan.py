@@ -19,8 +19,9 @@ from typing import ClassVar, Literal, ParamSpec, TypeVar
 
 from ..facts import Fact
 from .entry import CachedModel, folder_size, measure
-from .layout import Holder, Names, read_descriptor, read_lock, read_names, read_small
+from .layout import RECORD_SUFFIX, Holder, Names, read_names
 from .locks import holder_state
+from .record import why_skipped
 
 Given = ParamSpec("Given")
 Got = TypeVar("Got")
@@ -46,7 +47,15 @@ def without_collector(act: Callable[Given, Got]) -> Callable[Given, Got]:
 
 
 ProblemKind = Literal[
-    "no descriptor", "orphan", "partial download", "lock", "leftover", "damaged", "unreadable", "link"
+    "no descriptor",
+    "orphan",
+    "partial download",
+    "lock",
+    "leftover",
+    "damaged",
+    "unreadable",
+    "link",
+    "skipped",
 ]
 
 
@@ -118,7 +127,7 @@ def list_directory(location: str) -> CacheScan:
     """
     taken = datetime.now()  # noqa: DTZ005 - local time, as descriptors keep
     names = read_names(location)
-    holders = {folder: read_lock(names.read(name)) for folder, name in names.locks.items()}
+    holders = names.holders()
     models = [read_model(names, folder, holders) for folder in names.entries]
     return listed(names, models, holders, taken)
 
@@ -140,8 +149,9 @@ def listed(
         *(
             Problem("no descriptor", model.folder, "its handle is unknown (no descriptor file)")
             for model in models
-            if not model.handle
+            if not model.handle and names.descriptors.get(model.folder) not in names.skipped
         ),
+        *(skipped_file(name, why) for name, why in names.skipped.items()),
         *_orphans(names),
         *_lock_problems(names, holders),
         *_half_downloads(names, holders),
@@ -159,21 +169,22 @@ def scan_directory(location: str) -> CacheScan:
     found = list_directory(location)
     models, problems = [], list(found.problems)
     for model in found.models:
-        measured, problem = inspect(model)
+        measured, wrong = inspect(model)
         models.append(measured)
-        if problem:
-            problems.append(problem)
+        problems += wrong
     return CacheScan(location, tuple(models), in_order(problems), found.free, found.taken)
 
 
-def inspect(model: CachedModel) -> tuple[CachedModel, Problem | None]:
-    """The entry with its files looked at, and what is wrong with it, if anything is."""
+def inspect(model: CachedModel) -> tuple[CachedModel, tuple[Problem, ...]]:
+    """The entry with its files looked at, and what is wrong with it and its record."""
     try:
         measured = measure(model)
     except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-        return model, Problem("unreadable", model.folder, reason, handle=model.handle)
-    return measured, damage_problem(measured)
+        reason = f"cannot be read: {error.strerror or error}"
+        return model, (Problem("unreadable", model.folder, reason, handle=model.handle),)
+    why = why_skipped(model.path)
+    skipped = (skipped_file(model.folder + RECORD_SUFFIX, why, model.handle),) if why else ()
+    return measured, (*filter(None, [damage_problem(measured)]), *skipped)
 
 
 def damage_problem(model: CachedModel) -> Problem | None:
@@ -191,8 +202,7 @@ def _about_link(names: Names, name: str) -> str:
 def read_model(names: Names, folder: str, holders: dict[str, Holder | None]) -> CachedModel:
     """An entry by what its descriptor and its lock say."""
     path = f"{names.location}{os.sep}{folder}"
-    name = names.descriptors.get(folder)
-    descriptor = read_descriptor(names.read(name)) if name else None
+    descriptor = names.descriptor(folder)
     link = os.path.realpath(path) if folder in names.linked else ""
     if descriptor is None:
         return CachedModel(folder, path, holder=holders.get(folder), link=link)
@@ -216,15 +226,33 @@ def _orphans(names: Names) -> Iterator[Problem]:
     present = {*names.entries, *names.locks, *names.links}
     for found in (names.descriptors, names.records):
         for folder in found.keys() - present:
-            size = len(read_small(f"{names.location}/{found[folder]}"))
-            yield Problem("orphan", found[folder], "the model it describes no longer exists", size)
+            yield Problem(
+                "orphan",
+                found[folder],
+                "the model it describes no longer exists",
+                _size(f"{names.location}/{found[folder]}"),
+            )
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
+
+
+def skipped_file(name: str, why: str, handle: str = "") -> Problem:
+    """Return the problem of a small file that is not what its name says."""
+    return Problem("skipped", name, f"skipped: {why}", handle=handle)
 
 
 def _lock_problems(names: Names, holders: dict[str, Holder | None]) -> Iterator[Problem]:
     for folder, holder in holders.items():
         name = names.locks[folder]
         if holder is None:
-            yield Problem("lock", name, "a lock that names no owner")
+            why = names.unreadable_locks.get(name)
+            words = f"a lock that cannot be read: {why}" if why else "a lock that names no owner"
+            yield Problem("lock", name, words)
         elif holder_state(holder) == "dead":
             yield Problem("lock", name, f"stale: process {holder.pid} is gone")
         else:

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from ..errors import HandleError, NotCachedError
 from ..handles import parse_handle
+from ..masking import mask_secrets
 from .entry import CachedModel, look_into
 from .files import digests
 from .record import read_record
@@ -115,7 +116,7 @@ def label(model: CachedModel) -> str:
 
     Descriptors come from disk; what would break the line is replaced.
     """
-    name = (model.title)[:_LONGEST]
+    name = mask_secrets(model.title)[:_LONGEST]
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
 
 
@@ -126,6 +127,7 @@ def _matching(models: Sequence[CachedModel], word: str) -> list[CachedModel]:
     readings: tuple[Callable[[CachedModel], bool], ...] = (
         lambda model: model.folder == word,
         lambda model: model.handle == word or (not model.handle and model.folder == folder),
+        lambda model: "<" in word and mask_secrets(model.handle) == word,  # as a table shows it
         lambda model: bool(spelling) and canonical(model.handle) == spelling,
         lambda model: lowered in _names(model),
         lambda model: lowered in model.handle.lower() or any(lowered in name for name in _names(model)),

@@ -21,9 +21,10 @@ from ..progress import Progress, Tally, run_all
 from .entry import GRAPH, INDEX, CachedModel, EntryFiles, look_into, measure, missing_shard, shard_sets
 from .essentials import assets_in, has_readable_index, judge_unrecorded
 from .files import digest, regular_files, times_kept
-from .record import EntryRecord, differences_from, judge, read_record
+from .layout import RECORD_SUFFIX, Role, read_name
+from .record import EntryRecord, differences_from, judge, read_record, why_skipped
 from .savedmodel import NotReadableError, read_outline
-from .scan import CacheScan, Problem
+from .scan import CacheScan, Problem, skipped_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +105,26 @@ def verification(
 ) -> Verification:
     """Return what the check of entries found, with the scan's problems about them; about all when None."""
     checked = tuple(result for result in results if isinstance(result, Checked))
-    unreadable = (result for result in results if isinstance(result, Problem))
+    unreadable = [result for result in results if isinstance(result, Problem)]
+    known = {problem.name for problem in scan.problems}
+    for one in checked:
+        name = one.model.folder + RECORD_SUFFIX
+        if name not in known and (why := why_skipped(one.model.path)):
+            unreadable.append(skipped_file(name, why, one.model.handle))
     others = (
         problem
         for problem in scan.problems
-        if problem.kind not in {"damaged", "unreadable"} and (models is None or _is_about(problem, models))
+        if not _is_judged_anew(problem) and (models is None or _is_about(problem, models))
     )
     return Verification(scan.location, deep, checked, (*others, *unreadable))
+
+
+def _is_judged_anew(problem: Problem) -> bool:
+    """Whether a problem is about an entry's files, which this check has looked at."""
+    part = read_name(problem.name)
+    return problem.kind == "damaged" or (
+        problem.kind == "unreadable" and part is not None and part.role is Role.ENTRY
+    )
 
 
 def _is_about(problem: Problem, models: Iterable[CachedModel]) -> bool:

@@ -242,7 +242,12 @@ def _copy_files(source: Path, target: str, progress: Progress) -> tuple[FileReco
     return tuple(records)
 
 
+_DEEPEST = 100  # folders in one another, as in an archive
+
+
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    if prefix.count("/") > _DEEPEST:
+        raise SettingError(f"{folder} is nested more than {_DEEPEST} folders deep. Remove it from the model.")
     for path in sorted(folder.iterdir()):
         name = prefix + path.name
         if path.is_dir():

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tarfile
 import tempfile
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 from ..cache.entry import CachedModel
 from ..cache.files import is_part, open_quietly
+from ..cache.folders import look_into
 from ..cache.scan import CacheScan
 from ..cache.selection import label, select
 from ..cache.verify import check_quickly
@@ -28,6 +30,7 @@ from ..errors import DamagedEntryError, SettingError
 from ..facts import Fact
 from ..handles import parse_handle
 from ..progress import Progress, no_progress
+from ..small_files import LARGE, OddFileError, parse_json, read_small_file, relative_path, text_at
 from ..store import open_store, scan_cache
 from .remove import Choice
 
@@ -144,21 +147,30 @@ def _pack(entry: str, target: _Sink | gzip.GzipFile, progress: Progress) -> None
     """Write the tar stream: the model's root is its root; nothing in it names a time or user."""
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
         walked = {os.path.realpath(entry)}
-        for folder, folders, files in os.walk(entry, onerror=_raise, followlinks=True):
-            folders[:] = [name for name in sorted(folders) if _is_new(f"{folder}{os.sep}{name}", walked)]
-            prefix = "" if folder == entry else os.path.relpath(folder, entry).replace(os.sep, "/") + "/"
-            for name in sorted([*folders, *files]):
-                path = f"{folder}{os.sep}{name}"
-                if os.path.islink(path) and not is_part(entry, prefix + name):
-                    raise OSError(errno.ELOOP, f"{prefix}{name} in it is a link")
-                if not os.path.exists(path):
-                    raise OSError(errno.ENOENT, f"{prefix}{name} in it is a link that leads nowhere")
+        pending = [""]
+        while pending:
+            prefix = pending.pop()
+            folders: list[str] = []
+            files: list[str] = []
+            for name, facts in sorted(look_into(f"{entry}/{prefix}")):
+                mode = facts.st_mode
+                if stat.S_ISLNK(mode):
+                    path = f"{entry}/{prefix}{name}"
+                    if not is_part(entry, prefix + name):
+                        raise OSError(errno.ELOOP, f"{prefix}{name} in it is a link")
+                    if not os.path.exists(path):
+                        raise OSError(errno.ENOENT, f"{prefix}{name} in it is a link that leads nowhere")
+                    mode = os.stat(path).st_mode
+                    if stat.S_ISDIR(mode) and not _is_new(path, walked):
+                        continue
+                (folders if stat.S_ISDIR(mode) else files).append(name)
+            pending += [f"{prefix}{name}/" for name in reversed(folders)]
             for name in folders:
                 inner = tarfile.TarInfo(prefix + name)
                 inner.type, inner.mode = tarfile.DIRTYPE, 0o755
                 tar.addfile(inner)
-            for name in sorted(files):
-                with open_quietly(f"{folder}{os.sep}{name}") as content:
+            for name in files:
+                with open_quietly(f"{entry}/{prefix}{name}") as content:
                     member = tarfile.TarInfo(prefix + name)
                     member.size = os.fstat(content.fileno()).st_size
                     tar.addfile(member, _Counted(content, progress))
@@ -207,10 +219,6 @@ class _Counted:
         block = self._file.read(size)
         self._progress(len(block))
         return block
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 LIST = "models.json"
@@ -316,12 +324,14 @@ def read_list(root: Path) -> dict[str, Listed]:
         SettingError: the list cannot be read, is another file of that name, or leads out of the directory.
     """
     try:
-        found = json.loads((root / LIST).read_text(encoding="utf-8"))
-        listed = [Listed(str(one["handle"]), str(one["file"]), str(one["sha256"])) for one in found]
+        listed = _parsed_list(read_small_file(root / LIST, LARGE).decode())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SettingError(f"{root / LIST} exists but is not an export list. Move or rename it.") from error
+    except (OddFileError, UnicodeError) as error:
+        why = "it is not UTF-8" if isinstance(error, UnicodeError) else str(error)
+        raise SettingError(
+            f"{root / LIST} exists but is not an export list ({why}). Move or rename it."
+        ) from error
     for one in listed:
         if not _is_below(one.file):
             raise SettingError(
@@ -330,8 +340,21 @@ def read_list(root: Path) -> dict[str, Listed]:
     return {one.handle: one for one in listed}
 
 
+def _parsed_list(text: str) -> list[Listed]:
+    found = parse_json(text)
+    if found == {}:
+        return []
+    if not isinstance(found, list):
+        raise OddFileError("it is not a list")
+    return [Listed(*(text_at(one, key) for key in ("handle", "file", "sha256"))) for one in found]
+
+
 def _is_below(name: str) -> bool:
-    return bool(name) and not os.path.isabs(name) and ".." not in re.split(r"[/\\]", name)
+    try:
+        relative_path(name)
+    except OddFileError:
+        return False
+    return ".." not in re.split(r"[/\\]", name)
 
 
 def _make_folder(folder: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from ..commands.completion import candidates
 from ..commands.options import option
 from .parser import CACHE, COMMANDS, FOR_SHELL, JSON, arguments_of
+from .process import write_out
 
 # bash ends a word at a colon, so the script removes the text before the last colon from the answers.
 _BASH = """\
@@ -38,7 +38,7 @@ def print_candidates(words: Sequence[str]) -> int:
     line = words[0] if words else ""
     *before, word = [*line.split(), ""] if line.endswith(" ") or not line else line.split()
     for candidate in line_candidates(before[1:], word):
-        sys.stdout.write(f"{candidate}\n")
+        write_out(f"{candidate}\n")
     return 0
 
 

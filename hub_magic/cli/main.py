@@ -16,6 +16,7 @@ from ..locations import read_location
 from ..render import text_of
 from ..settings import CACHE_VARIABLE, correct_environment
 from .parser import COMMANDS, make_parser
+from .process import OutputError, TerminatedError, ended_by_signals, write_error, write_out
 
 _AS_COMMANDS = {command.verb.names[0]: f"hub-magic {command.name}" for command in COMMANDS} | {
     "--help": "hub-magic --help"
@@ -29,22 +30,27 @@ def for_shell(text: str) -> str:
     return text.replace("%hub_cache LOCATION", "--cache LOCATION")
 
 
-def write_out(text: str) -> None:
-    """Write to the standard output. A reader that is gone, as after `head`, stops neither work nor status."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would try once more at its end, and print an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 # Attributes of results that list failures.
 _SHORTFALLS = ("damaged", "kept", "left", "failed")
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command, and return the exit status."""
+    try:
+        with ended_by_signals():
+            return _main(words)
+    except OutputError as error:
+        write_error(f"hub-magic: cannot write to the standard output: {error}")
+        return 2
+    except TerminatedError as error:
+        write_error("hub-magic: terminated")
+        return error.status
+    except KeyboardInterrupt:
+        write_error("hub-magic: interrupted")
+        return 130
+
+
+def _main(words: Sequence[str] | None) -> int:
     words = sys.argv[1:] if words is None else list(words)
     if words[:1] == ["serve"]:  # `serve` describes its own options
         from ..host.__main__ import main as serve
@@ -58,12 +64,16 @@ def main(words: Sequence[str] | None = None) -> int:
     if not words:
         write_out(parser.format_help())
         parser.error("give a command")
-    arguments = parser.parse_args(words)
+    try:
+        arguments = parser.parse_args(words)
+    except SystemExit:
+        write_out("")  # what argparse has printed
+        raise
     arguments.words = words
     if arguments.command == "completion":
         from .completion import SCRIPTS
 
-        sys.stdout.write(SCRIPTS[arguments.shell])
+        write_out(SCRIPTS[arguments.shell])
         return 0
     return _show(arguments)
 
@@ -78,11 +88,8 @@ def _show(arguments: Namespace) -> int:
         sys.stderr.write("hub-magic: nothing was deleted\n")
         return 1
     except HubMagicError as error:
-        sys.stderr.write(f"hub-magic: {for_shell(str(error))}\n")
+        write_error(f"hub-magic: {for_shell(str(error))}")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("hub-magic: interrupted\n")
-        return 130
     if getattr(arguments, "quiet", False) and not arguments.json:
         write_out("".join(f"{one}\n" for one in ids_of(result)))
     else:

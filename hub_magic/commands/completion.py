@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..errors import HubMagicError
 from ..loading import ROUTES
+from ..masking import mask_secrets
 from ..settings import MODES
 from ..store import list_cache, open_store
 from .options import Option
@@ -84,7 +85,7 @@ def _handles() -> list[str]:
     except HubMagicError:
         return []
     return [
-        model.handle
+        mask_secrets(model.handle)
         for model in models
         if model.handle.isprintable() and " " not in model.handle and model.handle
     ]

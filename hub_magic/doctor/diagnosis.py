@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ..facts import Fact
+from ..masking import mask_secrets
 
 State = Literal["problem", "warning", "unknown", "fine"]
 
@@ -87,8 +88,6 @@ class Diagnosis(Fact):
 
 
 _RULES = (
-    # The login in a URL, in any form: up to the last @ before the path ends.
-    (r"(?<=://)[^\s/?#]*@", "<login>@"),
     (r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*", "<account>"),
     # Values of variables and query parameters with names that say "secret".
     (
@@ -113,6 +112,7 @@ def mask(text: str, *, env: Mapping[str, str] | None = None) -> str:
     env = os.environ if env is None else env
     for home in _homes(env):
         text = re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text)
+    text = mask_secrets(text)
     for pattern, instead in _RULES:
         text = re.sub(pattern, instead, text)
     for name, instead in _names(env):

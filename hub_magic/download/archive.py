@@ -28,6 +28,7 @@ _LONGEST_TAIL = (
     1 << 30
 )  # bytes after the end mark, which are read for the sake of the checksum that follows them
 _MOST_MEMBERS = 100_000
+_DEEPEST = 100  # folders in one another; models have about three
 _RESERVE = 16 << 20  # bytes of the disk that are left to others, at most as many as are needed
 _CHECK_EVERY = 64 << 20
 
@@ -119,6 +120,8 @@ def _checked_name(member: tarfile.TarInfo) -> str:
         raise ArchiveRefusedError(f"{name!r} is outside its folder")
     if "\0" in name or (os.sep != "/" and (os.sep in name or ":" in name)):
         raise ArchiveRefusedError(f"{name!r} is not a valid file name")
+    if path.count("/") + member.isdir() > _DEEPEST:
+        raise ArchiveRefusedError(f"{name[:60]!r}... is nested more than {_DEEPEST} folders deep")
     if path == "." and not member.isdir():
         raise ArchiveRefusedError(f"{name!r} is a file without a name")
     if member.size < 0:

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from ..errors import DownloadError
+from ..masking import mask_secrets
 
 _PLAIN_MODULES = frozenset({"builtins", "socket", "ssl", "http.client"})
 
@@ -34,6 +35,7 @@ class TwofoldError(DownloadError):
         cls.__name__ = DownloadError.__name__  # what users see and look up; pickle asks for __qualname__
 
     def __init__(self, text: str, *facts: Any) -> None:
+        text = mask_secrets(text)
         Exception.__init__(self, text)
         self._facts = (text, *facts)
 
@@ -55,7 +57,7 @@ class UnreachedError(TwofoldError, URLError):
     def __init__(self, text: str, reason: BaseException | str) -> None:
         URLError.__init__(self, reason)
         super().__init__(text, reason)
-        self.args = (text,)
+        self.args = (str(self),)
 
 
 class SilentError(UnreachedError, TimeoutError):
@@ -87,7 +89,7 @@ class AnswerError(TwofoldError, HTTPError):
             message[name] = value
         HTTPError.__init__(self, url, code, reason, message, io.BytesIO())
         super().__init__(text, url, code, reason, dict(headers or {}))
-        self.args = (text,)
+        self.args = (str(self),)
 
 
 class AddressError(AnswerError, ValueError):
@@ -99,7 +101,7 @@ class NoModelError(TwofoldError, OSError):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.args = (text,)
+        self.args = (str(self),)
 
 
 class UnsafeModelError(TwofoldError, ValueError):
@@ -119,7 +121,7 @@ class DiskError(TwofoldError, OSError):
     def __init__(self, text: str, number: int = 0, reason: str = "", filename: str = "") -> None:
         OSError.__init__(self, number, reason, filename or None)
         super().__init__(text, number, reason, filename)
-        self.args = (text,)
+        self.args = (str(self),)
 
 
 # What TensorFlow's file system makes of an errno (`IOErrorToCode` in errors.cc), by the names of `tf.errors`.

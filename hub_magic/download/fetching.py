@@ -15,12 +15,14 @@ from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
 from ..cache.essentials import INTACT, Judgement
 from ..cache.layout import LOCK_SUFFIX, Holder
-from ..cache.locks import LOCK_TIMEOUT, Parts, take_over
+from ..cache.locks import LOCK_TIMEOUT, Parts, take_over, why_unreadable
 from ..cache.record import judge
 from ..errors import HubMagicError, SettingError
 from ..facts import Fact, as_text
 from ..handles import Handle
+from ..masking import has_secrets, mask_secrets
 from ..progress import DownloadBar, is_interactive
+from ..quantities import plural
 from ..settings import is_offline, read_cache, read_mode
 from ..store import open_store
 from .archive import NoSpaceError
@@ -105,7 +107,7 @@ class NotFetched(Fact):
 
 def print_notice(line: str) -> None:
     """Tell the user, beside whatever the cell prints."""
-    print(line, file=sys.stderr)  # noqa: T201 - a line for the user, from a resolver that returns a path
+    print(mask_secrets(line), file=sys.stderr)  # noqa: T201 - a line for the user, from a resolver that returns a path
 
 
 def fetch_all(handles: Sequence[str], *, force: bool = False, timeout: float | None = None) -> FetchedModels:
@@ -394,9 +396,19 @@ def _download(handle: Handle, entry: str, options: DownloadOptions, lock_timeout
         # Whoever has replaced the copy since we began has downloaded it for us, too.
         return _is_usable(entry) and (before is None or _mark(entry) != before)
 
+    if has_secrets(handle.text):
+        options.notice(
+            f"{mask_secrets(handle.text)}: its password or token is stored in the cache, in files that "
+            "only you can read. Write the login of a host into ~/.netrc instead, and the handle without it."
+        )
+    told = False
     with options.bar("", None) as waiting:
 
         def show(holder: Holder | None, size: int) -> None:
+            nonlocal told
+            if holder is None and not told:
+                told = True
+                options.notice(_waiting_for(entry, lock_timeout))
             who = f"process {holder.pid} on {holder.host}" if holder else "another process"
             waiting.show(size, title=f"{who} is downloading {title_of(handle)}")
 
@@ -416,6 +428,16 @@ def _mark(entry: str) -> tuple[int, ...] | None:
     except OSError:
         return None
     return facts.st_dev, facts.st_ino, facts.st_mtime_ns
+
+
+def _waiting_for(entry: str, timeout: float) -> str:
+    """Return the line about a lock that does not name its owner, so that no bar can."""
+    why = why_unreadable(entry + LOCK_SUFFIX)
+    which = f"cannot be read ({why})" if why else "names no owner"
+    return (
+        f"Waiting for the lock {entry}{LOCK_SUFFIX}, which {which}. "
+        f"It is taken over after {plural(max(1, round(timeout / 60)), 'minute')} without a change."
+    )
 
 
 def archive_url(handle: str) -> str:

@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from ..errors import DownloadError
 from ..quantities import size
+from ..small_files import OddFileError, parse_number
 from .decode import read_digests
 from .messages import is_about_certificate, refusal, silence
 from .web import RetryPolicy as RetryPolicy  # noqa: PLC0414 - with the rest of what makes a request
@@ -109,13 +111,13 @@ def is_passing(status: int) -> bool:
 def requested_pause(answer: requests.Response) -> float:
     """Seconds that the host asks to wait; 0 when it does not say."""
     text = answer.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
     try:
+        if text.isdecimal():
+            return float(parse_number(text))
         moment = parsedate_to_datetime(text)
         now = parsedate_to_datetime(answer.headers.get("Date", ""))
         return max(0.0, (moment - now).total_seconds())
-    except (ValueError, TypeError):  # neither a number nor two dates
+    except (OddFileError, ValueError, TypeError, OverflowError, IndexError):  # neither a number nor two dates
         return 0.0
 
 
@@ -251,10 +253,12 @@ class Source:
     def _ask(self, url: str, headers: dict[str, str], *, login: bool = True) -> requests.Response:
         from requests.exceptions import ConnectionError as NoConnectionError
         from requests.exceptions import Timeout
+        from urllib3.exceptions import HTTPError
 
         try:
             return self._web.get(url, login=login, headers=headers)
-        except OSError as error:  # all errors of requests are OSErrors, too
+        # Most errors of requests are OSErrors, too; a Location that is no URL gives others.
+        except (OSError, ValueError, HTTPError, HTTPException) as error:
             if isinstance(error, (NoConnectionError, Timeout)) and not is_about_certificate(error):
                 raise passing_error(self._handle, error) from error
             raise silence(self._handle, error, 1) from error
@@ -296,7 +300,9 @@ class Source:
             body = Body(self._handle, answer, 0)
             body.skip(start)
             return body
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
+        found = re.fullmatch(
+            r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", answer.headers.get("Content-Range", "")
+        )
         if found is None or int(found[1]) != start or found[2] not in {"*", str(facts.size or found[2])}:
             answer.close()
             raise RestartError(f"the host sent a different part than requested (from byte {start:,})")
@@ -306,16 +312,23 @@ class Source:
 _CHANGED = "it changed at the host in the meantime"
 
 
+_LONGEST_TAG = 1024  # characters; an ETag is stored with the model, and sent back
+
+
 def _read_facts(answer: requests.Response) -> Facts:
     headers = answer.headers
-    length = headers.get("Content-Length", "")
+    try:
+        length = parse_number(headers.get("Content-Length", "").strip())
+    except OddFileError:
+        length = None
+    etag = headers.get("ETag", "")
     return Facts(
         url=answer.url,
-        size=int(length) if length.isdecimal() and answer.status_code == 200 else None,
-        etag=headers.get("ETag", ""),
+        size=length if answer.status_code == 200 else None,
+        etag=etag if len(etag) <= _LONGEST_TAG and etag.isprintable() else "",
         modified=headers.get("Last-Modified", ""),
         has_ranges=headers.get("Accept-Ranges", "").lower() == "bytes",
-        may_be_cut=not length.isdecimal() and "chunked" not in headers.get("Transfer-Encoding", "").lower(),
+        may_be_cut=length is None and "chunked" not in headers.get("Transfer-Encoding", "").lower(),
         keeps_login=keeps_login(answer),
         digests=read_digests(headers),
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Callable
 
+from ..cache.folders import delete_folder
 from ..cache.layout import LOCK_SUFFIX, Holder, Role, read_lock, read_name
 from ..cache.locks import (
     LOCK_TIMEOUT,
@@ -54,7 +54,7 @@ def sweep(entry: str, *, spare: Holder, before: float) -> None:
                 Parts(entry, holder.uid).remove()
                 remove(path)
             elif newest < before and not is_kept(path, newest, before):
-                shutil.rmtree(path, ignore_errors=True)
+                delete_folder(path)
                 remove(path)
 
 

@@ -123,7 +123,7 @@ _SILENCES = (
         "{host} refused the connection. Check the handle's host and port, or try again later.",
     ),
     (
-        "TooManyRedirects|InvalidSchema|InvalidURL|MissingSchema",
+        r"TooManyRedirects|InvalidSchema|InvalidURL|MissingSchema|Location\w+Error|^ValueError|^Unicode",
         "{url} redirects to an address that cannot be downloaded ({reason}). Check the handle.",
     ),
     (
@@ -274,7 +274,10 @@ def _short(error: BaseException) -> str:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2] or url
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or url
+    except ValueError:  # where a redirect led
+        return url
 
 
 _MOST_SHOWN = 3

@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..cache.layout import Role, read_name, read_small
+from ..cache.layout import Role, read_name
 from ..cache.locks import Parts
 from ..errors import DownloadError
+from ..small_files import OddFileError, parse_json, read_small_file
 from .archive import ArchiveRefusedError, NoSpaceError
 from .decode import ArchiveDamagedError
 from .failures import NoModelError, UnsafeModelError
@@ -221,10 +222,10 @@ def _read(folder: str) -> Kept | None:
     if hasattr(os, "getuid") and any(one.st_uid != os.getuid() for one in facts):
         return None
     try:
-        data = json.loads(read_small(f"{folder}/{_FACTS}"))
+        data = parse_json(read_small_file(f"{folder}/{_FACTS}").decode())
         size, etag, modified = int(data["size"]), str(data["etag"]), str(data["modified"])
         digests = tuple((str(name), bytes.fromhex(value)) for name, value in data["digests"].items())
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+    except (OddFileError, OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
     # The last byte is asked for in any case: so the host says whether it still has the archive.
     count = min(facts[1].st_size, size - 1)

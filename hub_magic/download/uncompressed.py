@@ -6,6 +6,7 @@ whose body names a folder that starts with `gs://`. https://www.tensorflow.org/h
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
@@ -43,6 +44,7 @@ def named_folder(handle: Handle, retries: RetryPolicy | None = None) -> str:
         DownloadError: the host does not answer or names no folder.
     """
     import requests
+    from urllib3.exceptions import HTTPError
 
     from .messages import explain_answer, silence
     from .web import Web, retry_policy
@@ -54,7 +56,7 @@ def named_folder(handle: Handle, retries: RetryPolicy | None = None) -> str:
         answer = web.get(urlunparse(url._replace(query=query)), follow=False)
         with answer:
             body = answer.raw.read(_LONGEST, decode_content=True)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError, HTTPError, HTTPException) as error:
         raise silence(handle.text, error, 1) from error
     finally:
         web.close()

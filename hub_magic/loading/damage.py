@@ -149,9 +149,9 @@ def _explain_where_model_is(error: ValueError) -> None:
 
 def _handle_of(path: str) -> str:
     """The handle of the entry at this path; "" when it is none, or nothing says which."""
-    from ..cache.layout import DESCRIPTOR_SUFFIX, read_descriptor, read_small
+    from ..cache.layout import DESCRIPTOR_SUFFIX, descriptor_at
 
-    descriptor = read_descriptor(read_small(path + DESCRIPTOR_SUFFIX).decode(errors="replace"))
+    descriptor = descriptor_at(path + DESCRIPTOR_SUFFIX)
     handle = handle_given(path) or (descriptor.handle if descriptor else "")
     try:
         return handle if parse_handle(handle).folder == os.path.basename(path) else ""

@@ -15,12 +15,15 @@ from traitlets.config.manager import BaseJSONConfigManager
 from ..commands.line import CacheLine, ModeLine
 from ..commands.slips import usage_error
 from ..errors import SettingError
+from ..small_files import OddFileError, parse_json, read_small_file
 
 if TYPE_CHECKING:
     from IPython.core.magic import Magics
 
 _FILE = "ipython_config"
 _SECTION = "HubMagics"
+_LARGEST = 1 << 20  # bytes of the file
+_LONGEST_VALUE = 4096
 # The file loads the extension at every start. A list of extensions in the JSON file would not do: IPython
 # would use it in place of the list in `ipython_config.py`, and the user's own extensions would be lost.
 _STARTUP = Path("startup", "50-hub_magic.py")
@@ -65,7 +68,7 @@ class SavedSettings:
         Raises:
             SettingError: the profile's file cannot be read.
         """
-        return str(self._read().get(_SECTION, {}).get(name, ""))
+        return str(self._read().get(_SECTION, {}).get(name, ""))[:_LONGEST_VALUE]
 
     def save(self, name: str, value: str, *, autoload: bool = False) -> None:
         """Save a setting for later sessions.
@@ -117,10 +120,13 @@ class SavedSettings:
 
     def _read(self) -> dict[str, Any]:
         try:
-            config = BaseJSONConfigManager(config_dir=str(self.path.parent)).get(_FILE)
-        except (OSError, ValueError) as error:
+            # The file may be a link, as in a folder of settings that is kept elsewhere.
+            config = parse_json(read_small_file(self.path.resolve(), _LARGEST).decode())
+        except FileNotFoundError:
+            return {}
+        except (OddFileError, OSError, RuntimeError, ValueError) as error:
             raise SettingError(f"{self.path} cannot be read: {error}. Fix or remove that file.") from error
-        if not isinstance(config, dict):
+        if not isinstance(config, dict) or not isinstance(config.get(_SECTION, {}), dict):
             raise SettingError(f"{self.path} contains no JSON object. Fix or remove that file.")
         return config
 

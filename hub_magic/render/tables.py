@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..masking import mask_secrets
+
 # Text from disk may hold characters that reorder or break a line.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _LONGEST = 4000  # letters of a line: a path that is cut cannot be copied
@@ -64,6 +66,7 @@ def html_lines(lines: Sequence[str]) -> str:
 
 def plain(text: str, longest: int = _LONGEST) -> str:
     """Return text on one line, of limited length, without characters that a terminal would act on."""
+    text = mask_secrets(text)
     shown = "".join(
         "\ufffd" if unicodedata.category(letter) in _HIDDEN else letter for letter in text[: longest + 1]
     )

@@ -18,6 +18,7 @@ from ..care.remove import Choice, Removal, Removed
 from ..care.repair import Repaired
 from ..errors import DamagedEntryError
 from ..facts import Fact
+from ..masking import has_secrets
 from ..quantities import plural, size
 from ..store import open_store
 from .rows import seconds, shown
@@ -158,6 +159,8 @@ def details_data(details: ModelDetails) -> dict[str, Any]:
 def link(handle: str) -> str:
     """Return the web page of a handle; "" if the handle is no plain web address."""
     if len(handle) > _LONGEST or not handle.isascii() or not handle.isprintable() or " " in handle:
+        return ""
+    if has_secrets(handle):
         return ""
     try:
         url = urlsplit(handle)

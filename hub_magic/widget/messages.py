@@ -33,6 +33,36 @@ Message = dict[str, Any]
 Reply = dict[str, Any]
 Act = Callable[[Message], Reply]
 
+# What a page may send: the type of each value, and the most characters or items.
+_TYPES: dict[str, type] = {
+    "do": str,
+    "ask": int,
+    "revision": int,
+    "rows": list,
+    "handle": str,
+    "size": str,
+    "plan": int,
+    "job": int,
+    "deep": bool,
+}
+_LONGEST = 4096
+_MOST_ROWS = 1_000_000
+_MOST_NUMBER = 1 << 53  # above it a page's numbers are not exact
+
+
+def within_limits(message: Message) -> Message:
+    """Return the parts of a message that a page may send; parts of another type or length are left out."""
+    return {key: value for key, kind in _TYPES.items() if _fits(value := message.get(key), kind)}
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if type(value) is not kind:
+        return False
+    if isinstance(value, int):
+        return abs(value) < _MOST_NUMBER
+    return isinstance(value, (str, list)) and len(value) <= (_LONGEST if kind is str else _MOST_ROWS)
+
+
 # Acts that read files, or need all sizes; the kernel's own thread stays free for cells.
 _SLOW = frozenset({"describe", "plan remove", "plan prune"})
 
@@ -127,7 +157,8 @@ class Messages:
         """Do what a message requests, and answer it."""
         if not isinstance(message, dict):
             return
-        act = self._acts.get(str(message.get("do")))
+        message = within_limits(message)
+        act = self._acts.get(message.get("do", ""))
         if act is None:
             self._reply(message, {"error": "This view is out of date. Run the cell again."})
         elif message["do"] in _SLOW:

@@ -15,6 +15,7 @@ from ..cache import CachedModel
 from ..cache.locks import holder_state
 from ..errors import HandleError
 from ..handles import parse_handle
+from ..masking import mask_secrets
 
 # Columns known from the descriptor, and columns known only after a look at the files.
 NAMED = ("handle", "name", "publisher", "version", "downloaded")
@@ -111,6 +112,7 @@ class Rows:
 
 def shown(text: str, longest: int = 200) -> str:
     """Return text for the table: of limited length, without characters that reorder or break a line."""
+    text = mask_secrets(text)
     if len(text) <= longest and text.isprintable():
         return text
     cut = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:longest])

@@ -19,7 +19,9 @@ PAGE = REPOSITORY / "docs" / "architecture.md"
 
 # Each imports only what stands before it.
 ORDER = (
+    "masking",
     "errors",
+    "small_files",
     "facts",
     "quantities",
     "progress",

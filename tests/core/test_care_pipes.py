@@ -69,7 +69,8 @@ def test_pipe_in_a_cache_blocks_no_scan(tmp_path: Path, monkeypatch: pytest.Monk
 
     scan = scan_cache(str(cache))
     if name in {"", *BESIDE}:
-        assert [(p.name, p.kind) for p in scan.problems if p.name == pipe.name] == [(pipe.name, "unreadable")]
+        kind = "lock" if name == ".lock" else "unreadable"  # what may be a lock is treated as one
+        assert [(p.name, p.kind) for p in scan.problems if p.name == pipe.name] == [(pipe.name, kind)]
     plan_repair(verify(list_cache(str(cache)))).execute()
     find_duplicates(scan)
     for model in scan.models:

@@ -218,7 +218,7 @@ def test_damaged_bytes_are_fetched_again(host: FaultyHost, tmp_path: Path) -> No
     fetched, notices = get(host, tmp_path)
     assert read_folder(fetched.path) == FILES
     assert host.ranges_asked == ["bytes=100000-", ""]
-    assert "did not arrive whole" in notices[1]
+    assert "failed: its checksum does not match" in notices[1]
     assert names(tmp_path) == WHOLE
 
 
@@ -277,7 +277,7 @@ def test_links_are_not_followed(host: FaultyHost, tmp_path: Path) -> None:
 def test_repair_removes_them(host: FaultyHost, tmp_path: Path) -> None:
     folder = fail(host, tmp_path)
     scan = scan_cache(str(tmp_path))
-    assert [(problem.kind, problem.name) for problem in scan.problems] == [("half download", folder.name)]
+    assert [(problem.kind, problem.name) for problem in scan.problems] == [("partial download", folder.name)]
     repaired = plan_repair(verify(scan)).execute()
     assert repaired.freed >= 100_000
     assert list(tmp_path.iterdir()) == []

@@ -54,7 +54,7 @@ def test_linked_model_without_descriptor_has_a_row(cache: Path, entry: Path) -> 
 
 def test_removal_takes_the_link_and_not_its_target(cache: Path, entry: Path, tmp_path: Path) -> None:
     before = read_folder(str(tmp_path / "mine"))
-    plan = plan_removal(scan_cache(str(cache)), ["nnlm"])
+    plan = plan_removal(["nnlm"], scan_cache(str(cache)))
     assert plan.size == 0
     done = plan.execute()
     assert [model.handle for model in done.removed] == [NNLM]
@@ -64,10 +64,10 @@ def test_removal_takes_the_link_and_not_its_target(cache: Path, entry: Path, tmp
 
 
 def test_link_that_became_a_folder_stays(cache: Path, entry: Path, tmp_path: Path) -> None:
-    plan = plan_removal(scan_cache(str(cache)), ["nnlm"])
+    plan = plan_removal(["nnlm"], scan_cache(str(cache)))
     entry.unlink()
     (tmp_path / "mine").rename(entry)
-    assert [choice.reason for choice in plan.execute().kept] == ["it is no entry of this cache"]
+    assert [choice.reason for choice in plan.execute().kept] == ["it is not an entry of this cache"]
 
 
 def test_prune_leaves_links(cache: Path, entry: Path) -> None:
@@ -78,7 +78,7 @@ def test_prune_leaves_links(cache: Path, entry: Path) -> None:
 
 def test_move_names_the_link_that_it_leaves(cache: Path, entry: Path, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
-    done = plan_move(scan_cache(str(cache)), scan_cache(str(tmp_path / "new")), same_disk=True).execute()
+    done = plan_move(scan_cache(str(tmp_path / "new")), scan_cache(str(cache)), same_disk=True).execute()
     assert [choice.reason for choice in done.kept] == [f"a link to {tmp_path / 'mine'}, which stays"]
     assert entry.is_symlink()
 
