@@ -106,8 +106,7 @@ def compare(
     folder: Path, entries: int, measure: Callable[[str, Callable[[], object]], tuple[float, int]]
 ) -> None:
     """Copy and list in every way, and print a comparison."""
-    from hub_magic.care.copy import plan_copy
-    from hub_magic.store import scan_cache
+    from hub_magic import plan_copy, scan_cache
 
     def copy(source: Path, target: str, at_once: int) -> str:
         plan = plan_copy(scan_cache(target), scan_cache(str(source)))

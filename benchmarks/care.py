@@ -24,11 +24,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "rigs"))
 from care_cache import plant
 from test_care_savedmodel import model
 
-from hub_magic import list_cache, scan_cache
+from hub_magic import list_cache, plan_prune, scan_cache, verify
 from hub_magic.cache.record import EntryRecord, FileRecord, record_text
 from hub_magic.cache.selection import find_duplicates
-from hub_magic.care.prune import plan_prune
-from hub_magic.store import verify
 
 PLANNED, CHECKED = 10_000, 1000
 FILES = {

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hub_magic.runtime import detect_runtime
+from hub_magic import detect_runtime
 
 CALLS = 200
 

@@ -15,9 +15,8 @@ from gcs_rig import run
 from gcs_stand_in import ACCOUNT, TOKEN, GcsStandIn
 from kernel import Kernel
 
-from hub_magic.errors import HubMagicError, SettingError
-from hub_magic.gcs import check_bucket, require_bucket
-from hub_magic.runtime import detect_runtime
+from hub_magic import HubMagicError, SettingError, check_bucket, detect_runtime
+from hub_magic.gcs import require_bucket
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 

@@ -13,13 +13,10 @@ from bucket_caches import FILES, content_of, handle_of, make_cache, tree
 from fork_server import GOOGLE, start_python
 from gcs_stand_in import ACCOUNT, GcsStandIn
 
+from hub_magic import HubMagicError, SettingError, parse_handle, plan_copy, scan_cache
 from hub_magic.bucket.lock import LockTimes
 from hub_magic.bucket.scan import scan_bucket
 from hub_magic.cache.layout import Holder, lock_text
-from hub_magic.care.copy import plan_copy
-from hub_magic.errors import HubMagicError, SettingError
-from hub_magic.handles import parse_handle
-from hub_magic.store import scan_cache
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 TEAM = "gs://models/team"

@@ -14,11 +14,8 @@ from gcs_rig import run
 from gcs_stand_in import GcsStandIn
 from host_client import FILES, write_model
 
-from hub_magic.download import fetch
-from hub_magic.errors import HubMagicError, NotCachedError
-from hub_magic.handles import parse_handle
+from hub_magic import HubMagicError, NotCachedError, fetch, parse_handle, scan_cache
 from hub_magic.host import ModelHost
-from hub_magic.store import scan_cache
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 TEAM = "gs://models/team"

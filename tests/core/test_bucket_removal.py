@@ -10,15 +10,10 @@ import pytest
 from bucket_caches import FILES, handle_of, make_cache
 from gcs_stand_in import GcsStandIn
 
+from hub_magic import HubMagicError, parse_handle, plan_copy, plan_prune, plan_removal, scan_cache
 from hub_magic.bucket.scan import scan_bucket
 from hub_magic.cache.layout import Holder, lock_text
 from hub_magic.cache.selection import find_duplicates
-from hub_magic.care.copy import plan_copy
-from hub_magic.care.prune import plan_prune
-from hub_magic.care.remove import plan_removal
-from hub_magic.errors import HubMagicError
-from hub_magic.handles import parse_handle
-from hub_magic.store import scan_cache
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 TEAM = "gs://models/team"

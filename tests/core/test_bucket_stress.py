@@ -22,13 +22,11 @@ from gcs_stand_in import GcsStandIn
 from host_client import FILES as SERVED
 from host_client import write_model
 
+from hub_magic import parse_handle, plan_copy, scan_cache
 from hub_magic.bucket.lock import LockTimes
 from hub_magic.bucket.scan import group_files
-from hub_magic.care.copy import plan_copy
 from hub_magic.gcs import BucketFile
-from hub_magic.handles import parse_handle
 from hub_magic.host import ModelHost
-from hub_magic.store import scan_cache
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 ROUNDS = 50 if os.environ.get("HUB_MAGIC_STRESS") else 4
@@ -187,7 +185,7 @@ def test_killed_fetches_into_a_bucket_leave_no_partial_entry(gcs: GcsStandIn, ho
     folder = parse_handle(handle).folder
     watcher = Watcher(gcs, {folder: SERVED})
     chance = random.Random(6)
-    from hub_magic.download import fetch
+    from hub_magic import fetch
 
     for _ in range(ROUNDS):
         gcs.objects.bucket("models").objects.clear()

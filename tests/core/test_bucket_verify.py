@@ -10,12 +10,9 @@ import pytest
 from gcs_stand_in import GcsStandIn
 from host_client import FILES, write_model
 
+from hub_magic import fetch, list_cache, parse_handle, plan_repair, scan_cache, verify
 from hub_magic.cache.layout import Descriptor, Holder, descriptor_text, lock_text
-from hub_magic.care.repair import plan_repair
-from hub_magic.download import fetch
-from hub_magic.handles import parse_handle
 from hub_magic.host import ModelHost
-from hub_magic.store import list_cache, scan_cache, verify
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 TEAM = "gs://models/team"

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from care_cache import WHOLE, plant, tree, write
 
-from hub_magic import scan_cache
-from hub_magic.cache.other_caches import MachineScan, scan_machine
+from hub_magic import MachineScan, scan_cache, scan_machine
 from hub_magic.render.cache import machine_html, machine_text
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"

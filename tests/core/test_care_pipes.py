@@ -11,16 +11,23 @@ from pathlib import Path
 import pytest
 from care_cache import plant, tree
 
-from hub_magic import HubMagicError, SettingError, fetch, list_cache, parse_handle, scan_cache
+from hub_magic import (
+    HubMagicError,
+    SettingError,
+    add,
+    fetch,
+    list_cache,
+    parse_handle,
+    plan_move,
+    plan_prune,
+    plan_repair,
+    scan_cache,
+    verify,
+)
 from hub_magic.cache.record import EntryRecord, FileRecord, find_damage, record_text
 from hub_magic.cache.savedmodel import read_saved_model
 from hub_magic.cache.selection import find_duplicates
-from hub_magic.care.add import add
 from hub_magic.care.export import export_model
-from hub_magic.care.move import plan_move
-from hub_magic.care.prune import plan_prune
-from hub_magic.care.repair import plan_repair
-from hub_magic.store import verify
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 

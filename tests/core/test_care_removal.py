@@ -13,10 +13,16 @@ import pytest
 from care_cache import NOBODY, NOW, WHOLE, lock, plant, tree
 from repository import REPOSITORY, open_to_all
 
-from hub_magic import NotCachedError, SettingError, parse_handle, scan_cache
+from hub_magic import (
+    NotCachedError,
+    Removal,
+    SettingError,
+    parse_handle,
+    plan_prune,
+    plan_removal,
+    scan_cache,
+)
 from hub_magic.cache.selection import find_duplicates, select
-from hub_magic.care.prune import plan_prune
-from hub_magic.care.remove import Removal, plan_removal
 from hub_magic.quantities import parse_period, parse_size
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"

@@ -13,10 +13,7 @@ from kernel import Kernel
 from saved_models import model_files
 from test_care_savedmodel import model
 
-from hub_magic import list_cache, scan_cache
-from hub_magic.care.repair import Repaired, plan_repair
-from hub_magic.download import fetch
-from hub_magic.store import verify
+from hub_magic import Repaired, fetch, list_cache, plan_repair, scan_cache, verify
 
 FILES = {**WHOLE, "saved_model.pb": model(), "assets/vocab.txt": b"hub"}
 ARCHIVE = model_archive(FILES)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from saved_models import saved_model
 
+from hub_magic import DamagedEntryError
 from hub_magic.cache.savedmodel import NotReadableError, SavedModelFacts, read_outline, read_saved_model
-from hub_magic.errors import DamagedEntryError
 
 
 def varint(number: int) -> bytes:

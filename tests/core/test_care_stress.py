@@ -25,14 +25,9 @@ from repository import process_environment
 from saved_models import model_files
 from test_care_savedmodel import model
 
-from hub_magic import HubMagicError, scan_cache
+from hub_magic import HubMagicError, plan_move, plan_prune, plan_removal, plan_repair, scan_cache, verify
 from hub_magic.cache.layout import read_name
 from hub_magic.cache.selection import find_duplicates
-from hub_magic.care.move import plan_move
-from hub_magic.care.prune import plan_prune
-from hub_magic.care.remove import plan_removal
-from hub_magic.care.repair import plan_repair
-from hub_magic.store import verify
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(7200)]
 

@@ -15,14 +15,21 @@ import pytest
 from archives import file, gzipped, model_archive, read_folder, special, tar
 from care_cache import NOBODY, WHOLE, lock, plant, tree, write
 
-from hub_magic import HandleError, SettingError, parse_handle, scan_cache
+from hub_magic import (
+    DamagedEntryError,
+    HandleError,
+    Moved,
+    SettingError,
+    add,
+    add_all,
+    parse_handle,
+    plan_move,
+    scan_cache,
+    verify,
+)
 from hub_magic.cache.record import find_damage
-from hub_magic.care.add import add, add_all
 from hub_magic.care.export import export_model, export_models
-from hub_magic.care.move import Moved, plan_move
-from hub_magic.errors import DamagedEntryError
 from hub_magic.host import ModelHost
-from hub_magic.store import verify
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 FOLDER = parse_handle(NNLM).folder

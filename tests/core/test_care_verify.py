@@ -12,14 +12,10 @@ import pytest
 from care_cache import GRAPH, NOBODY, WHOLE, lock, plant, tree
 from test_care_savedmodel import model
 
-from hub_magic import list_cache, scan_cache
+from hub_magic import Verification, list_cache, plan_removal, plan_repair, scan_cache, verify
 from hub_magic.cache.record import EntryRecord, FileRecord, record_text
 from hub_magic.cache.savedmodel import read_saved_model
 from hub_magic.cache.selection import find_duplicates
-from hub_magic.cache.verify import Verification
-from hub_magic.care.remove import plan_removal
-from hub_magic.care.repair import plan_repair
-from hub_magic.store import verify
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 HUB_FORMAT = {**WHOLE, "tfhub_module.pb": b"\x08\x03"}

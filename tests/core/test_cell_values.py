@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from hub_magic import read_cache, set_cache
 from hub_magic.cell_values import CellValue, Shared
 from hub_magic.detours import add_detour, remove_detours
-from hub_magic.settings import CACHE_VARIABLE, read_cache, set_cache, settings_held, variables_set
+from hub_magic.settings import CACHE_VARIABLE, settings_held, variables_set
 
 VALUE: CellValue[str] = CellValue("test")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from doctor_rig import Findings, Shell, mended
 
-from hub_magic.doctor import Finding
+from hub_magic import Finding
 
 # Name, version, modules: packages of these names with nothing in them, so that pip has something to install.
 WHEELS = (

@@ -10,9 +10,8 @@ from archives import model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
 from tls import make_certificate
 
-from hub_magic.download import fetch
+from hub_magic import DownloadError, fetch
 from hub_magic.download.http import RetryPolicy
-from hub_magic.errors import DownloadError
 
 ARCHIVE = model_archive()
 RETRIES = RetryPolicy(connect=5, read=5, tries=3, pause=0.01)

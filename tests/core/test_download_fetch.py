@@ -19,6 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repository import REPOSITORY
 
+from hub_magic import (
+    DamagedEntryError,
+    DownloadError,
+    HandleError,
+    NotCachedError,
+    fetch,
+    fetch_all,
+    list_cache,
+    parse_handle,
+    resolve,
+)
 from hub_magic.cache.layout import (
     DESCRIPTOR_SUFFIX,
     RECORD_SUFFIX,
@@ -34,14 +45,10 @@ from hub_magic.cache.record import (
     read_record,
     record_text,
 )
-from hub_magic.download import fetch, fetch_all, resolve
 from hub_magic.download.fetching import archive_url
 from hub_magic.download.http import RetryPolicy
 from hub_magic.download.messages import similar
 from hub_magic.download.ownership import is_ours
-from hub_magic.errors import DamagedEntryError, DownloadError, HandleError, NotCachedError
-from hub_magic.handles import parse_handle
-from hub_magic.store import list_cache
 
 ARCHIVE = model_archive()
 QUICK = RetryPolicy(connect=5, read=1, tries=2, pause=0.01, longest=0.05)

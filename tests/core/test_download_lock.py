@@ -19,13 +19,10 @@ from archives import model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
 from fork_server import GOOGLE, PIPE, TENSORFLOW, ForkedProcess, start_python
 
-from hub_magic import SettingError
+from hub_magic import SettingError, add, fetch, parse_handle
 from hub_magic.cache.layout import LOCK_SUFFIX, Holder, lock_text
 from hub_magic.cache.locks import Parts, Watch, holder_state, may_take_over, take_over
-from hub_magic.care.add import add
-from hub_magic.download import fetch
 from hub_magic.download.lock import lock_entry, sweep
-from hub_magic.handles import parse_handle
 
 FILES = model_files(300_000)
 ARCHIVE = model_archive(FILES)

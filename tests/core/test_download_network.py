@@ -14,9 +14,8 @@ import requests
 from archives import model_archive, model_files, read_folder
 from faulty_host import VERSION, Fault, FaultyHost
 
-from hub_magic.download import Fetched, fetch
+from hub_magic import DownloadError, Fetched, fetch
 from hub_magic.download.http import RetryPolicy, requested_pause
-from hub_magic.errors import DownloadError
 
 RETRIES = RetryPolicy(connect=5, read=0.5, tries=4, pause=0.01, longest=0.05)
 FILES = model_files(300_000)

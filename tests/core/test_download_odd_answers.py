@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from archives import model_archive
 
-from hub_magic import DownloadError
-from hub_magic.download.fetching import fetch
+from hub_magic import DownloadError, fetch
 from hub_magic.download.http import RetryPolicy
 
 ARCHIVE = model_archive()

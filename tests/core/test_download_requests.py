@@ -11,11 +11,10 @@ import pytest
 from archives import model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost, Seen
 
-from hub_magic import SettingError
-from hub_magic.download import fetch, proxies
+from hub_magic import DownloadError, SettingError, fetch
+from hub_magic.download import proxies
 from hub_magic.download.proxies import ProxyAddress, parse_proxy, routes_to
 from hub_magic.download.web import RetryPolicy, retry_policy
-from hub_magic.errors import DownloadError
 from hub_magic.settings import read_timeout
 
 ARCHIVE = model_archive()

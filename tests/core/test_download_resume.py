@@ -16,13 +16,10 @@ from archives import model_archive, model_files, read_folder
 from faulty_host import VERSION, Fault, FaultyHost
 from fork_server import GOOGLE, PIPE, start_python
 
-from hub_magic import scan_cache
-from hub_magic.care.repair import plan_repair
-from hub_magic.download import fetch, spool
+from hub_magic import DownloadError, fetch, plan_repair, scan_cache, verify
+from hub_magic.download import spool
 from hub_magic.download.web import RetryPolicy
-from hub_magic.errors import DownloadError
 from hub_magic.progress import DownloadBar
-from hub_magic.store import verify
 
 FILES = model_files(300_000)
 ARCHIVE = model_archive(FILES)

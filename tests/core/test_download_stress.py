@@ -19,9 +19,8 @@ from archives import gzipped, model_archive, model_files, read_folder
 from faulty_host import Fault, FaultyHost
 from fork_server import GOOGLE, ForkedProcess, start_python
 
-from hub_magic.download import fetch
+from hub_magic import DownloadError, fetch
 from hub_magic.download.http import RetryPolicy
-from hub_magic.errors import DownloadError
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(7200)]
 

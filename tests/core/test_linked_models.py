@@ -10,15 +10,9 @@ import pytest
 from archives import read_folder
 from care_cache import WHOLE, plant
 
-from hub_magic import scan_cache
+from hub_magic import fetch, list_cache, plan_move, plan_prune, plan_removal, plan_repair, scan_cache, verify
 from hub_magic.care.export import export_model
-from hub_magic.care.move import plan_move
-from hub_magic.care.prune import plan_prune
-from hub_magic.care.remove import plan_removal
-from hub_magic.care.repair import plan_repair
-from hub_magic.download import fetch
 from hub_magic.render.cache import scan_text
-from hub_magic.store import list_cache, verify
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 

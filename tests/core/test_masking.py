@@ -15,11 +15,17 @@ from faulty_host import Fault, FaultyHost
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_magic import DownloadError, HandleError, NotCachedError, parse_handle, scan_cache
+from hub_magic import (
+    DownloadError,
+    HandleError,
+    NotCachedError,
+    fetch,
+    parse_handle,
+    plan_removal,
+    scan_cache,
+)
 from hub_magic.cache.placement import place
-from hub_magic.care.remove import plan_removal
 from hub_magic.cli.main import main
-from hub_magic.download.fetching import fetch
 from hub_magic.masking import has_secrets, mask_secrets
 from hub_magic.render import functions_of, text_of
 from hub_magic.widget.details import describe, details_data

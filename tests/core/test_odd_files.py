@@ -19,22 +19,28 @@ from care_cache import GRAPH, plant
 from faulty_host import FaultyHost
 from test_care_savedmodel import model
 
-from hub_magic import HubMagicError, parse_handle, scan_cache
+from hub_magic import (
+    HubMagicError,
+    add,
+    diagnose,
+    export,
+    export_all,
+    fetch,
+    parse_handle,
+    plan_move,
+    plan_prune,
+    plan_removal,
+    plan_repair,
+    scan_cache,
+    verify,
+)
 from hub_magic.cache.folders import delete_folder
 from hub_magic.cache.layout import Descriptor, descriptor_text
 from hub_magic.cache.locks import read
 from hub_magic.cache.placement import place
-from hub_magic.care.add import add
-from hub_magic.care.export import export, export_all
-from hub_magic.care.move import plan_move
-from hub_magic.care.prune import plan_prune
-from hub_magic.care.remove import plan_removal
-from hub_magic.care.repair import plan_repair
 from hub_magic.cli.main import main
-from hub_magic.doctor import diagnose
 from hub_magic.download.archive import ArchiveRefusedError, unpack
-from hub_magic.download.fetching import fetch
-from hub_magic.store import rescan, verify
+from hub_magic.store import rescan
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and sockets of POSIX")
 

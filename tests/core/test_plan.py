@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hub_magic import CacheSetting, ModeSetting, SettingError, parse_handle, plan_load
+from hub_magic import CacheSetting, ModeSetting, Runtime, SettingError, parse_handle, plan_load
 from hub_magic.loading import choose_mode
 from hub_magic.render.plan import cell_line, plan_html, plan_text
-from hub_magic.runtime import Accelerator, Runtime, TensorFlowBuild, Worker
+from hub_magic.runtime import Accelerator, TensorFlowBuild, Worker
 
 DIRECTORY = CacheSetting("/home/me/models", "variable", "TFHUB_CACHE_DIR")
 BUCKET = CacheSetting("gs://bucket/models", "variable", "TFHUB_CACHE_DIR")

@@ -26,7 +26,8 @@ from runtime_samples import (
     nodes,
 )
 
-from hub_magic.runtime import Accelerator, TensorFlowBuild, Worker, detect_runtime
+from hub_magic import detect_runtime
+from hub_magic.runtime import Accelerator, TensorFlowBuild, Worker
 
 STOCK = {"tensorflow": "2.20.0", "libtpu": "0.0.24"}  # a driver without chips proves nothing
 FOR_TPU = {"tensorflow-tpu": "2.20.0", "libtpu": "0.0.14"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from IPython.utils.process import arg_split
 
+from hub_magic import SettingError
 from hub_magic.commands.options import MAGICS
 from hub_magic.commands.slips import (
     Quoted,
@@ -17,7 +18,6 @@ from hub_magic.commands.slips import (
     nearest,
     split_line,
 )
-from hub_magic.errors import SettingError
 from hub_magic.locations import read_location
 
 FLAGS = [flag for one in MAGICS["hub_cache"] for flag in one.names if flag.startswith("--")]

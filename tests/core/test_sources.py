@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hub_magic import HandleError
 from hub_magic.commands.sources import handle_of, handles_of, unpack_calls
-from hub_magic.errors import HandleError
 
 NNLM = "https://tfhub.dev/google/nnlm-en-dim50/2"
 YAMNET = "https://tfhub.dev/google/yamnet/1"

@@ -14,10 +14,9 @@ from care_cache import plant as plant_model
 from fork_server import GOOGLE, ForkedProcess, start_python
 from repository import process_environment
 
+from hub_magic import Store, open_store, parse_handle
 from hub_magic.bucket.lock import LockTimes
 from hub_magic.cache.layout import Holder, lock_text
-from hub_magic.handles import parse_handle
-from hub_magic.store import Store, open_store
 
 storage, gcs = gcs_rig.storage, gcs_rig.gcs  # fixtures
 QUICK = LockTimes(beat=0.2, silent=1, gone=1, library=1, pause=0.05)

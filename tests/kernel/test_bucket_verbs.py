@@ -13,7 +13,7 @@ from gcs_stand_in import GcsStandIn
 from host_client import write_model
 from kernel import Kernel
 
-from hub_magic.handles import parse_handle
+from hub_magic import parse_handle
 from hub_magic.host import ModelHost
 
 pytestmark = pytest.mark.kernel

@@ -20,8 +20,7 @@ from gcs_stand_in import GcsStandIn
 from repository import process_environment
 from saved_models import saved_model
 
-from hub_magic.download import fetch
-from hub_magic.handles import parse_handle
+from hub_magic import fetch, parse_handle
 from hub_magic.host import ModelHost
 
 pytestmark = pytest.mark.tensorflow

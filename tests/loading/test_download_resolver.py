@@ -17,9 +17,8 @@ from faulty_host import Fault, FaultyHost
 from repository import REPOSITORY
 from tf_models import WIDTH, tf2_plain
 
-from hub_magic import download
+from hub_magic import DownloadError, HandleError, NotCachedError, download
 from hub_magic.download.resolver import HubMagicResolver
-from hub_magic.errors import DownloadError, HandleError, NotCachedError
 from hub_magic.import_hooks import pkg_resources_stand_in
 
 # tensorflow_hub still asks setuptools for pkg_resources, which warns where it is there.

@@ -20,9 +20,9 @@ from repository import REPOSITORY
 from sessions import commands, replay, replay_commands, sessions
 
 import hub_magic
+from hub_magic import HubMagicError
 from hub_magic.cli.parser import CACHE, COMMANDS, JSON
 from hub_magic.commands import options
-from hub_magic.errors import HubMagicError
 
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.glob("*.md"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from hub_magic import parse_handle
 from hub_magic.cache.layout import DESCRIPTOR_SUFFIX, Descriptor, descriptor_text
-from hub_magic.handles import parse_handle
 
 FILES = ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from kernel import Kernel
 from repository import REPOSITORY
 
-from hub_magic.doctor import Finding
+from hub_magic import Finding
 
 # Variables that the computer of the tests may need for its own access to the internet.
 NETWORK = (

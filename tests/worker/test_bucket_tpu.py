@@ -18,7 +18,7 @@ from kernel import Kernel, TensorFlowKernel
 from saved_models import saved_model
 from worker_rig import Cluster
 
-from hub_magic.handles import parse_handle
+from hub_magic import parse_handle
 from hub_magic.host import ModelHost
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.kernel, pytest.mark.worker, pytest.mark.thorough]

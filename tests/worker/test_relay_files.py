@@ -11,7 +11,7 @@ import pytest
 from relay_client import ask, needs_rig
 from worker_rig import Cluster
 
-from hub_magic.errors import RouteError
+from hub_magic import RouteError
 from hub_magic.loading.relay import plan_relay, relay
 
 
