@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from .cell_values import CellValue, Shared
@@ -23,7 +22,6 @@ from .errors import SettingError
 from .facts import Fact
 from .import_hooks import ImportHook, pkg_resources_stand_in
 from .locations import plain_path, prepare_location, read_location
-from .quantities import parse_seconds
 
 Source = Literal["default", "variable", "flag", "saved"]
 
@@ -154,7 +152,11 @@ def read_timeout(env: Mapping[str, str] | None = None) -> float | None:
     """
     env = os.environ if env is None else env
     text = env.get(TIMEOUT_VARIABLE, "").strip()
-    return parse_seconds(text, TIMEOUT_VARIABLE) if text else None
+    if not text:
+        return None
+    from .quantities import parse_seconds
+
+    return parse_seconds(text, TIMEOUT_VARIABLE)
 
 
 def parse_mode(text: str) -> str:
@@ -165,6 +167,8 @@ def parse_mode(text: str) -> str:
     """
     mode = text.strip().lower()
     if mode not in MODE_FORMATS:
+        from difflib import get_close_matches
+
         near = get_close_matches(mode, MODES, 1)
         meant = f"Did you mean {near[0]}? " if near else ""
         raise SettingError(f"There is no mode {text!r}. {meant}The modes are {', '.join(MODES)}.")

@@ -14,7 +14,6 @@ from ..handles import Handle, parse_handle
 from ..import_hooks import is_installed, pkg_resources_stand_in
 from ..locations import is_foreign
 from ..settings import CACHE_VARIABLE, read_mode, settings_held
-from ..store import open_store
 
 # Where tensorflow_hub 0.16.1 keeps its own resolvers. One from anywhere else was added by somebody for a
 # purpose, such as the one in Kaggle's images, and is asked before us.
@@ -36,6 +35,13 @@ _REMOTE = re.compile(r"(?!(?:file|ram|mem)://)[A-Za-z][A-Za-z0-9+.-]+://")
 parsed_handle = lru_cache(maxsize=128)(parse_handle)  # a notebook loads the same model many times
 
 
+def in_bucket(cache: str) -> bool:
+    """Whether a cache is in a bucket, whose models TensorFlow reads where they are."""
+    from ..store import open_store  # not imported by `%load_ext`, which asks for nothing of it
+
+    return open_store(cache).is_remote
+
+
 def is_ours(handle: Handle, cache: str, env: Mapping[str, str] | None = None) -> bool:
     """Whether a handle is fetched here: what tensorflow_hub would ask for over HTTP.
 
@@ -46,7 +52,7 @@ def is_ours(handle: Handle, cache: str, env: Mapping[str, str] | None = None) ->
         cache: the cache in force.
         env: the environment; `os.environ` when None.
     """
-    if handle.kind == "path" or (handle.kind == "gs" and open_store(cache).is_remote):
+    if handle.kind == "path" or (handle.kind == "gs" and in_bucket(cache)):
         return False
     mode = read_mode(env=env)
     if is_foreign(cache) and mode.value != "offline":

@@ -11,9 +11,9 @@ from ..detours import add_detour, remove_detours
 from ..errors import HandleError
 from ..import_hooks import ImportHook
 from ..settings import is_offline, read_cache
-from ..store import open_store
 from .ownership import (
     handle_of_any_scheme,
+    in_bucket,
     is_added_for,
     is_kaggles,
     is_ours,
@@ -44,7 +44,7 @@ class HubMagicResolver:
         if not isinstance(handle, str):
             return False
         if is_offline() and needs_network(handle):
-            return not (handle.startswith("gs://") and open_store(read_cache().value).is_remote)
+            return not (handle.startswith("gs://") and in_bucket(read_cache().value))
         try:
             parsed = parsed_handle(handle)
             if not is_ours(parsed, read_cache().value):

@@ -24,7 +24,6 @@ from IPython.utils.process import arg_split
 from traitlets import Unicode
 
 from ..commands import options
-from ..commands.line import CacheLine, DoctorLine, Line, ModeLine, TpuLine
 from ..commands.options import GROUPS, HELP
 from ..commands.slips import (
     asks_help,
@@ -53,6 +52,7 @@ from .saved import SavedSettings, check_keeping
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ..commands.line import Line
     from ..doctor import Diagnosis, Report
     from ..keras import KerasSetting
     from ..loading import LoadPlan
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 
 Magic = Callable[..., Any]
-AnyLine = TypeVar("AnyLine", bound=Line)
+AnyLine = TypeVar("AnyLine", bound="Line")
 
 
 def takes(name: str) -> Callable[[Magic], Magic]:
@@ -197,6 +197,8 @@ class HubMagics(Magics):
     @takes("hub_mode")
     def hub_mode(self, line: str) -> ModeSetting | KerasSetting | None:
         """Show how models are fetched, or set a mode for every load from now on."""
+        from ..commands.line import ModeLine
+
         arguments = parse(self.hub_mode, line, ModeLine)
         check_keeping(arguments)
         if arguments.legacy_keras:
@@ -216,6 +218,7 @@ class HubMagics(Magics):
     @takes("hub_cache")
     def hub_cache(self, line: str) -> Any:
         """Show, fetch, remove, repair and move cached models, and choose where they are cached."""
+        from ..commands.line import CacheLine
         from .verbs import run_verb
 
         with self.environment.recording():
@@ -228,6 +231,7 @@ class HubMagics(Magics):
 
         As a line, `%hub_tpu` shows what was detected, which route would be used, and why; it runs nothing.
         """
+        from ..commands.line import TpuLine
         from ..runtime import detect_runtime
         from .tpu import make_plan, tpu_cell
         from .verbs import keep_bucket
@@ -250,6 +254,7 @@ class HubMagics(Magics):
     @takes("hub_doctor")
     def hub_doctor(self, line: str) -> Diagnosis | Report:
         """Check for common problems, and give a fix for each; .problems, .to_json(), .report()."""
+        from ..commands.line import DoctorLine
         from .tpu import examine
 
         return examine(parse(self.hub_doctor, line, DoctorLine), self.shell)

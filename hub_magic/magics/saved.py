@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets.config.manager import BaseJSONConfigManager
 
-from ..commands.line import CacheLine, ModeLine
 from ..commands.slips import usage_error
 from ..errors import SettingError
-from ..small_files import OddFileError, parse_json, read_small_file
 
 if TYPE_CHECKING:
     from IPython.core.magic import Magics
+
+    from ..commands.line import CacheLine, ModeLine
 
 _FILE = "ipython_config"
 _SECTION = "HubMagics"
@@ -39,7 +39,7 @@ def check_keeping(line: CacheLine | ModeLine) -> None:
     Raises:
         SettingError: both --persist and --forget are given, or --autoload without --persist.
     """
-    magic = "hub_cache" if isinstance(line, CacheLine) else "hub_mode"
+    magic = "hub_mode" if hasattr(line, "legacy_keras") else "hub_cache"
     if line.forget and line.persist:
         raise usage_error("--persist and --forget cannot be combined. Run them one after the other.", magic)
     if line.autoload and not line.persist:
@@ -119,6 +119,8 @@ class SavedSettings:
             raise SettingError(f"{path} cannot be removed: {error.strerror}.") from error
 
     def _read(self) -> dict[str, Any]:
+        from ..small_files import OddFileError, parse_json, read_small_file  # where a setting is saved
+
         try:
             # The file may be a link, as in a folder of settings that is kept elsewhere.
             config = parse_json(read_small_file(self.path.resolve(), _LARGEST).decode())
