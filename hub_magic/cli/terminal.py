@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from ..cache import CachedModel, CacheScan
@@ -29,12 +31,21 @@ def ask(plan: object) -> None:
         question = f"Delete {plural(len(plan.fetching), 'damaged model')} and download again?"
     else:
         return
-    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()) or _is_in_cell(os.environ):
         return
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise DeclinedError
+
+
+def _is_in_cell(env: Mapping[str, str]) -> bool:
+    """Whether a notebook's cell runs the command (`!hub-magic ...`), at a terminal that nobody can type into.
+
+    Jupyter's launcher sets JPY_PARENT_PID for a kernel. ipykernel (`ZMQInteractiveShell.init_environment`) has
+    pagers print instead of asking.
+    """
+    return "JPY_PARENT_PID" in env or (env.get("PAGER") == env.get("GIT_PAGER") == "cat")
 
 
 def ids_of(result: Any) -> list[str]:

@@ -209,7 +209,7 @@ def test_a_proxy_that_is_misread(place: Shell | Notebook, variable: str, value: 
 
 def test_a_proxy_is_shown_without_its_login(place: Shell | Notebook) -> None:
     place.set({"https_proxy": "http://user:p@ss@proxy.example:3128"})
-    assert place.look().the("proxy").found == "https_proxy=http://***@proxy.example:3128"
+    assert place.look().the("proxy").found == "https_proxy=http://<login>@proxy.example:3128"
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_pins_that_do_not_fit_are_left_out_once(tmp_path: Path, monkeypatch: pyt
     wanted = environments.Environment("none", "venv", "3.12", "none", (), tensorflow=False)
     monkeypatch.setattr(environments, "find_python", lambda _version: sys.executable)
     python = environments.prepare(wanted)
-    told = [line for line in said if "Not enough disk space" in line]
+    told = [line for line in said if "does not fit" in line]
     assert told == ["constraints/none.txt does not fit this Python; trying without it."]
     version = [str(python), "-m", "pip", "--version"]
     assert subprocess.run(version, capture_output=True, check=True).returncode == 0
