@@ -42,8 +42,8 @@ def ask(plan: object) -> None:
 def _is_in_cell(env: Mapping[str, str]) -> bool:
     """Whether a notebook's cell runs the command (`!hub-magic ...`), at a terminal that nobody can type into.
 
-    Jupyter's launcher sets JPY_PARENT_PID for a kernel. ipykernel (`ZMQInteractiveShell.init_environment`) has
-    pagers print instead of asking.
+    Jupyter's launcher sets JPY_PARENT_PID for a kernel, and ipykernel has pagers print instead of asking
+    (`ZMQInteractiveShell.init_environment`).
     """
     return "JPY_PARENT_PID" in env or (env.get("PAGER") == env.get("GIT_PAGER") == "cat")
 
