@@ -69,6 +69,8 @@ def _main(words: Sequence[str] | None) -> int:
     except SystemExit:
         write_out("")  # what argparse has printed
         raise
+    except OSError as error:  # argparse of Python 3.10 does not catch what its own printing raises
+        raise OutputError(error.strerror or str(error)) from error
     arguments.words = words
     if arguments.command == "completion":
         from .completion import SCRIPTS
