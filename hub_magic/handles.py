@@ -60,7 +60,7 @@ class Handle:
         handle keeps its own spelling: its text does not tell which Kaggle model replaced it.
         """
         if self.kind != "http":
-            return self.text.rstrip("/")
+            return self.text.rstrip("/") or "/"
         url = urlsplit(self.text)
         if _is_kaggle(url):
             publisher, *rest = _kaggle_parts(url)

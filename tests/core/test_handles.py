@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hub_magic import HandleError, parse_handle
@@ -79,6 +79,8 @@ def test_spellings_of_one_model_share_a_canonical_form(spellings: tuple[str, ...
 
 
 @given(st.text())
+@example("/")
+@example("//")
 def test_any_text_is_a_handle_or_a_handle_error(text: str) -> None:
     try:
         handle = parse_handle(text)
