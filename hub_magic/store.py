@@ -217,7 +217,8 @@ def open_store(location: str) -> Store:
     return BucketStore(location) if is_bucket(location) else DirectoryStore(location)
 
 
-def _in_force(location: str | os.PathLike[str] | None) -> str:
+def in_force(location: str | os.PathLike[str] | None) -> str:
+    """Return a location without a relative part; that of the cache in force when None."""
     return absolute(read_cache().value if location is None else os.fspath(location))
 
 
@@ -236,7 +237,7 @@ def list_cache(location: str | os.PathLike[str] | None = None) -> CacheScan:
         >>> [model.handle for model in list_cache().models]
         ['https://host.example/team/model/1']
     """
-    return open_store(_in_force(location)).names()
+    return open_store(in_force(location)).names()
 
 
 def scan_cache(location: str | os.PathLike[str] | None = None) -> CacheScan:
@@ -252,7 +253,7 @@ def scan_cache(location: str | os.PathLike[str] | None = None) -> CacheScan:
         >>> scan_cache().models[0].files
         2
     """
-    return open_store(_in_force(location)).scan()
+    return open_store(in_force(location)).scan()
 
 
 def rescan(before: CacheScan) -> CacheScan:

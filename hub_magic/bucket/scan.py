@@ -15,6 +15,7 @@ from datetime import datetime
 from ..cache.entry import CachedModel, damage_in, kind_of
 from ..cache.layout import (
     DESCRIPTOR_SUFFIX,
+    GRAPHS,
     LOCK_SUFFIX,
     Descriptor,
     Holder,
@@ -32,8 +33,8 @@ from ..small_files import SMALL, OddFileError, parse_number, parse_time
 
 _FORM = "hub_magic"  # tells our metadata from anybody else's
 
-# Without these tensorflow_hub loads nothing: they come last, and go first.
-GRAPHS = ("/saved_model.pb", "/saved_model.pbtxt", "/tfhub_module.pb")
+# The ends of graphs' names: graphs come last, and go first.
+GRAPH_ENDS = tuple(f"/{name}" for name in GRAPHS)
 
 
 @dataclass(slots=True)
@@ -129,7 +130,7 @@ class BucketEntry:
     def all_files(self) -> tuple[BucketFile, ...]:
         """All that goes with the entry, by its names in the cache: the graph first, the descriptor last."""
         files = [_under(self.folder, file) for file in self.files.values()]
-        files.sort(key=lambda file: not file.name.endswith(GRAPHS))
+        files.sort(key=lambda file: not file.name.endswith(GRAPH_ENDS))
         beside = [file for file in (self.record, self.descriptor) if file]
         return (*files, *self.markers, *beside)
 

@@ -39,7 +39,7 @@ from ..gcs import (
 from ..progress import Progress
 from ..small_files import LARGE, OddFileError, read_small_file
 from .lock import BucketLock, LockTimes, look_at, wait_for_entry
-from .scan import GRAPHS, BucketEntry, descriptor_metadata
+from .scan import GRAPH_ENDS, BucketEntry, descriptor_metadata
 
 _SENDERS = 8
 
@@ -123,7 +123,7 @@ def _publish(folder: BucketFolder, copies: list[Copying]) -> int:
     """Give the files their names; how many of the names were taken."""
     if len(copies) <= LARGEST_BATCH:
         return folder.copy(copies)
-    graphs = [one for one in copies if one.target.endswith(GRAPHS)]
+    graphs = [one for one in copies if one.target.endswith(GRAPH_ENDS)]
     return folder.copy([one for one in copies if one not in graphs]) + folder.copy(graphs)
 
 

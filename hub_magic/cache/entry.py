@@ -14,20 +14,18 @@ from ..errors import HandleError
 from ..facts import Fact
 from ..handles import Handle, parse_handle
 from ..small_files import time_from
-from .files import LinkedFolders
-from .folders import open_at_any_depth
-from .layout import Holder
+from .files import walk
+from .layout import GRAPHS, Holder
 
 Kind = Literal["SavedModel", "TF1 Hub", "other"]
 
 # A checkpoint of another name in the same folder is nothing that TensorFlow reads, and neither are the `._*`
 # files that macOS puts into archives.
 _SHARD = re.compile(r"variables/variables\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
-GRAPH, TEXT_GRAPH = "saved_model.pb", "saved_model.pbtxt"
+GRAPH, TEXT_GRAPH, HUB_FORMAT = GRAPHS
 _VARIABLES = "variables/"
 INDEX = f"{_VARIABLES}variables.index"
 _ONE_SHARD = f"{_VARIABLES}variables.data-00000-of-00001"
-HUB_FORMAT = "tfhub_module.pb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +174,7 @@ def missing_shard(sets: Mapping[int, Collection[int]]) -> str:
     return ""
 
 
-_FILE_KIND, _PLAIN, _DIRECTORY = 0o170000, stat.S_IFREG, stat.S_IFDIR
+_FILE_KIND = 0o170000  # of a mode; a call of S_ISREG for each of 100,000 files is felt
 # Windows counts no blocks.
 _HAS_BLOCKS = hasattr(os.stat_result, "st_blocks")
 
@@ -190,11 +188,6 @@ def is_intact(path: str) -> bool:
     if not os.path.isdir(path) or not os.listdir(path):
         return False
     return not measure(CachedModel(os.path.basename(path), path)).damage
-
-
-# Through an open folder the system need not walk the whole path to each file again; not on Windows.
-_BY_NUMBER = os.scandir in os.supports_fd
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 
 
 @dataclass(slots=True)
@@ -226,45 +219,33 @@ def look_into(path: str) -> EntryFiles:
         OSError: a folder of it cannot be read, or it is gone.
     """
     look = EntryFiles()
-    files, folders = look.sizes, look.folders
-    linked = LinkedFolders(path)
+    files = look.sizes
     size = blocks = 0
     used = 0.0
-    pending = [""]
-    for prefix in pending:  # grows while it is read
-        folder = f"{path}/{prefix}"
-        number = open_at_any_depth(folder, _FOLDER) if _BY_NUMBER else -1
-        try:
-            with os.scandir(number if _BY_NUMBER else folder) as found:
-                for item in found:
-                    name = prefix + item.name
-                    is_link = item.is_symlink()
-                    if linked.enter(item) if is_link else item.is_dir():
-                        folders.append(name)
-                        pending.append(f"{name}/")
-                        continue
-                    try:
-                        facts = item.stat()
-                    except OSError:
-                        if not is_link:
-                            raise
-                        look.dangling.append(name)
-                        continue
-                    kind = facts.st_mode & _FILE_KIND
-                    if kind == _DIRECTORY:  # a link to a folder that was walked already
-                        continue
-                    if kind != _PLAIN:
-                        look.special.append(name)
-                    files[name] = length = facts.st_size
-                    size += length
-                    blocks += facts.st_blocks if _HAS_BLOCKS else -(-length // 512)
-                    if facts.st_atime > used:  # noqa: PLR1730 - a call of max for each of 100,000 files is felt
-                        used = facts.st_atime
-        finally:
-            if _BY_NUMBER:
-                os.close(number)
+    for name, is_folder, facts in walk(path):
+        if is_folder:
+            look.folders.append(name)
+            continue
+        if facts is None:
+            look.dangling.append(name)
+            continue
+        if facts.st_mode & _FILE_KIND != stat.S_IFREG:
+            look.special.append(name)
+        files[name] = length = facts.st_size
+        size += length
+        blocks += facts.st_blocks if _HAS_BLOCKS else -(-length // 512)
+        if facts.st_atime > used:  # noqa: PLR1730 - a call of max for each of 100,000 files is felt
+            used = facts.st_atime
     look.size, look.blocks, look.used = size, blocks, used
     return look
+
+
+def damage_of(look: EntryFiles) -> str:
+    """Why an entry with these files cannot be intact, or ""."""
+    damage = damage_in(look.sizes, look.folders)
+    if look.dangling and (not damage or damage.removesuffix(" is missing") in look.dangling):
+        return f"{min(look.dangling)} is a link that leads nowhere"
+    return damage
 
 
 def measure(model: CachedModel) -> CachedModel:
@@ -274,9 +255,6 @@ def measure(model: CachedModel) -> CachedModel:
         OSError: a folder of it cannot be read, or it is gone.
     """
     look = look_into(model.path)
-    damage = damage_in(look.sizes, look.folders)
-    if look.dangling and (not damage or damage.removesuffix(" is missing") in look.dangling):
-        damage = f"{min(look.dangling)} is a link that leads nowhere"
     return CachedModel(
         model.folder,
         model.path,
@@ -288,7 +266,7 @@ def measure(model: CachedModel) -> CachedModel:
         model.downloaded,
         model.host,
         time_from(look.used),
-        damage,
+        damage_of(look),
         model.holder,
         tuple(look.folders),
         model.link,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .checkpoint import needed_data
-from .entry import GRAPH, HUB_FORMAT, INDEX, TEXT_GRAPH, damage_in, look_into, shard_sets
+from .entry import GRAPH, HUB_FORMAT, INDEX, TEXT_GRAPH, EntryFiles, damage_in, look_into, shard_sets
 from .savedmodel import NotReadableError, read_graphs, read_outline
 
 _ASSETS, _VARIABLES = "assets/", "variables/"
@@ -107,14 +107,18 @@ def judge_recorded(entry: str, recorded: Mapping[str, int], differences: Iterabl
     return Judgement(note=gone.reason(entry) if gone else "")
 
 
-def judge_unrecorded(entry: str) -> Judgement:
+def judge_unrecorded(entry: str, look: EntryFiles | None = None) -> Judgement:
     """Judge an entry that has no record, by names, and by what its files demand of each other.
+
+    Args:
+        entry: the entry's path.
+        look: what a walk through it has found; it is walked when None.
 
     Raises:
         OSError: a folder of it cannot be read, or it is gone.
     """
     try:
-        look = look_into(entry)
+        look = look or look_into(entry)
     except PermissionError:
         if is_closed(entry):
             raise

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .folders import open_at_any_depth
+from .layout import GRAPHS
 
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 _UNNOTICED = getattr(os, "O_NOATIME", 0)
@@ -52,7 +53,7 @@ class LinkedFolders:
         self._entry = entry
         self._entered: set[tuple[int, int]] = set()
 
-    def enter(self, item: os.DirEntry[str]) -> bool:
+    def enter(self, item: os.DirEntry[str] | Path) -> bool:
         """Return whether a link leads to a folder that is to be walked as if it were no link."""
         try:
             if not item.is_dir():
@@ -67,9 +68,7 @@ class LinkedFolders:
 
 
 # What a SavedModel consists of; TensorFlow opens nothing else.
-_PARTS = frozenset(
-    {"saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb", "variables", "assets", "assets.extra"}
-)
+_PARTS = frozenset({*GRAPHS, "variables", "assets", "assets.extra"})
 
 
 def is_part(entry: str, name: str) -> bool:
@@ -90,31 +89,57 @@ def _identity(facts: os.stat_result) -> tuple[int, int]:
     return facts.st_dev, facts.st_ino
 
 
+# Through an open folder the system need not walk the whole path to each file again; not on Windows.
+_BY_NUMBER = os.scandir in os.supports_fd
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+
+
+def walk(entry: str) -> Iterator[tuple[str, bool, os.stat_result | None]]:
+    """Yield what is in an entry: its path relative to the entry, whether it is a folder, and its facts.
+
+    Links are followed, as TensorFlow follows them, at any depth. A folder comes before its content, without
+    facts. A link that leads nowhere has no facts either; one to a folder that was walked already is skipped.
+
+    Raises:
+        OSError: a folder of it cannot be read, or it is gone.
+    """
+    linked = LinkedFolders(entry)
+    pending = [""]
+    for prefix in pending:  # grows while it is read
+        folder = f"{entry}/{prefix}"
+        number = open_at_any_depth(folder, _FOLDER) if _BY_NUMBER else -1
+        try:
+            with os.scandir(number if _BY_NUMBER else folder) as found:
+                for item in found:
+                    name = prefix + item.name
+                    is_link = item.is_symlink()
+                    if linked.enter(item) if is_link else item.is_dir():
+                        pending.append(f"{name}/")
+                        yield name, True, None
+                        continue
+                    try:
+                        facts = item.stat()
+                    except OSError:
+                        if not is_link:
+                            raise
+                        yield name, False, None
+                        continue
+                    if not stat.S_ISDIR(facts.st_mode):
+                        yield name, False, facts
+        finally:
+            if _BY_NUMBER:
+                os.close(number)
+
+
 def regular_files(entry: str) -> dict[str, os.stat_result]:
     """The plain files of an entry, by path relative to it. Links are followed; devices are skipped.
 
     Raises:
         OSError: a folder of it cannot be read, or it is gone.
     """
-    files: dict[str, os.stat_result] = {}
-    linked = LinkedFolders(entry)
-    pending = [""]
-    for prefix in pending:  # grows while it is read
-        with os.scandir(f"{entry}/{prefix}") as found:
-            for item in found:
-                is_link = item.is_symlink()
-                if linked.enter(item) if is_link else item.is_dir():
-                    pending.append(f"{prefix}{item.name}/")
-                    continue
-                try:
-                    facts = item.stat()
-                except OSError:
-                    if is_link:  # it leads nowhere
-                        continue
-                    raise
-                if stat.S_ISREG(facts.st_mode):
-                    files[prefix + item.name] = facts
-    return files
+    return {
+        name: facts for name, _, facts in walk(entry) if facts is not None and stat.S_ISREG(facts.st_mode)
+    }
 
 
 def open_quietly(path: str, *, is_linked: bool = True) -> BinaryIO:

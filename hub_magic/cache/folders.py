@@ -35,7 +35,7 @@ def open_at_any_depth(path: str, flags: int, mode: int = 0o666) -> int:
         return os.open(name, flags, mode, dir_fd=folder)
 
 
-def look_into(path: str) -> list[tuple[str, os.stat_result]]:
+def list_folder(path: str) -> list[tuple[str, os.stat_result]]:
     """Return the names in a folder, each with its own facts; the folder's path may have any length.
 
     Raises:

@@ -22,6 +22,8 @@ from ..small_files import OddFileError, parse_number, parse_time, read_small_fil
 DESCRIPTOR_SUFFIX = ".descriptor.txt"
 RECORD_SUFFIX = ".files.json"
 LOCK_SUFFIX = ".lock"
+# A folder with one of these files at its root is a model; without them tensorflow_hub loads nothing.
+GRAPHS = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
 
 _NAME = re.compile(
     r"(?P<folder>[0-9a-f]{40})"
@@ -262,16 +264,12 @@ def read_names(location: str) -> Names:
     return names
 
 
-# Files that make a folder a model's, whatever leads to it.
-_MODELS = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
-
-
 def _is_linked_model(names: Names, name: str) -> bool:
     """Whether a link stands for an entry: it has a descriptor, or leads to a folder that holds a model."""
     path = f"{names.location}/{name}"
     if len(name) != 40 or not os.path.isdir(path):
         return False
-    return name in names.descriptors or any(os.path.exists(f"{path}/{one}") for one in _MODELS)
+    return name in names.descriptors or any(os.path.exists(f"{path}/{one}") for one in GRAPHS)
 
 
 def _place(names: Names, item: os.DirEntry[str]) -> None:

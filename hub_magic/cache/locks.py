@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..masking import has_secrets
 from ..small_files import OddFileError
-from .folders import delete_folder, look_into
+from .folders import delete_folder, list_folder
 from .layout import (
     DESCRIPTOR_SUFFIX,
     LOCK_SUFFIX,
@@ -361,7 +361,7 @@ def growth(file: str, folder: str) -> tuple[float, float, int]:
     pending = [folder] if folder else []
     for directory in pending:  # grows while it is read
         with contextlib.suppress(OSError):
-            for name, facts in look_into(directory):
+            for name, facts in list_folder(directory):
                 newest = max(newest, facts.st_mtime)
                 if stat.S_ISDIR(facts.st_mode):
                     pending.append(f"{directory}{os.sep}{name}")

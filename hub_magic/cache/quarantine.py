@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .entry import CachedModel, measure
-from .folders import delete_folder, is_writable_folder, look_into
+from .folders import delete_folder, is_writable_folder, list_folder
 from .layout import (
     DESCRIPTOR_SUFFIX,
+    GRAPHS,
     LOCK_SUFFIX,
     RECORD_SUFFIX,
     descriptor_at,
@@ -52,7 +53,7 @@ def move_aside(entry: str, aside: str, *, keep: bool) -> None:
         return
     if keep:
         shutil.copytree(entry, aside, symlinks=True)
-    for graph in ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb"):
+    for graph in GRAPHS:
         with suppress(FileNotFoundError):
             Path(entry, graph).unlink()
     delete_folder(entry)
@@ -166,7 +167,7 @@ def _size_on_disk(path: str) -> int:
     pending = [path]
     for folder in pending:  # grows while it is read
         with suppress(OSError):
-            for name, facts in look_into(folder):
+            for name, facts in list_folder(folder):
                 if stat.S_ISDIR(facts.st_mode):
                     pending.append(f"{folder}{os.sep}{name}")
                     continue

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -105,39 +106,38 @@ def read_record(entry: str) -> EntryRecord | None:
     Args:
         entry: the entry's path, CACHE/FOLDER.
     """
-    return _look(entry)[0]
-
-
-def why_skipped(entry: str) -> str:
-    """Return why the file in the place of an entry's record is no record, or ""."""
-    return _look(entry)[1]
-
-
-def _look(entry: str) -> tuple[EntryRecord | None, str]:
     try:
         if not stat.S_ISREG(os.lstat(entry + RECORD_SUFFIX).st_mode):
-            return None, ""  # a scan names what has the wrong type for its name
+            return None
         marks = (_mark(entry + RECORD_SUFFIX), _mark(entry + DESCRIPTOR_SUFFIX))
-    except FileNotFoundError:
-        return None, ""
-    except OSError as error:
-        return None, error.strerror or str(error)
+    except OSError:
+        return None
     return _read_record(entry, marks)
 
 
 @lru_cache(maxsize=128)  # a notebook loads the same model many times
-def _read_record(entry: str, _marks: tuple[tuple[int, ...], ...]) -> tuple[EntryRecord | None, str]:
+def _read_record(entry: str, _marks: tuple[tuple[int, ...], ...]) -> EntryRecord | None:
     try:
         record = _parsed(_text(entry + RECORD_SUFFIX, LARGE))
-    except FileNotFoundError:
-        return None, ""
-    except OddFileError as why:
-        return None, str(why)
-    try:
         descriptor = _text(entry + DESCRIPTOR_SUFFIX)
     except (FileNotFoundError, OddFileError):
-        return None, ""
-    return (record if record.descriptor == descriptor else None), ""
+        return None
+    return record if record.descriptor == descriptor else None
+
+
+def why_skipped(entry: str) -> str:
+    """Return why the file in the place of an entry's record is no record, or ""."""
+    try:
+        os.lstat(entry + DESCRIPTOR_SUFFIX)  # a record without one is nothing that anybody reads
+        if stat.S_ISREG(os.lstat(entry + RECORD_SUFFIX).st_mode):  # a scan names what has the wrong type
+            _parsed(_text(entry + RECORD_SUFFIX, LARGE))
+    except FileNotFoundError:
+        return ""
+    except OddFileError as why:
+        return str(why)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def find_damage(entry: str) -> str:
@@ -158,7 +158,11 @@ def judge(entry: str) -> Judgement:
     record = read_record(entry)
     if record is None:
         return judge_unrecorded(entry)
-    differences = differences_from(record, entry)
+    return judge_differences(record, entry, differences_from(record, entry))
+
+
+def judge_differences(record: EntryRecord, entry: str, differences: Sequence[Difference]) -> Judgement:
+    """What a load should think of an entry that differs from its record in these files."""
     if not differences:
         return INTACT
     return judge_recorded(entry, {file.path: file.size for file in record.files}, differences)

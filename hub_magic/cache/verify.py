@@ -18,11 +18,11 @@ from ..errors import first_line
 from ..facts import Fact
 from ..import_hooks import is_installed
 from ..progress import Progress, Tally, run_all
-from .entry import GRAPH, INDEX, CachedModel, EntryFiles, look_into, measure, missing_shard, shard_sets
+from .entry import GRAPH, INDEX, CachedModel, EntryFiles, damage_of, look_into, missing_shard, shard_sets
 from .essentials import assets_in, has_readable_index, judge_unrecorded
 from .files import digest, regular_files, times_kept
 from .layout import RECORD_SUFFIX, Role, read_name
-from .record import EntryRecord, differences_from, judge, read_record, why_skipped
+from .record import EntryRecord, differences_from, judge_differences, read_record, why_skipped
 from .savedmodel import NotReadableError, read_outline
 from .scan import CacheScan, Problem, skipped_file
 
@@ -151,7 +151,7 @@ def check_quickly(model: CachedModel) -> Checked:
     if record is not None:
         damage, note = _unlike_record(record, model.path, look)
         return Checked(model, damage, look.size, len(record.files), note=note)
-    damage = measure(model).damage if look.dangling else judge_unrecorded(model.path).damage
+    damage = damage_of(look) if look.dangling else judge_unrecorded(model.path, look).damage
     if not damage and not has_readable_index(model.path):
         damage = missing_shard(shard_sets(look.sizes))
     if not damage and GRAPH in look.sizes and GRAPH not in look.special:
@@ -173,8 +173,9 @@ def _damage_by_outline(entry: str, look: EntryFiles) -> str:
 def _unlike_record(record: EntryRecord, entry: str, look: EntryFiles) -> tuple[str, str]:
     """Why an entry cannot be intact by its record, and what somebody changed in it; "" for neither."""
     damage = note = ""
-    judged = judge(entry).damage
-    for one in differences_from(record, entry):
+    differences = differences_from(record, entry)
+    judged = judge_differences(record, entry, differences).damage
+    for one in differences:
         if one.has_grown and not judged:
             note = note or f"{one.path} was changed after the download"
         else:

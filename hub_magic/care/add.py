@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from ..cache.entry import CachedModel, folder_size
 from ..cache.files import digest
+from ..cache.layout import GRAPHS
 from ..cache.locks import Parts, take_lock, take_over
 from ..cache.record import FileRecord, find_damage
 from ..cache.scan import free_space
@@ -25,16 +26,12 @@ from ..download.new_entry import put_in_place
 from ..errors import HandleError, HubMagicError, SettingError
 from ..facts import Fact
 from ..handles import Handle, parse_handle
-from ..locations import absolute
 from ..progress import Progress, no_progress
-from ..settings import read_cache
-from ..store import open_store, scan_cache
+from ..store import in_force, open_store, scan_cache
 from .copy import CopyPlan, plan_copy
 from .export import LIST, Listed, read_list
 
 _BLOCK = 1 << 20
-# A folder with one of these is a model.
-_MARKERS = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,7 @@ def add(
         >>> resolve("https://host.example/team/other/1") == added.path
         True
     """
-    cache = absolute(read_cache().value if location is None else location)
+    cache = in_force(location)
     with staged(cache, send=send) as staging:
         added = _add_here(handle, os.fspath(source), staging.path, progress)
     return replace(added, path=f"{cache}{added.path.removeprefix(staging.path)}")
@@ -266,7 +263,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
 
 def _check_root(source: Path, names: list[str]) -> None:
     """Refuse a folder with models in its folders and none at its root."""
-    inner = sorted({name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in _MARKERS})
+    inner = sorted({name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in GRAPHS})
     if inner and inner[0]:
         raise SettingError(f"{source} is not itself a model, but {source / inner[0]} is. Give that folder.")
 
@@ -275,10 +272,10 @@ def _lift(folder: str, files: tuple[FileRecord, ...]) -> tuple[FileRecord, ...]:
     """Take the one folder at an archive's root for the root, where the model is in it."""
     names = {file.path for file in files}
     tops = {name.partition("/")[0] for name in names}
-    if any(marker in names for marker in _MARKERS):
+    if any(marker in names for marker in GRAPHS):
         return files
     top = tops.pop()
-    if tops or not any(f"{top}/{marker}" in names for marker in _MARKERS):
+    if tops or not any(f"{top}/{marker}" in names for marker in GRAPHS):
         _check_root(Path("it"), sorted(names))
         return files
     # Under another name first: what is in it may be called the same.
@@ -369,7 +366,7 @@ def add_all(
         >>> len(add_all("models-to-go", location="another-directory").added)
         1
     """
-    cache = absolute(read_cache().value if location is None else location)
+    cache = in_force(location)
     with staged(cache, is_list=True, send=send) as staging:
         found = _add_list(os.fspath(directory), staging.path, progress)
     added = tuple(

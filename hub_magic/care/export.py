@@ -21,8 +21,8 @@ from typing import BinaryIO, ClassVar
 from urllib.parse import urlsplit
 
 from ..cache.entry import CachedModel
-from ..cache.files import is_part, open_quietly
-from ..cache.folders import look_into
+from ..cache.files import LinkedFolders, is_part, open_quietly
+from ..cache.folders import list_folder
 from ..cache.scan import CacheScan
 from ..cache.selection import label, select
 from ..cache.verify import check_quickly
@@ -146,13 +146,13 @@ def _write(entry: str, path: Path, progress: Progress) -> tuple[int, str]:
 def _pack(entry: str, target: _Sink | gzip.GzipFile, progress: Progress) -> None:
     """Write the tar stream: the model's root is its root; nothing in it names a time or user."""
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
-        walked = {os.path.realpath(entry)}
+        linked = LinkedFolders(entry)
         pending = [""]
         while pending:
             prefix = pending.pop()
             folders: list[str] = []
             files: list[str] = []
-            for name, facts in sorted(look_into(f"{entry}/{prefix}")):
+            for name, facts in sorted(list_folder(f"{entry}/{prefix}")):
                 mode = facts.st_mode
                 if stat.S_ISLNK(mode):
                     path = f"{entry}/{prefix}{name}"
@@ -161,7 +161,7 @@ def _pack(entry: str, target: _Sink | gzip.GzipFile, progress: Progress) -> None
                     if not os.path.exists(path):
                         raise OSError(errno.ENOENT, f"{prefix}{name} in it is a link that leads nowhere")
                     mode = os.stat(path).st_mode
-                    if stat.S_ISDIR(mode) and not _is_new(path, walked):
+                    if stat.S_ISDIR(mode) and not linked.enter(Path(path)):
                         continue
                 (folders if stat.S_ISDIR(mode) else files).append(name)
             pending += [f"{prefix}{name}/" for name in reversed(folders)]
@@ -174,14 +174,6 @@ def _pack(entry: str, target: _Sink | gzip.GzipFile, progress: Progress) -> None
                     member = tarfile.TarInfo(prefix + name)
                     member.size = os.fstat(content.fileno()).st_size
                     tar.addfile(member, _Counted(content, progress))
-
-
-def _is_new(folder: str, walked: set[str]) -> bool:
-    """Whether a folder is to be walked: a linked one is walked once, and never below itself."""
-    real = os.path.realpath(folder)
-    is_new = real not in walked
-    walked.add(real)
-    return is_new
 
 
 class _Sink:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from ..cache.layout import GRAPHS
 from ..errors import HandleError
 
 # Functions of tensorflow_hub whose first argument is a handle.
@@ -88,9 +89,7 @@ def has_code(word: str) -> bool:
     path = Path(word).expanduser()
     try:
         if path.is_dir():
-            return not any(
-                (path / name).exists() for name in ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
-            )
+            return not any((path / name).exists() for name in GRAPHS)
         return path.suffix in {".ipynb", ".py"} and path.is_file()
     except (OSError, ValueError):
         return False

@@ -14,7 +14,7 @@ from ..locations import read_location
 from ..progress import byte_bar
 from ..settings import set_cache
 from ..store import open_store
-from .verbs import Show, loaded_here, location, scan_with_bar
+from .verbs import Show, location, scan_with_bar
 
 if TYPE_CHECKING:
     from ..care.add import Added, AddedList
@@ -79,11 +79,7 @@ def move_to(text: str, show: Show, *, dry_run: bool = False) -> Move | Moved:
     target = read_location(text, os.environ)
     if open_store(target).is_remote:
         raise SettingError(f"--move-to takes a directory. For a bucket use --copy-to {target}")
-    plan = plan_move(
-        scan_with_bar(target),
-        scan_with_bar(source),
-        loaded=loaded_here,
-    )
+    plan = plan_move(scan_with_bar(target), scan_with_bar(source))
     if dry_run:
         return plan
     show(plan)

@@ -6,7 +6,7 @@ The magics and the command call the same functions, with the same arguments unde
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,7 +110,7 @@ def resolve(handle: str) -> str:
 
 def remove(words: Sequence[str], show: Show, *, dry_run: bool = False) -> Removal | Removed:
     """Remove models (`--remove HANDLE...`)."""
-    plan = plan_removal(words, _scan(), loaded=loaded_here)
+    plan = plan_removal(words, _scan())
     return _carry_out(plan, show, only_plan=dry_run)
 
 
@@ -123,7 +123,6 @@ def prune(line: CacheLine, show: Show) -> Removal | Removed:
         keep=line.keep or (),
         keep_newest=line.keep_newest,
         duplicates=line.duplicates,
-        loaded=loaded_here,
     )
     return _carry_out(plan, show, only_plan=line.dry_run)
 
@@ -149,13 +148,6 @@ def repair(words: Sequence[str], *, deep: bool = False, dry_run: bool = False) -
 def location() -> str:
     """Return the cache's absolute location: a variable may be relative, and a plan may run elsewhere."""
     return absolute(read_cache().value)
-
-
-def loaded_here() -> Collection[str]:
-    """Return the paths of the entries that this process has loaded."""
-    from ..download import loaded_folders
-
-    return loaded_folders()
 
 
 def _check_path(text: str) -> None:

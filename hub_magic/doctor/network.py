@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from ..download.messages import explain_answer, explain_silence
-from ..download.proxies import SOCKS, has_socks
+from ..download.proxies import SOCKS, has_socks, without_login
 from ..download.uncompressed import named_folder
 from ..download.web import RetryPolicy, Web
 from ..errors import DownloadError, HandleError, SettingError
@@ -50,13 +50,6 @@ def _proxies(env: Mapping[str, str], fixes: Fixes) -> Iterator[Finding]:
     if not faults and not doubts:
         shown = [f"{name}={without_login(env[name])}" for name in given]
         yield Finding("proxy", "fine", ", ".join(shown) or "none is set")
-
-
-def without_login(url: str) -> str:
-    """Return a URL without its name and password."""
-    before, at, host = url.rpartition("@")
-    scheme = before.partition("://")[0] + "://" if "://" in before else ""
-    return f"{scheme}***@{host}" if at else url
 
 
 def _fault_of_proxy(value: str) -> str:

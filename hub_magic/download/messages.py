@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..cache import CachedModel
+from ..cache.layout import GRAPHS
 from ..errors import DamagedEntryError, DownloadError, HubMagicError, NotCachedError
 from ..handles import Handle
 from ..store import list_cache
@@ -320,7 +321,6 @@ def _name(publisher: str, name: str, version: str) -> str:
     return f"{publisher}/{name}/{version}".lower()
 
 
-_MARKERS = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _SLIPPED_SCHEME = re.compile(r"(?P<scheme>https?)(:/|//|:|/)(?P<rest>[^/].*)", re.IGNORECASE)
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.[A-Za-z]{2,}(:\d+)?/.+|localhost(:\d+)?/.+")
@@ -346,7 +346,7 @@ def explain_path(text: str) -> str:
 
 def models_below(folder: Path) -> list[str]:
     """The folders in this one that hold a model, by name."""
-    inner = [path for path in folder.iterdir() if any((path / marker).is_file() for marker in _MARKERS)]
+    inner = [path for path in folder.iterdir() if any((path / marker).is_file() for marker in GRAPHS)]
     return sorted(path.name for path in inner)
 
 
@@ -361,7 +361,7 @@ def _explain_folder(path: Path) -> str:
 
 
 def _explain_file(text: str, path: Path) -> str:
-    if path.name in _MARKERS:
+    if path.name in GRAPHS:
         return f"{text!r} is a file of a model. Load its folder, {str(path.parent)!r}."
     if path.name.endswith(_ARCHIVES):
         return (

@@ -68,14 +68,14 @@ def parse_proxy(text: str) -> ProxyAddress:
     found = re.fullmatch(r"(?:([^/:@]+):(?=/))?(.*)", text.strip(), re.DOTALL)
     scheme, rest = (found[1] or "", found[2]) if found else ("", text)
     if scheme and not rest.startswith("//"):
-        raise ValueError(f"{_masked(text)!r} names no host")
+        raise ValueError(f"{without_login(text)!r} names no host")
     rest = rest.removeprefix("//")
     end = rest.find("/", max(rest.find("@"), 0))  # a password may hold a slash
     login, _, place = (rest if end < 0 else rest[:end]).rpartition("@")
     place = unquote(place)
     parts = urlsplit(f"//{place}")
     if not parts.hostname or parts.port == 0 or re.search(r"[\s\"'\\]", place):
-        raise ValueError(f"{_masked(text)!r} names no host")
+        raise ValueError(f"{without_login(text)!r} names no host")
     name, colon, password = login.partition(":")
     login = quote(unquote(name), safe="") + (colon and f":{quote(unquote(password), safe='')}")
     return ProxyAddress(scheme.lower(), login, place)
@@ -156,7 +156,8 @@ def _is_in_block(host: str, listed: str) -> bool:
     return False
 
 
-def _masked(text: str) -> str:
-    """An address without its login."""
-    before, at, place = text.rpartition("@")
-    return f"{before.partition('://')[0] + '://' if '://' in before else ''}***@{place}" if at else text
+def without_login(address: str) -> str:
+    """Return a proxy's address without its name and password, also where it has no scheme."""
+    before, at, place = address.rpartition("@")
+    scheme = f"{before.partition('://')[0]}://" if "://" in before else ""
+    return f"{scheme}***@{place}" if at else address
