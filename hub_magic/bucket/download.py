@@ -122,6 +122,6 @@ def _bring(source: BucketFolder, entry: BucketEntry, lock: EntryLock, progress: 
 def _write(path: str, text: str, uid: str) -> None:
     """Write a small file in one step; what a crash leaves has the name of a leftover."""
     written = f"{path}.tmp{uid}"
-    remove(written)  # what an earlier attempt with the same id left
+    remove(written)  # an earlier attempt with the same id may have left one
     write_new(written, text)
     os.replace(written, path)

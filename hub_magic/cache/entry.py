@@ -43,7 +43,7 @@ class CachedModel(Fact):
         downloaded: when it was fetched, in the downloader's local time.
         host: the machine that fetched it.
         last_used: when one of its files was last read, as far as the file system keeps that.
-        damage: why it cannot be whole; "" when nothing speaks against it.
+        damage: why the entry is damaged; "" if no damage was found.
         holder: who is downloading it now, or left a lock.
         folders: its folders, as paths relative to it; what a refresh looks at.
         link: where its folder is, when the entry is a link to it; else "".
@@ -180,7 +180,7 @@ _HAS_BLOCKS = hasattr(os.stat_result, "st_blocks")
 
 
 def is_intact(path: str) -> bool:
-    """Return whether an entry is there, and nothing speaks against its files by names and sizes.
+    """Return whether an entry exists and is intact by the names and sizes of its files.
 
     Raises:
         OSError: it cannot be read.

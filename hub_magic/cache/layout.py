@@ -277,7 +277,7 @@ def _place(names: Names, item: os.DirEntry[str]) -> None:
     part = read_name(item.name)
     if part is None:
         return
-    if part.role is Role.LOCK:  # whatever it is: it keeps every other process from making one
+    if part.role is Role.LOCK:  # a file of any type keeps every other process from making a lock
         names.locks[part.folder] = item.name
     elif item.is_symlink():
         names.links.append(item.name)

@@ -26,14 +26,14 @@ from .scan import Problem, ProblemKind, list_directory
 
 SWEPT: tuple[ProblemKind, ...] = ("lock", "partial download", "leftover", "orphan")
 
-_ROUNDS = 3  # taking a lock away may show what it covered
+_ROUNDS = 3  # removing a lock may uncover other leftovers
 _POLL = 0.2  # seconds
-_RETRIES = 12.0  # seconds in which a lock of the dead must show that it is one
+_RETRIES = 12.0  # seconds in which a stale lock must turn out to be stale
 _YOUNG = 2.0  # seconds in which a file may still be on its way to its name
 
 
 def sweep(location: str, planned: Iterable[Problem]) -> tuple[tuple[Problem, ...], int]:
-    """Take away what the dead left.
+    """Remove leftovers whose owners are gone.
 
     Args:
         location: the cache.
@@ -67,7 +67,7 @@ def sweep(location: str, planned: Iterable[Problem]) -> tuple[tuple[Problem, ...
 
 
 def is_at_work(location: str, problem: Problem) -> bool:
-    """Whether somebody may still be at work at that entry: the holder of its lock may be alive."""
+    """Return whether the lock owner of that problem's entry may be alive."""
     path = f"{location}{os.sep}{problem.name[:40]}{LOCK_SUFFIX}"
     text = read(path)
     if text is None:
@@ -76,9 +76,9 @@ def is_at_work(location: str, problem: Problem) -> bool:
 
 
 def _take_locks_away(location: str, names: Iterable[str]) -> int:
-    """Take away the locks of the dead, with what their holders unpacked; gives the bytes freed.
+    """Remove stale locks with the partial downloads of their owners; return the bytes freed.
 
-    All of them are watched for as long as it takes to be sure.
+    All locks are watched until each is known to be stale or in use.
     """
     freed = 0
     paths = [f"{location}{os.sep}{name}" for name in names]

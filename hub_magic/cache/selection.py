@@ -127,7 +127,7 @@ def _matching(models: Sequence[CachedModel], word: str) -> list[CachedModel]:
     readings: tuple[Callable[[CachedModel], bool], ...] = (
         lambda model: model.folder == word,
         lambda model: model.handle == word or (not model.handle and model.folder == folder),
-        lambda model: "<" in word and mask_secrets(model.handle) == word,  # as a table shows it
+        lambda model: "<" in word and mask_secrets(model.handle) == word,  # tables mask secrets
         lambda model: bool(spelling) and canonical(model.handle) == spelling,
         lambda model: lowered in _names(model),
         lambda model: lowered in model.handle.lower() or any(lowered in name for name in _names(model)),

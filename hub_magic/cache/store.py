@@ -138,11 +138,11 @@ class DirectoryStore:
         for model in models:
             if in_use(model):
                 kept.append((model, LOADED))
-                continue
-            try:
-                freed += delete_quarantined(quarantine(self.location, model, by_use=by_use))
-            except StaysError as why:
-                kept.append((model, str(why)))
+            else:
+                try:
+                    freed += delete_quarantined(quarantine(self.location, model, by_use=by_use))
+                except StaysError as why:
+                    kept.append((model, str(why)))
             progress(max(model.size, 0))
         return kept, freed
 

@@ -19,7 +19,7 @@ class Wanted(Fact):
         handle: the handle in the code.
         path: the entry's directory or gs:// address; "" where the model is not cached.
         size: bytes of the entry; -1 if unknown.
-        damage: why the cached copy cannot be intact; "" if nothing speaks against it.
+        damage: why the cached copy is damaged; "" if no damage was found.
     """
 
     handle: str

@@ -144,7 +144,7 @@ def add(
 def _add_here(handle: str, source: str, location: str, progress: Progress) -> Added:
     """Put a model into a cache on disk."""
     parsed = _check_handle(handle)
-    entry = os.path.join(location, parsed.folder)  # as tensorflow_hub returns it
+    entry = os.path.join(location, parsed.folder)  # joined as tensorflow_hub joins it
     if os.path.isdir(entry) and os.listdir(entry) and not find_damage(entry):
         raise SettingError(
             f"{handle} is cached already, at {entry}. Remove it first: %hub_cache --remove {handle}"

@@ -67,7 +67,7 @@ def _main(words: Sequence[str] | None) -> int:
     try:
         arguments = parser.parse_args(words)
     except SystemExit:
-        write_out("")  # what argparse has printed
+        write_out("")  # flushes the output of argparse
         raise
     except OSError as error:  # argparse of Python 3.10 does not catch what its own printing raises
         raise OutputError(error.strerror or str(error)) from error

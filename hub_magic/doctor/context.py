@@ -85,7 +85,7 @@ class Fixes:
             if not re.fullmatch(_PLAIN, location):
                 return f"import hub_magic; hub_magic.set_cache({location!r})"
             return f"%hub_cache {'--move-to ' if moving else ''}{_word(location)}"
-        path = os.path.expanduser(location)  # as the shell expands it
+        path = os.path.expanduser(location)  # the shell would expand it
         return f"export {CACHE_VARIABLE}={shlex.quote(path)}"
 
     def care(self, verb: str, *words: str) -> str:

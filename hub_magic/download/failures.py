@@ -32,7 +32,9 @@ class TwofoldError(DownloadError):
     """
 
     def __init_subclass__(cls) -> None:
-        cls.__name__ = DownloadError.__name__  # what users see and look up; pickle asks for __qualname__
+        cls.__name__ = (
+            DownloadError.__name__
+        )  # the name that users see and look up; pickle asks for __qualname__
 
     def __init__(self, text: str, *facts: Any) -> None:
         text = mask_secrets(text)

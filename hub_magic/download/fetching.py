@@ -228,7 +228,7 @@ def resolve_ours(handle: Handle) -> str:
         if not _is_uncompressed() and _judge(entry) == INTACT:
             return entry
     except OSError:
-        pass  # `fetch` meets it again, and has words for it
+        pass  # `fetch` runs into the same error, and explains it
     return fetch(handle.text, last_resort=True).path
 
 
@@ -278,20 +278,14 @@ def _have(handle: Handle, cache: str, options: DownloadOptions, lock_timeout: fl
         if found and found.damage:
             options.notice(f"The cached copy of {handle} is damaged ({found.damage}). Downloading it again.")
         try:
-            return entry, _download(handle, entry, options, lock_timeout)
-        except (HubMagicError, NoSpaceError, OSError) as error:
+            with _words_for_disk(cache):
+                return entry, _download(handle, entry, options, lock_timeout)
+        except HubMagicError as error:
             # TensorFlow's own error about the damaged copy is what code without the extension meets.
             if not (found and found.damage and options.last_resort and _judge(entry)):
                 raise
-            options.notice(f"It could not be downloaded again: {_words_for(error, cache)}")
+            options.notice(f"It could not be downloaded again: {error}")
             return entry, 0
-
-
-def _words_for(error: HubMagicError | NoSpaceError | OSError, cache: str) -> str:
-    """The message of a download that failed; the disk's errors have none yet."""
-    if isinstance(error, NoSpaceError):
-        return no_space(cache, str(error))
-    return str(error) if isinstance(error, HubMagicError) else explain_disk(cache, error)
 
 
 def _check_force(handle: Handle, cache: str) -> None:

@@ -65,7 +65,7 @@ def lock_entry(
     on_wait: Callable[[Holder | None, int], None],
     timeout: float = LOCK_TIMEOUT,
 ) -> EntryLock | None:
-    """The lock on an entry, after waiting for those who hold it; what the dead left of the entry is swept.
+    """Return the lock of an entry, after waiting for its owner; stale leftovers of the entry are removed.
 
     Args:
         entry: the entry's path, CACHE/FOLDER; CACHE exists.

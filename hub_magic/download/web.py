@@ -181,7 +181,10 @@ class Web:
                 continue
             except requests.RequestException:
                 raise
-            except (HTTPError, ValueError) as error:  # what requests lets through, such as a label too long
+            except (
+                HTTPError,
+                ValueError,
+            ) as error:  # requests lets some errors through, such as a label too long
                 raise requests.exceptions.InvalidURL(str(error)) from error
             answer.url = url
             routes[:] = [route]
